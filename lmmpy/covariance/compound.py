@@ -1,0 +1,41 @@
+"""`cs`: compound symmetry, one correlation between all pairs of effects."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from lmmpy.covariance.base import Floats
+from lmmpy.covariance.correlated import OneCorrelation
+
+__all__ = ["CompoundSymmetry"]
+
+
+class CompoundSymmetry(OneCorrelation):
+    """
+    One correlation ρ between all pairs, −1/(k−1) ≤ ρ ≤ 1.
+
+    S is the symmetric root of (1−ρ)I + ρJ: its eigenvalues are a (k−1 times) and b (along the ones), a² = 1−ρ,
+    b² = 1+(k−1)ρ. They lie on an ellipse, a = √(k/(k−1)) cos φ and b = √k sin φ, so 0 ≤ φ ≤ π/2 covers the range.
+    """
+
+    def correlation_factor(self, angle: float) -> tuple[Floats, Floats]:
+        k = self.k
+        wide, tall = math.sqrt(k / (k - 1)), math.sqrt(k)
+        a, b = wide * math.cos(angle), tall * math.sin(angle)
+        da, db = -wide * math.sin(angle), tall * math.cos(angle)
+        mean = np.full((k, k), 1.0 / k)
+        eye = np.eye(k)
+        return a * eye + (b - a) * mean, da * eye + (db - da) * mean
+
+    def angle(self, rho: float) -> float:
+        cosine = math.sqrt(max(0.0, 1.0 - rho) * (self.k - 1) / self.k)
+        return math.acos(min(1.0, cosine))
+
+    def fold(self, angle: float) -> float:
+        return math.atan2(abs(math.sin(angle)), abs(math.cos(angle)))
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        return 0.0, math.pi / 2

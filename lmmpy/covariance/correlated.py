@@ -1,0 +1,109 @@
+"""What `cs` and `ar1` share: standard deviations times a factor S(φ) of a correlation with one parameter."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from lmmpy.covariance.base import Factor, Floats
+
+__all__ = ["OneCorrelation"]
+
+
+@dataclass(frozen=True)
+class OneCorrelation(ABC):
+    """
+    Cov = D S(φ) S(φ)ᵀ D with D the standard deviations: θ = (sd, φ) when homogeneous, else (sd_1, …, sd_k, φ).
+
+    The correlation is carried by an angle φ, in which S is analytic and reaches both ends of the range, where a
+    correlation itself would have an infinite slope. With k = 1 there is no angle.
+    """
+
+    k: int
+    homogeneous: bool
+
+    @abstractmethod
+    def correlation_factor(self, angle: float) -> tuple[Floats, Floats]:
+        """S and dS/dφ, each of shape (k, k)."""
+
+    @abstractmethod
+    def angle(self, rho: float) -> float:
+        """φ at which the correlation is `rho`; clipped to the range."""
+
+    @abstractmethod
+    def fold(self, angle: float) -> float:
+        """The equivalent angle in the principal range."""
+
+    @property
+    @abstractmethod
+    def ends(self) -> tuple[float, float]:
+        """The principal range of φ; S is singular at its ends."""
+
+    @property
+    def n_sd(self) -> int:
+        """Number of standard deviations."""
+        return 1 if self.homogeneous else self.k
+
+    @property
+    def n_theta(self) -> int:
+        return self.n_sd + (self.k > 1)
+
+    @property
+    def lower(self) -> Floats:
+        # One common sign cancels in T Tᵀ; the sign of a single sd among several would turn its correlations round.
+        bound = 0.0 if self.n_sd > 1 else -np.inf
+        return np.concatenate([np.full(self.n_sd, bound), np.full(self.n_theta - self.n_sd, -np.inf)])
+
+    def names(self, columns: Sequence[str]) -> list[str]:
+        sds = ["sd"] if self.homogeneous and self.k > 1 else list(columns)
+        return sds + ["angle"] * (self.k > 1)
+
+    def start(self, sd: Floats) -> Floats:
+        sds = np.array([np.sqrt(np.mean(sd**2))]) if self.homogeneous else sd
+        return np.append(sds, self.angle(0.0)) if self.k > 1 else sds.copy()
+
+    def scale(self, unit: Floats) -> Floats:
+        sds = np.array([unit.min()]) if self.homogeneous else unit
+        return np.append(sds, 1.0) if self.k > 1 else sds
+
+    def factor(self, theta: Floats) -> Factor:
+        sd = np.broadcast_to(theta[: self.n_sd], (self.k,))
+        if self.k == 1:
+            return Factor(sd.reshape(1, 1).copy(), np.ones((1, 1, 1)))
+        S, dS = self.correlation_factor(theta[-1])
+        dT = np.zeros((self.n_theta, self.k, self.k))
+        if self.homogeneous:
+            dT[0] = S
+        else:
+            place = np.arange(self.k)
+            dT[place, place] = S
+        dT[-1] = sd[:, None] * dS
+        return Factor(sd[:, None] * S, dT)
+
+    def canonical(self, theta: Floats) -> Floats:
+        out = theta.copy()
+        out[: self.n_sd] = np.abs(out[: self.n_sd])
+        if self.k > 1:
+            out[-1] = self.fold(float(out[-1]))
+        return out
+
+    def boundary(self, theta: Floats, tolerance: Floats) -> list[tuple[int, float]]:
+        near = [(i, 0.0) for i in range(self.n_sd) if abs(theta[i]) < tolerance[i]]
+        if self.k > 1:
+            near += [(self.n_theta - 1, end) for end in self.ends if abs(theta[-1] - end) < tolerance[-1]]
+        return near
+
+    def from_covariance(self, G: Floats) -> Floats:
+        if G.shape != (self.k, self.k) or np.any(np.diag(G) < 0):
+            raise ValueError(f"expected a {self.k} × {self.k} matrix with a non-negative diagonal")
+        sd = np.sqrt(np.diag(G))
+        theta = self.start(sd)
+        if self.k > 1:
+            theta[-1] = self.angle(float(G[0, 1] / (sd[0] * sd[1])) if sd[0] * sd[1] > 0 else 0.0)
+        T = self.factor(theta).T
+        if not np.allclose(T @ T.T, G, rtol=1e-8, atol=1e-12 * float(np.abs(G).max())):
+            raise ValueError(f"no {type(self).__name__} covariance equals this matrix")
+        return theta

@@ -1,0 +1,11 @@
+"""Data sets of R's lme4 and nlme, with their provenance.
+
+>>> from lmmpy import datasets
+>>> datasets.load("Dyestuff").shape
+(30, 2)
+"""
+
+from .catalogue import ColumnInfo, DatasetInfo, UnknownDatasetError, describe, names
+from .reader import load
+
+__all__ = ["ColumnInfo", "DatasetInfo", "UnknownDatasetError", "describe", "load", "names"]

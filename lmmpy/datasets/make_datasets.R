@@ -1,0 +1,85 @@
+# Writes data/<name>.csv[.gz] and data/index.json from R's lme4 and nlme.
+#
+#   Rscript lmmpy/datasets/make_datasets.R [directory]     (default: data/ beside this file)
+#
+# Needs lme4, nlme and jsonlite (Debian: r-cran-lme4, r-cran-nlme, r-cran-jsonlite).
+# Running it twice gives the same bytes: gzfile() leaves the time stamp zero.
+
+MAX_PLAIN_BYTES <- 200000
+
+script <- sub("^--file=", "", grep("^--file=", commandArgs(FALSE), value = TRUE))
+room <- dirname(normalizePath(script))
+args <- commandArgs(TRUE)
+out <- if (length(args)) args[[1]] else file.path(room, "data")
+source(file.path(room, "descriptions.R"))
+
+made_here <- list(
+  sire = data.frame(y = c(9, 12, 11, 6, 7, 14),
+                    env = factor(c(1, 2, 1, 1, 1, 2)),
+                    sire = factor(c("a", "a", "b", "b", "c", "c"))))
+
+column_type <- function(x) {
+  if (is.ordered(x)) "ordered"
+  else if (is.factor(x)) "factor"
+  else if (is.integer(x)) "integer"
+  else if (is.numeric(x)) "number"
+  else if (is.character(x)) "text"
+  else stop("no type for a column of class ", class(x)[[1]])
+}
+
+# The shortest of 15, 16 or 17 significant digits that reads back as the same double.
+shortest <- function(x) {
+  s <- sprintf("%.15g", x)
+  for (digits in 16:17) {
+    off <- as.numeric(s) != x
+    s[off] <- sprintf("%.*g", digits, x[off])
+  }
+  s
+}
+
+column_text <- function(x) {
+  s <- if (is.double(x)) shortest(x) else as.character(x)
+  if (anyNA(x)) stop("a missing value: the loader reads none")
+  awkward <- grep("[\",\n]", s, value = TRUE)
+  if (length(awkward)) stop("a label that would need quotes: ", awkward[[1]])
+  s
+}
+
+write_lines <- function(lines, con) {
+  on.exit(close(con))
+  writeLines(lines, con, sep = "\n", useBytes = TRUE)
+}
+
+write_csv <- function(d, name) {
+  lines <- c(paste(names(d), collapse = ","), do.call(paste, c(lapply(d, column_text), sep = ",")))
+  large <- sum(nchar(lines, "bytes") + 1) > MAX_PLAIN_BYTES
+  file_name <- paste0(name, if (large) ".csv.gz" else ".csv")
+  path <- file.path(out, file_name)
+  write_lines(lines, if (large) gzfile(path, "wb", compression = 9) else file(path, "wb"))
+  file_name
+}
+
+column_entry <- function(x, name, words) {
+  entry <- list(name = name, type = column_type(x), unit = words[[1]], description = words[[2]])
+  if (is.factor(x)) entry$levels <- I(levels(x))
+  entry
+}
+
+source_text <- function(words) {
+  if (is.null(words$package)) return(words$citation)
+  sprintf("%s; as in R's %s %s", words$citation, words$package, packageDescription(words$package)$Version)
+}
+
+dataset_entry <- function(name) {
+  words <- descriptions[[name]]
+  d <- if (is.null(words$package)) made_here[[name]]
+       else as.data.frame(getExportedValue(words$package, name))
+  if (!identical(names(d), names(words$columns))) stop(name, ": columns and their descriptions differ")
+  list(name = name, title = words$title, source = source_text(words), file = write_csv(d, name),
+       rows = nrow(d), columns = unname(Map(column_entry, d, names(d), words$columns)))
+}
+
+dir.create(out, showWarnings = FALSE)
+index <- lapply(names(descriptions), dataset_entry)
+write_lines(jsonlite::toJSON(index, auto_unbox = TRUE, pretty = TRUE),
+            file(file.path(out, "index.json"), "wb"))

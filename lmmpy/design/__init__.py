@@ -1,0 +1,8 @@
+"""`ParsedFormula` + data → `Design`: y, X, random terms, weights, offset, and one row mask for all."""
+
+from lmmpy.design.build import Blueprint, build_design
+from lmmpy.design.coding import ModelMatrix
+from lmmpy.design.design import Design, RandomEffects
+from lmmpy.design.values import Categorical
+
+__all__ = ["Blueprint", "Categorical", "Design", "ModelMatrix", "RandomEffects", "build_design"]

@@ -1,0 +1,357 @@
+"""`ParsedFormula` + data → `Design`; and the same expressions replayed on new data."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lmmpy.covariance import make_structure
+from lmmpy.design.coding import ModelMatrix, as_factor, model_matrix
+from lmmpy.design.columns import Columns
+from lmmpy.design.contrasts import Contrasts
+from lmmpy.design.design import Design, RandomEffects
+from lmmpy.design.evaluate import Evaluator, names_needed
+from lmmpy.design.functions import Named
+from lmmpy.design.rank import independent_columns
+from lmmpy.design.rows import NA_ACTIONS, missing_rows, read_subset, require_finite
+from lmmpy.design.values import Categorical, Floats, combine, factorize, take
+from lmmpy.errors import DataError, FormulaError, shown
+from lmmpy.formula import Node, ParsedFormula, RandomTerm, Terms, deparse, parse_formula, read_expression
+from lmmpy.relatedness import Relatedness
+
+__all__ = ["Blueprint", "build_design"]
+
+Rows = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Blueprint:
+    """
+    What it takes to read new data as the old was read: expressions, contrasts, levels, and what transforms remember.
+
+    Attributes
+    ----------
+    parsed : ParsedFormula
+    contrasts : Contrasts
+    scope : mapping
+        The caller's names that the formula uses.
+    memory : dict
+        What each remembering transform fixed, by the text of its call.
+    levels : dict
+        Levels of each categorical variable of the fixed part and the left of the bars, by its expression.
+    offset : Node or None
+        The `offset` argument, when it was an expression.
+    """
+
+    parsed: ParsedFormula
+    contrasts: Contrasts
+    scope: Mapping[str, Any]
+    memory: dict[str, dict[str, Any]] = field(default_factory=dict)
+    levels: dict[str, Categorical] = field(default_factory=dict)
+    offset: Node | None = None
+
+    def evaluator(self, data: Any) -> Evaluator:
+        """An evaluator over new data that replays the remembered transforms and leaves the memory as it is."""
+        return Evaluator(Columns(data), self.scope, copy.deepcopy(self.memory))
+
+    def fixed_matrix(self, evaluator: Evaluator) -> ModelMatrix:
+        """The fixed-effects matrix of new data, before any column is dropped."""
+        return self.matrix(self.parsed.fixed, evaluator, self.contrasts)
+
+    def random_matrix(self, term: RandomTerm, evaluator: Evaluator) -> ModelMatrix:
+        """The columns left of a bar for new data."""
+        return self.matrix(term.lhs, evaluator, self.bar_contrasts)
+
+    @property
+    def bar_contrasts(self) -> Contrasts:
+        """Contrasts left of a bar: the global ones only, as in lme4, where `contrasts=` speaks of the fixed part."""
+        return replace(self.contrasts, columns=None)
+
+    def matrix(self, terms: Terms, evaluator: Evaluator, contrasts: Contrasts) -> ModelMatrix:
+        values = [self.relevelled(node, evaluator) for node in terms.variables]
+        return model_matrix(terms, values, contrasts, evaluator.columns.n_rows)
+
+    def relevelled(self, node: Node, evaluator: Evaluator) -> Any:
+        """A variable of new data on the levels of the fit; an unseen level is an error, never a row of zeros."""
+        text, value = deparse(node), evaluator.column(node)
+        if text not in self.levels:
+            if isinstance(value, Categorical):
+                raise DataError(f"{text!r} was a number when the model was fitted; in the new data it is a factor or text.")
+            return value
+        known = self.levels[text]
+        factor = as_factor(value)
+        if not isinstance(factor, Categorical):
+            raise DataError(f"{text!r} was a factor when the model was fitted; in the new data it holds numbers.")
+        place = {label: i for i, label in enumerate(known.labels)}
+        used = factor.drop_unused()
+        unseen = [label for label in used.labels if label not in place]
+        if unseen:
+            raise DataError(
+                f"The factor {text!r} has levels in the new data that the fit has not seen: {shown(unseen)}. The model says "
+                f"nothing about them; known are {shown(known.labels)}."
+            )
+        renumbered = np.array([place[label] for label in used.labels] + [-1], dtype=np.intp)
+        return replace(known, codes=renumbered[used.codes])
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """All expressions of a model, evaluated on every row of the data."""
+
+    values: dict[Node, Any]
+    groups: dict[str, Categorical]
+    weights: Floats | None
+    offset: Floats | None
+
+    def everything(self) -> list[tuple[str, Any]]:
+        named = [(deparse(node), value) for node, value in self.values.items()] + list(self.groups.items())
+        extra = [("weights", self.weights), ("offset", self.offset)]
+        return named + [(text, value) for text, value in extra if value is not None]
+
+
+def build_design(
+    formula: str,
+    data: Any,
+    *,
+    weights: Any = None,
+    offset: Any = None,
+    subset: Any = None,
+    na_action: str = "omit",
+    contrasts: Any = None,
+    scope: Mapping[str, Any] | None = None,
+) -> tuple[Design, Blueprint]:
+    """
+    Read a formula over data.
+
+    Parameters
+    ----------
+    formula : str
+    data : frame or mapping of arrays
+    weights, offset, subset : str or array-like, optional
+        An expression over the columns, or one value a row.
+    na_action : {"omit", "exclude", "fail"}
+    contrasts : optional
+        See `Contrasts.read`.
+    scope : mapping, optional
+        The caller's variables.
+
+    Returns
+    -------
+    Design
+    Blueprint
+        To read new data in the same way.
+
+    Raises
+    ------
+    FormulaError, DataError
+    """
+    if na_action not in NA_ACTIONS:
+        raise DataError(f"na_action={na_action!r} is unknown; choose one of {shown(NA_ACTIONS)}.")
+    parsed = parse_formula(formula)
+    if parsed.response is None:
+        raise FormulaError(f"The formula {formula!r} has no response left of '~'.")
+    chosen = Contrasts.read(contrasts)
+    columns = Columns(data)
+    offset_node = read_expression(offset) if isinstance(offset, str) else None
+    evaluator = Evaluator(columns, scope or {}, {})
+    reading = _read(parsed, evaluator, weights, offset)
+    kept = np.ones(columns.n_rows, dtype=bool) if subset is None else _subset(subset, evaluator)
+    absent = missing_rows(reading.everything(), kept, na_action)
+    rows = kept & ~absent
+    blueprint = Blueprint(
+        parsed, chosen, names_needed(_nodes(parsed, offset_node), columns, scope or {}), evaluator.memory, offset=offset_node
+    )
+    return _assemble(blueprint, reading, rows, absent), blueprint
+
+
+def _nodes(parsed: ParsedFormula, offset: Node | None) -> list[Node]:
+    nodes = [*parsed.fixed.variables, *parsed.fixed.offsets]
+    for term in parsed.random:
+        nodes += [*term.lhs.variables, *term.grouping.factors]
+    return nodes + ([offset] if offset is not None else [])
+
+
+def _read(parsed: ParsedFormula, evaluator: Evaluator, weights: Any, offset: Any) -> _Reading:
+    assert parsed.response is not None
+    nodes = [parsed.response, *parsed.fixed.variables]
+    nodes += [node for term in parsed.random for node in term.lhs.variables]
+    values = {node: evaluator.column(node) for node in dict.fromkeys(nodes)}
+    groups: dict[str, Categorical] = {}
+    for term in parsed.random:
+        label = term.grouping.label
+        if label not in groups:
+            groups[label] = combine([_grouping_factor(node, evaluator) for node in term.grouping.factors])
+    offsets = [_numbers(evaluator.column(node), f"offset({deparse(node)})") for node in parsed.fixed.offsets]
+    if offset is not None:
+        offsets.append(_per_row(offset, "offset", evaluator))
+    total = np.sum(offsets, axis=0) if offsets else None
+    return _Reading(values, groups, None if weights is None else _per_row(weights, "weights", evaluator), total)
+
+
+def _grouping_factor(node: Node, evaluator: Evaluator) -> Categorical:
+    value = evaluator.column(node)
+    if isinstance(value, Named) or (not isinstance(value, Categorical) and value.ndim > 1):
+        raise FormulaError(f"The grouping factor {deparse(node)!r} is a matrix; it must be one value a row.")
+    return factorize(value)
+
+
+def _numbers(value: Any, what: str) -> Floats:
+    if isinstance(value, Categorical | Named) or value.ndim > 1:
+        raise DataError(f"The {what} must be one number a row.")
+    return np.asarray(value, dtype=float)
+
+
+def _per_row(spec: Any, what: str, evaluator: Evaluator) -> Floats:
+    """An argument that is an expression over the columns, or holds one number a row."""
+    if isinstance(spec, str):
+        return _numbers(evaluator.column(read_expression(spec)), f"{what} {spec!r}")
+    array = np.asarray(spec)
+    if array.shape != (evaluator.columns.n_rows,) or array.dtype.kind not in "biuf":
+        raise DataError(
+            f"{what} has the shape {array.shape} and the type {array.dtype}; expected {evaluator.columns.n_rows} numbers, one "
+            "a row of the data, or an expression over its columns."
+        )
+    return array.astype(float)
+
+
+def _subset(spec: Any, evaluator: Evaluator) -> Rows:
+    value = evaluator.column(read_expression(spec)) if isinstance(spec, str) else spec
+    if isinstance(value, Categorical | Named):
+        raise DataError(f"subset={spec!r} is no condition; it must be true or false for each row.")
+    return read_subset(value, evaluator.columns.n_rows)
+
+
+def _assemble(blueprint: Blueprint, reading: _Reading, rows: Rows, absent: Rows) -> Design:
+    parsed = blueprint.parsed
+    everywhere = bool(rows.all())
+    values = {node: _used(value, rows, everywhere) for node, value in reading.values.items()}
+    _check_contrast_names(blueprint.contrasts, parsed.fixed, values)
+    for node, value in values.items():
+        factor = as_factor(value)
+        if isinstance(factor, Categorical):
+            blueprint.levels[deparse(node)] = replace(factor, codes=np.empty(0, dtype=np.intp))
+    n = int(rows.sum())
+    y = _response(parsed, values)
+    fixed = model_matrix(parsed.fixed, [values[v] for v in parsed.fixed.variables], blueprint.contrasts, n)
+    for text, column in zip(fixed.names, fixed.X.T, strict=True):
+        require_finite(text, "fixed effect", column)
+    kept = independent_columns(fixed.X) if fixed.names else np.arange(0)
+    whole = len(kept) == len(fixed.names)
+    weights, offset = (None if v is None else _used(v, rows, everywhere) for v in (reading.weights, reading.offset))
+    if offset is not None:
+        require_finite("offset", "value", offset)
+    return Design(
+        y=y,
+        X=fixed.X if whole else np.asfortranarray(fixed.X[:, kept]),
+        names=tuple(fixed.names[i] for i in kept),
+        assign=tuple(fixed.assign[i] for i in kept),
+        dropped=tuple(name for i, name in enumerate(fixed.names) if whole is False and i not in set(kept.tolist())),
+        random=_random(blueprint, reading, values, rows),
+        weights=None if weights is None else _checked_weights(weights),
+        offset=offset,
+        rows=rows,
+        left_out=absent,
+    )
+
+
+def _used(value: Any, rows: Rows, everywhere: bool) -> Any:
+    """The rows of a value that are used, unused levels dropped."""
+    if isinstance(value, Named):
+        return value if everywhere else Named(value.matrix[rows], value.names)
+    kept = value if everywhere else take(value, rows)
+    return kept.drop_unused() if isinstance(kept, Categorical) else kept
+
+
+def _check_contrast_names(contrasts: Contrasts, fixed: Terms, values: Mapping[Node, Any]) -> None:
+    factors = [deparse(node) for node in fixed.variables if isinstance(as_factor(values[node]), Categorical)]
+    unknown = [name for name in contrasts.columns or {} if name not in factors]
+    if unknown:
+        raise DataError(
+            f"contrasts names {shown(unknown)}, which is no factor of the fixed part. Its factors are "
+            f"{shown(factors) or '(none)'}."
+        )
+
+
+def _response(parsed: ParsedFormula, values: Mapping[Node, Any]) -> Floats:
+    assert parsed.response is not None
+    text, value = deparse(parsed.response), values[parsed.response]
+    if isinstance(value, Named):
+        value = value.matrix
+    if isinstance(value, Categorical):
+        raise DataError(
+            f"The response {text!r} is a factor or text with the levels {shown(value.labels)}; a linear mixed model needs "
+            "numbers."
+        )
+    value = np.asarray(value, dtype=float)
+    if value.ndim > 1 and value.shape[1] == 1:
+        value = value[:, 0]
+    if value.ndim > 1:
+        raise DataError(f"The response {text!r} is a matrix with {value.shape[1]} columns; one is expected.")
+    require_finite(text, "response", value)
+    return value
+
+
+def _checked_weights(weights: Floats) -> Floats:
+    bad = ~(np.isfinite(weights) & (weights > 0))
+    if bad.any():
+        first = np.flatnonzero(bad)
+        raise DataError(
+            f"weights must be positive and finite; {bad.sum()} are not (first rows {shown(first.tolist())}: "
+            f"{shown(weights[first].tolist())}). To leave a row out use subset."
+        )
+    return weights
+
+
+def _random(
+    blueprint: Blueprint, reading: _Reading, values: Mapping[Node, Any], rows: Rows
+) -> tuple[RandomEffects, ...]:
+    everywhere, n = bool(rows.all()), int(rows.sum())
+    groups = {label: _used(factor, rows, everywhere) for label, factor in reading.groups.items()}
+    effects = []
+    for term in _in_order(blueprint.parsed.random, groups):
+        coded = model_matrix(term.lhs, [values[v] for v in term.lhs.variables], blueprint.bar_contrasts, n)
+        for text, column in zip(coded.names, coded.X.T, strict=True):
+            require_finite(text, f"column left of the bar in ({term.text})", column)
+        grouping = groups[term.grouping.label]
+        effects.append(
+            RandomEffects(
+                term=term,
+                name=_unique(term.grouping.label, [e.name for e in effects]),
+                columns=coded.names,
+                values=np.ascontiguousarray(coded.X),
+                grouping=grouping,
+                structure=_structure(term, len(coded.names)),
+                relatedness=Relatedness.identity(len(grouping.levels)),
+            )
+        )
+    return tuple(effects)
+
+
+def _in_order(terms: Sequence[RandomTerm], groups: Mapping[str, Categorical]) -> list[RandomTerm]:
+    """By decreasing number of levels; lme4 leaves a decreasing order alone and else turns ties round."""
+    sizes = [len(groups[term.grouping.label].levels) for term in terms]
+    if all(a >= b for a, b in zip(sizes, sizes[1:], strict=False)):
+        return list(terms)
+    return [terms[i] for i in np.argsort(sizes, kind="stable")[::-1]]
+
+
+def _unique(label: str, taken: Sequence[str]) -> str:
+    name, count = label, 0
+    while name in taken:
+        count += 1
+        name = f"{label}.{count}"
+    return name
+
+
+def _structure(term: RandomTerm, k: int) -> Any:
+    try:
+        return make_structure(term.structure, k, term.homogeneous)
+    except ValueError as error:
+        raise FormulaError(f"In the random term {term.text}: {error}.") from None
+
+

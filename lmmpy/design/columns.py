@@ -1,0 +1,150 @@
+"""Tables of any make → columns by name: numbers, truth values, or categoricals."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from typing import Any
+
+import narwhals as nw
+import numpy as np
+import pandas as pd
+
+from lmmpy.design.values import Categorical, factorize
+from lmmpy.errors import DataError, shown
+
+__all__ = ["Columns"]
+
+Value = Any
+
+
+class Columns:
+    """
+    The columns of a data set, each converted when it is first asked for.
+
+    Parameters
+    ----------
+    data : pandas.DataFrame, any frame that narwhals reads (polars, pyarrow), or a mapping of arrays
+
+    Raises
+    ------
+    DataError
+        When `data` is none of these, or its arrays differ in length.
+    """
+
+    def __init__(self, data: Any) -> None:
+        self._cache: dict[str, Value] = {}
+        if isinstance(data, pd.DataFrame):
+            self._frame: Any = data
+            self.names = [str(name) for name in data.columns]
+            self.n_rows = len(data)
+        elif isinstance(data, Mapping):
+            self._frame = data
+            self.names = [str(name) for name in data]
+            self.n_rows = _common_length(data)
+        else:
+            try:
+                self._frame = nw.from_native(data, eager_only=True)
+            except TypeError:
+                raise DataError(
+                    f"data is a {type(data).__name__}; expected a pandas or polars DataFrame, or a mapping from "
+                    "column names to arrays."
+                ) from None
+            self.names = self._frame.columns
+            self.n_rows = len(self._frame)
+        self._known = set(self.names)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._known
+
+    def __getitem__(self, name: str) -> Value:
+        """The column as a float, int or bool array or a `Categorical`, of length `n_rows`."""
+        if name not in self._cache:
+            if name not in self._known:
+                raise DataError(self.not_found(name))
+            self._cache[name] = _convert(name, self._frame[name])
+        return self._cache[name]
+
+    def not_found(self, name: str) -> str:
+        """The message for a name that is no column."""
+        close = difflib.get_close_matches(name, self.names, n=3)
+        hint = f"Did you mean {shown(close)}?" if close else f"The columns are {shown(self.names, 12)}."
+        return f"There is no column {name!r} in the data. {hint}"
+
+
+def _common_length(data: Mapping[Any, Any]) -> int:
+    lengths = {str(name): len(values) for name, values in data.items() if np.ndim(values) > 0}
+    if not lengths:
+        raise DataError("data is a mapping without any array in it.")
+    if len(set(lengths.values())) > 1:
+        listed = ", ".join(f"{name}: {length}" for name, length in lengths.items())
+        raise DataError(f"The arrays of data differ in length ({listed}). Each must have one value a row.")
+    return next(iter(lengths.values()))
+
+
+def _convert(name: str, column: Any) -> Value:
+    if isinstance(column, nw.Series):
+        column = _from_narwhals(column)
+    if isinstance(column, pd.DataFrame):
+        raise DataError(f"The column name {name!r} stands {column.shape[1]} times in the data. Rename the others.")
+    if isinstance(column, Categorical):
+        return column
+    if not isinstance(column, np.ndarray):
+        if not isinstance(column, pd.Series):
+            column = pd.Series(column)
+        if isinstance(column.dtype, pd.CategoricalDtype):
+            categories = column.cat.categories
+            levels = np.asarray(categories, dtype=object if categories.dtype.kind not in "iufb" else None)
+            return Categorical(column.cat.codes.to_numpy().astype(np.intp), levels, bool(column.cat.ordered))
+        column = _from_pandas(column)
+    if column.ndim != 1:
+        raise DataError(f"The column {name!r} has {column.ndim} dimensions; one value a row is expected.")
+    return _from_numpy(name, column)
+
+
+def _from_narwhals(series: Any) -> Any:
+    if series.dtype == nw.Enum:
+        categories = series.cat.get_categories().to_list()
+        return pd.Series(pd.Categorical(series.to_list(), categories=categories))
+    if series.dtype in (nw.Categorical, nw.String):
+        return factorize(pd.Series(series.to_list(), dtype=object))
+    if series.dtype == nw.Boolean or series.null_count():
+        return pd.Series(series.to_list(), dtype=None if series.dtype == nw.Boolean else float)
+    return series.to_numpy()
+
+
+def _from_pandas(column: Any) -> Any:
+    dtype = column.dtype
+    if isinstance(dtype, np.dtype):
+        return column.to_numpy()
+    if pd.api.types.is_bool_dtype(dtype):
+        return column.to_numpy(dtype=object, na_value=None) if column.hasnans else column.to_numpy(dtype=bool)
+    if pd.api.types.is_numeric_dtype(dtype):
+        return column.to_numpy(dtype=float, na_value=np.nan)
+    return column.to_numpy(dtype=object, na_value=None)
+
+
+def _from_numpy(name: str, column: Any) -> Value:
+    kind = column.dtype.kind
+    if kind in "bi":
+        return column
+    if kind == "u":
+        return column.astype(np.int64)
+    if kind == "f":
+        return np.asarray(column, dtype=float)
+    if kind in "UT":
+        return factorize(column.astype(object))
+    if kind == "O":
+        return _from_objects(name, column)
+    what = {"M": "dates", "m": "time differences", "c": "complex numbers"}.get(kind, str(column.dtype))
+    raise DataError(f"The column {name!r} holds {what}; turn it into numbers (for example days since the start) first.")
+
+
+def _from_objects(name: str, column: Any) -> Value:
+    kind = pd.api.types.infer_dtype(column, skipna=True)
+    if kind in ("string", "empty", "boolean"):
+        return factorize(column)
+    if kind in ("integer", "floating", "mixed-integer-float", "decimal"):
+        return pd.to_numeric(pd.Series(column), errors="raise").to_numpy(dtype=float)
+    examples = shown(list(dict.fromkeys(column[:100].tolist())), 3)
+    raise DataError(f"The column {name!r} mixes kinds of values ({kind}: {examples}, …). Make it all numbers or all text.")

@@ -1,0 +1,229 @@
+"""Expressions → values: columns first, then R's functions, then what the caller has in scope."""
+
+from __future__ import annotations
+
+import operator
+import types
+from collections.abc import Callable, Mapping, MutableMapping
+from typing import Any
+
+import numpy as np
+
+from lmmpy.design.columns import Columns
+from lmmpy.design.functions import CONSTANTS, FUNCTIONS, REMEMBERING, Named, numeric
+from lmmpy.design.values import Categorical, Floats, factorize
+from lmmpy.errors import DataError, FormulaError
+from lmmpy.formula import Node, deparse, names_in
+from lmmpy.formula.syntax import Binary, Call, Index, Name, Number, Paren, Python, String, Unary
+
+__all__ = ["Evaluator"]
+
+_ARITHMETIC: dict[str, Callable[[Any, Any], Any]] = {
+    "+": operator.add,
+    "-": operator.sub,
+    "*": operator.mul,
+    "/": operator.truediv,
+    "^": operator.pow,
+    "%%": operator.mod,
+    "%/%": operator.floordiv,
+}
+_COMPARISON: dict[str, Callable[[Any, Any], Any]] = {
+    "==": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+
+
+class Evaluator:
+    """
+    Evaluates the expressions of one formula over one data set.
+
+    Parameters
+    ----------
+    columns : Columns
+    scope : mapping
+        Names that are neither columns nor R's: the caller's variables and functions.
+    memory : mutable mapping
+        What transforms remember, by the text of their call. Pass that of a fit to replay it on new data.
+    """
+
+    def __init__(self, columns: Columns, scope: Mapping[str, Any], memory: MutableMapping[str, dict[str, Any]]) -> None:
+        self.columns, self.scope, self.memory = columns, scope, memory
+
+    def column(self, node: Node) -> Categorical | Floats | np.ndarray[Any, Any] | Named:
+        """
+        The value of an expression as something with one entry a row.
+
+        Raises
+        ------
+        DataError
+            When a name is not found, or the length is wrong.
+        FormulaError
+            When an operation has no meaning for its operands.
+        """
+        value = self.value(node)
+        if isinstance(value, Categorical | Named):
+            length = len(value) if isinstance(value, Categorical) else len(value.matrix)
+        else:
+            value = np.asarray(value)
+            if value.dtype.kind in "OUT":
+                value = factorize(value.astype(object) if value.ndim else np.full(self.columns.n_rows, value, dtype=object))
+            elif value.ndim == 0:
+                value = np.full(self.columns.n_rows, value)
+            length = len(value)
+        if length != self.columns.n_rows:
+            raise DataError(f"{deparse(node)!r} has {length} values, the data {self.columns.n_rows} rows.")
+        return value
+
+    def value(self, node: Node) -> Any:
+        """The value of an expression, a scalar left as it is."""
+        match node:
+            case Number(number) | String(number):
+                return number
+            case Paren(inner):
+                return self.value(inner)
+            case Name(name):
+                return self.lookup(name)
+            case Unary(sign, operand):
+                return self.unary(sign, operand, node)
+            case Binary(symbol, left, right):
+                return self.binary(symbol, self.value(left), self.value(right), node)
+            case Call():
+                return self.call(node)
+            case Index():
+                return self.index(node)
+            case Python(code):
+                return self.python(code)
+
+    def lookup(self, name: str) -> Any:
+        if name in self.columns:
+            return self.columns[name]
+        if name in CONSTANTS:
+            return CONSTANTS[name]
+        found, value = self.in_scope(name)
+        if found:
+            return value
+        if name in FUNCTIONS:
+            return FUNCTIONS[name]
+        raise DataError(self.columns.not_found(name) + " (Nor is there a variable of that name in your Python scope.)")
+
+    def in_scope(self, name: str) -> tuple[bool, Any]:
+        """Look a name up in the caller's scope; a dot may be Python's, as in np.log."""
+        if name in self.scope:
+            return True, self.scope[name]
+        first, *rest = name.split(".")
+        if not rest or first not in self.scope:
+            return False, None
+        value = self.scope[first]
+        for part in rest:
+            if not hasattr(value, part):
+                return False, None
+            value = getattr(value, part)
+        return True, value
+
+    def unary(self, sign: str, operand: Node, node: Node) -> Any:
+        value = numeric(self.value(operand), repr(deparse(node)))
+        return {"-": np.negative, "+": np.positive, "!": lambda v: ~v.astype(bool)}[sign](value)
+
+    def binary(self, symbol: str, left: Any, right: Any, node: Node) -> Any:
+        if symbol in _COMPARISON:
+            return _compare(symbol, left, right, node)
+        if symbol == "%in%":
+            wanted = {str(v) for v in np.atleast_1d(right)}
+            factor = factorize(left)
+            return np.array([label in wanted for label in factor.labels] + [False])[factor.codes]
+        if symbol == ":" and np.ndim(left) == 0 and np.ndim(right) == 0 and not isinstance(left, Categorical):
+            step = 1 if right >= left else -1
+            return np.arange(int(left), int(right) + step, step)
+        a, b = (numeric(v, repr(deparse(node))) for v in (left, right))
+        if symbol in _ARITHMETIC:
+            with np.errstate(all="ignore"):
+                return _ARITHMETIC[symbol](a, b)
+        if symbol in ("&", "&&", "|", "||"):
+            together = np.logical_and if symbol[0] == "&" else np.logical_or
+            return together(a, b)
+        raise FormulaError(f"The operator {symbol!r} in {deparse(node)!r} is not known here.")
+
+    def call(self, node: Call) -> Any:
+        name = node.function_name
+        function, remembers = self.function(node)
+        positional = [self.value(a.value) for a in node.arguments if a.name is None]
+        named = {a.name.replace(".", "_"): self.value(a.value) for a in node.arguments if a.name is not None}
+        if remembers:
+            named["state"] = self.memory.setdefault(deparse(node), {})
+        elif getattr(function, "__is_stateful_transform__", False):
+            named["_state"] = self.memory.setdefault(deparse(node), {})
+        if function is not FUNCTIONS.get(name):
+            positional = [_for_python(v) for v in positional]
+            named = {k: _for_python(v) for k, v in named.items()}
+        try:
+            value = function(*positional, **named)
+        except TypeError as error:
+            raise FormulaError(f"{deparse(node)!r} could not be called: {error}.") from error
+        return value
+
+    def function(self, node: Call) -> tuple[Callable[..., Any], bool]:
+        """The function to call, and whether it remembers. The caller's own Python function hides R's of that name."""
+        name = node.function_name
+        if not name:
+            return self.value(node.function), False
+        found, own = self.in_scope(name)
+        if name in FUNCTIONS and not isinstance(own, types.FunctionType):
+            return FUNCTIONS[name], name in REMEMBERING
+        if not found:
+            raise FormulaError(
+                f"The function {name!r} in {deparse(node)!r} is not known: it is neither among R's functions that lmmpy "
+                "has nor in your Python scope. Define it, or compute the column first."
+            )
+        if not callable(own):
+            raise FormulaError(f"{name!r} in {deparse(node)!r} is a {type(own).__name__}, not a function.")
+        return own, False
+
+    def index(self, node: Index) -> Any:
+        value = self.value(node.value)
+        if node.bracket == "$":
+            field = node.arguments[0].value
+            return value[field.value if isinstance(field, String) else deparse(field)]
+        place = self.value(node.arguments[0].value)
+        array = np.asarray(value)
+        if np.asarray(place).dtype.kind == "b":
+            return array[np.asarray(place)]
+        picked = array[np.asarray(place, dtype=int) - 1]
+        return picked
+
+    def python(self, code: str) -> Any:
+        names = {name: _for_python(self.columns[name]) for name in self.columns.names if name in code}
+        return eval(code, {"np": np, **self.scope, **names})
+
+
+def _compare(symbol: str, left: Any, right: Any, node: Node) -> Any:
+    if isinstance(right, Categorical) and not isinstance(left, Categorical):
+        flipped = {"<": ">", ">": "<", "<=": ">=", ">=": "<="}.get(symbol, symbol)
+        return _compare(flipped, right, left, node)
+    if not isinstance(left, Categorical):
+        return _COMPARISON[symbol](left, right)
+    if isinstance(right, Categorical):
+        right_labels = np.array([*right.labels, None], dtype=object)[right.codes]
+        return _COMPARISON[symbol](np.array([*left.labels, None], dtype=object)[left.codes], right_labels)
+    text = factorize(np.array([right], dtype=object)).labels[0]
+    if symbol in ("==", "!="):
+        return _COMPARISON[symbol](np.array([*left.labels, None], dtype=object)[left.codes], text)
+    if not left.ordered or text not in left.labels:
+        raise FormulaError(f"{deparse(node)!r} compares by size, but the factor is not ordered or has no level {text!r}.")
+    return _COMPARISON[symbol](left.codes, left.labels.index(text))
+
+
+def _for_python(value: Any) -> Any:
+    """What a Python function of the user's sees: plain arrays."""
+    if isinstance(value, Categorical):
+        return np.array([*value.labels, None], dtype=object)[value.codes]
+    return value.matrix if isinstance(value, Named) else value
+
+
+def names_needed(nodes: list[Node], columns: Columns, scope: Mapping[str, Any]) -> dict[str, Any]:
+    """The part of a caller's scope that some expressions use, to be kept for new data."""
+    names = {name.split(".")[0] for node in nodes for name in names_in(node) if name not in columns}
+    return {name: scope[name] for name in names if name in scope}

@@ -1,0 +1,100 @@
+"""One row mask over everything that a model uses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lmmpy.design.functions import Named
+from lmmpy.design.values import missing
+from lmmpy.errors import DataError, shown
+
+__all__ = ["NA_ACTIONS", "missing_rows", "read_subset", "require_finite"]
+
+NA_ACTIONS = ("omit", "exclude", "fail")
+
+Rows = NDArray[np.bool_]
+
+
+def missing_rows(values: Iterable[tuple[str, Any]], considered: Rows, na_action: str) -> Rows:
+    """
+    The rows among `considered` that miss some value.
+
+    Parameters
+    ----------
+    values : iterable of (text, value)
+        Everything the model uses, with the expression it came from.
+    considered : ndarray of bool, shape (n,)
+        Rows that `subset` keeps.
+    na_action : {"omit", "exclude", "fail"}
+
+    Returns
+    -------
+    ndarray of bool, shape (n,)
+
+    Raises
+    ------
+    DataError
+        Under "fail", naming each expression with its first missing rows; or when no row is left.
+    """
+    absent = np.zeros(len(considered), dtype=bool)
+    complaints = []
+    for text, value in values:
+        gaps = missing(value.matrix if isinstance(value, Named) else value)
+        if gaps.any():
+            gaps = gaps & considered
+            absent |= gaps
+            if na_action == "fail" and gaps.any():
+                complaints.append(f"{text!r} in {gaps.sum()} rows (first: {shown(np.flatnonzero(gaps).tolist())})")
+    if complaints:
+        raise DataError(
+            f"na_action='fail' and values are missing: {'; '.join(complaints)} (rows counted from 0). "
+            "Use na_action='omit' to leave these rows out, or fill them in."
+        )
+    if absent.sum() == considered.sum():
+        culprits = [text for text, value in values if missing(value.matrix if isinstance(value, Named) else value).all()]
+        hint = f"{shown(culprits)} is missing everywhere." if culprits else "No row has all the values that the model needs."
+        raise DataError(f"No rows are left to fit. {hint}")
+    return absent
+
+
+def read_subset(value: Any, n: int) -> Rows:
+    """
+    The rows that `subset` keeps: from a mask (missing counts as False, as in R), or from row numbers from 0.
+
+    Raises
+    ------
+    DataError
+        When it is neither, or keeps nothing.
+    """
+    array = np.asarray(value)
+    if array.dtype.kind == "f" and np.isin(array[~np.isnan(array)], (0.0, 1.0)).all() and len(array) == n:
+        array = np.where(np.isnan(array), 0.0, array).astype(bool)
+    if array.dtype.kind == "b":
+        if len(array) != n:
+            raise DataError(f"subset has {len(array)} values, the data {n} rows.")
+        rows = array
+    elif array.dtype.kind in "iu":
+        if array.size and (array.min() < -n or array.max() >= n):
+            raise DataError(f"subset names row {array.max()}, but the rows run from 0 to {n - 1}.")
+        rows = np.zeros(n, dtype=bool)
+        rows[array] = True
+    else:
+        raise DataError("subset must be true or false for each row, or hold row numbers counted from 0.")
+    if not rows.any():
+        raise DataError("subset keeps no row of the data.")
+    return rows
+
+
+def require_finite(text: str, what: str, value: NDArray[np.float64]) -> None:
+    """Refuse infinite or undefined numbers, naming the first rows."""
+    bad = ~np.isfinite(value if value.ndim == 1 else value.sum(axis=1))
+    if bad.any():
+        first = np.flatnonzero(bad)
+        raise DataError(
+            f"The {what} {text!r} is not finite in {bad.sum()} of the rows used (first: {shown(first.tolist())}, values "
+            f"{shown(np.asarray(value)[first].tolist(), 3)}). Check the transformation, for example log() of zero."
+        )

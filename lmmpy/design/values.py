@@ -1,0 +1,157 @@
+"""What an expression can be worth: numbers, truth values, or a categorical with R's levels."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from lmmpy.design.contrasts import Contrast
+
+__all__ = ["Categorical", "Codes", "Floats", "combine", "factorize", "label_of", "missing", "take"]
+
+Floats = NDArray[np.float64]
+Codes = NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class Categorical:
+    """
+    A factor in R's sense.
+
+    Attributes
+    ----------
+    codes : ndarray of int, shape (n,)
+        Place of each row's value in `levels`; −1 where it is missing.
+    levels : ndarray, shape (m,)
+        The values, in order; text, numbers or whatever the column held.
+    ordered : bool
+        Whether the order means something (polynomial contrasts by default).
+    contrast : Contrast, optional
+        Set by ``C()``; overrides every other choice.
+    """
+
+    codes: Codes
+    levels: NDArray[Any]
+    ordered: bool = False
+    contrast: Contrast | None = None
+
+    @cached_property
+    def labels(self) -> list[str]:
+        """The levels as R prints them."""
+        return [label_of(level) for level in self.levels]
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    def drop_unused(self) -> Categorical:
+        """Without the levels that no row has."""
+        used = np.zeros(len(self.levels), dtype=bool)
+        used[self.codes[self.codes >= 0]] = True
+        if used.all():
+            return self
+        renumbered = np.append(np.cumsum(used) - 1, -1)
+        return replace(self, codes=renumbered[self.codes], levels=self.levels[used])
+
+
+def label_of(value: object) -> str:
+    """How R prints one level: TRUE/FALSE, numbers to 15 significant digits, text as it is."""
+    if isinstance(value, bool | np.bool_):
+        return "TRUE" if value else "FALSE"
+    if isinstance(value, int | np.integer):
+        return str(int(value))
+    if isinstance(value, float | np.floating):
+        return f"{value:.15g}"
+    return str(value)
+
+
+def _collation(text: Any) -> tuple[str, str]:
+    """Sort key of a language's locale, as R uses it: letters before case, small before capital."""
+    return str(text).casefold(), str(text).swapcase()
+
+
+def factorize(values: Any) -> Categorical:
+    """
+    Make a factor of a column: numbers and truth values sorted by value, text as a locale sorts it.
+
+    Parameters
+    ----------
+    values : array-like, shape (n,)
+        NaN and None are missing.
+
+    Returns
+    -------
+    Categorical
+    """
+    if isinstance(values, Categorical):
+        return values
+    codes, levels = pd.factorize(values, use_na_sentinel=True)
+    levels = np.asarray(levels)
+    if levels.dtype.kind in "OUT":
+        levels = levels.astype(object)
+        order = np.array(sorted(range(len(levels)), key=lambda i: _collation(levels[i])), dtype=np.intp)
+    else:
+        order = np.argsort(levels, kind="stable")
+    rank = np.empty(len(levels) + 1, dtype=np.intp)
+    rank[order], rank[-1] = np.arange(len(levels)), -1
+    return Categorical(rank[codes], levels[order])
+
+
+def combine(factors: Sequence[Categorical], separator: str = ":") -> Categorical:
+    """
+    The combinations of several factors that occur, the first factor slowest, labels joined as R joins them.
+
+    Parameters
+    ----------
+    factors : sequence of Categorical
+    separator : str
+
+    Returns
+    -------
+    Categorical
+    """
+    if len(factors) == 1:
+        return factors[0]
+    joint = np.zeros(len(factors[0]), dtype=np.int64)
+    absent = np.zeros(len(joint), dtype=bool)
+    for factor in factors:
+        joint = joint * len(factor.levels) + factor.codes
+        absent |= factor.codes < 0
+    joint[absent] = -1
+    found, codes = np.unique(joint, return_inverse=True)
+    if absent.any():
+        found, codes = found[1:], codes - 1
+    parts = []
+    for factor in reversed(factors):
+        parts.append([factor.labels[i] for i in found % len(factor.levels)])
+        found = found // len(factor.levels)
+    labels = [separator.join(row) for row in zip(*reversed(parts), strict=True)]
+    return Categorical(codes.reshape(-1), np.array(labels, dtype=object))
+
+
+def take(value: Any, rows: NDArray[np.bool_]) -> Any:
+    """Keep some rows of a value."""
+    if isinstance(value, Categorical):
+        return replace(value, codes=value.codes[rows])
+    return value[rows]
+
+
+def missing(value: Any) -> NDArray[np.bool_]:
+    """Which rows of a value are missing, shape (n,)."""
+    if isinstance(value, Categorical):
+        return value.codes < 0
+    if value.dtype.kind == "f":
+        nan = np.isnan(value)
+        return nan if nan.ndim == 1 else nan.any(axis=1)
+    return np.zeros(len(value), dtype=bool)
+
+
+def first_values(values: Sequence[Hashable]) -> list[Hashable]:
+    """Distinct values in order of appearance, for messages."""
+    return list(dict.fromkeys(values))

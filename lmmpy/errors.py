@@ -1,0 +1,60 @@
+"""The exceptions and warnings of lmmpy: one small family, so that a caller can catch what it means to."""
+
+from __future__ import annotations
+
+__all__ = [
+    "ConvergenceWarning",
+    "DataError",
+    "FormulaError",
+    "LmmpyError",
+    "LmmpyWarning",
+    "ModelError",
+    "RankDeficiencyWarning",
+    "ScaleWarning",
+    "SingularFitWarning",
+    "shown",
+]
+
+
+class LmmpyError(ValueError):
+    """Base of all errors that lmmpy raises about its input."""
+
+
+class FormulaError(LmmpyError):
+    """The formula's text cannot be read, or means something that no mixed model has."""
+
+
+class DataError(LmmpyError):
+    """A column is missing, or its values cannot be used."""
+
+
+class ModelError(LmmpyError):
+    """Formula and data are each fine, but the model they make together cannot be fitted or asked this."""
+
+
+class LmmpyWarning(UserWarning):
+    """Base of all warnings that lmmpy gives."""
+
+
+class RankDeficiencyWarning(LmmpyWarning):
+    """Columns of the fixed-effects matrix were dropped because others determine them."""
+
+
+class ScaleWarning(LmmpyWarning):
+    """Predictors differ so much in scale that estimates are hard to read."""
+
+
+class SingularFitWarning(LmmpyWarning):
+    """The estimate lies on the boundary: a variance of zero or a perfect correlation."""
+
+
+class ConvergenceWarning(LmmpyWarning):
+    """The optimiser stopped at a point that its own derivatives do not confirm as an optimum."""
+
+
+def shown(values: object, limit: int = 5) -> str:
+    """Render the first `limit` of some values for a message, and say how many more there are."""
+    items = list(values)  # type: ignore[call-overload]
+    text = ", ".join(repr(item) if isinstance(item, str) else str(item) for item in items[:limit])
+    more = len(items) - limit
+    return f"{text} and {more} more" if more > 0 else text

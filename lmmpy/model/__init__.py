@@ -1,0 +1,1 @@
+"""`lmer`, `lformula` and the fit."""

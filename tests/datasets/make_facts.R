@@ -1,0 +1,39 @@
+# Writes facts.json: what R says of each data set, by other means than make_datasets.R.
+#
+#   Rscript tests/datasets/make_facts.R        (needs lme4, nlme, jsonlite)
+#
+# Per column: R's class; sum and sum(i * x_i) of the numbers, or of the integer codes of a factor
+# (so that the order of rows and levels counts); the number of levels, the first and last ones and
+# the MD5 of all of them, each with a line end.
+
+packages <- list(
+  lme4 = c("sleepstudy", "Penicillin", "Dyestuff", "Dyestuff2", "Pastes", "cake", "cbpp", "InstEval",
+           "VerbAgg", "grouseticks", "Arabidopsis"),
+  nlme = c("Orthodont", "Oats", "Machines", "ergoStool"))
+
+md5 <- function(x) {
+  path <- tempfile()
+  on.exit(unlink(path))
+  writeLines(x, path)
+  unname(tools::md5sum(path))
+}
+
+column_facts <- function(x) {
+  codes <- as.numeric(x)
+  facts <- list(class = class(x)[[1]], sum = sum(codes), weighted = sum(seq_along(codes) * codes))
+  if (!is.factor(x)) return(facts)
+  l <- levels(x)
+  c(facts, list(n_levels = length(l), first = I(head(l, 3)), last = I(tail(l, 3)), md5 = md5(l)))
+}
+
+facts <- list()
+shipped <- new.env()
+for (package in names(packages)) for (name in packages[[package]]) {
+  data(list = name, package = package, envir = shipped)
+  d <- shipped[[name]]
+  facts[[name]] <- list(rows = nrow(d), columns = lapply(as.list(as.data.frame(d)), column_facts))
+}
+
+here <- dirname(normalizePath(sub("^--file=", "", grep("^--file=", commandArgs(FALSE), value = TRUE))))
+writeLines(jsonlite::toJSON(facts, auto_unbox = TRUE, pretty = TRUE, digits = I(17)),
+           file.path(here, "facts.json"))
