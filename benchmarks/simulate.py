@@ -1,0 +1,82 @@
+"""Simulated data for the benchmarks: the same frame for the same seed."""
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+Codes = NDArray[np.int64]
+
+
+def _codes(rng: np.random.Generator, n_rows: int, n_levels: int, at_least: int) -> Codes:
+    """Return level codes, shape (n_rows,), in which every level occurs at least `at_least` times."""
+    sure = np.tile(np.arange(n_levels), at_least)
+    rest = rng.integers(n_levels, size=n_rows - sure.size)
+    return rng.permutation(np.concatenate([sure, rest]))
+
+
+def _factor(codes: Codes, n_levels: int) -> "pd.Categorical[str]":
+    levels = pd.Index([str(i + 1) for i in range(n_levels)])
+    return pd.Categorical.from_codes(codes, categories=levels)
+
+
+def _effects(rng: np.random.Generator, n_levels: int, factor: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return random effects, shape (n_levels, k), with covariance `factor @ factor.T`."""
+    return rng.standard_normal((n_levels, factor.shape[0])) @ factor.T
+
+
+def random_slopes(n_rows: int, n_groups: int, seed: int) -> pd.DataFrame:
+    """Simulate y = 1 + 0.5 x + b0[g] + b1[g] x + e, at least two rows a group.
+
+    Returns
+    -------
+    DataFrame
+        Columns `y`, `x`, `g`, with `n_rows` rows; cov(b0, b1) is [[1, .3], [.3, .34]], var(e) is 1.
+    """
+    rng = np.random.default_rng(seed)
+    g = np.sort(_codes(rng, n_rows, n_groups, at_least=2))
+    x = rng.standard_normal(n_rows)
+    b = _effects(rng, n_groups, np.array([[1.0, 0.0], [0.3, 0.5]]))
+    y = 1.0 + 0.5 * x + b[g, 0] + b[g, 1] * x + rng.standard_normal(n_rows)
+    return pd.DataFrame({"y": y, "x": x, "g": _factor(g, n_groups)})
+
+
+def crossed(n_rows: int, n_a: int, n_c: int, seed: int) -> pd.DataFrame:
+    """Simulate y = 1 + 0.5 x + u[a] + b0[c] + b1[c] x + e with `a` and `c` crossed at random.
+
+    Returns
+    -------
+    DataFrame
+        Columns `y`, `x`, `a`, `c`, with `n_rows` rows; var(u) is 0.64, cov(b0, b1) is
+        [[.49, .14], [.14, .2]], var(e) is 1.
+    """
+    rng = np.random.default_rng(seed)
+    a = _codes(rng, n_rows, n_a, at_least=1)
+    c = _codes(rng, n_rows, n_c, at_least=1)
+    x = rng.standard_normal(n_rows)
+    u = 0.8 * rng.standard_normal(n_a)
+    b = _effects(rng, n_c, np.array([[0.7, 0.0], [0.2, 0.4]]))
+    y = 1.0 + 0.5 * x + u[a] + b[c, 0] + b[c, 1] * x + rng.standard_normal(n_rows)
+    return pd.DataFrame({"y": y, "x": x, "a": _factor(a, n_a), "c": _factor(c, n_c)})
+
+
+def maximal(n_subjects: int, n_items: int, seed: int) -> pd.DataFrame:
+    """Simulate a 2 × 2 × 2 experiment in which every subject sees every item in all eight cells.
+
+    Returns
+    -------
+    DataFrame
+        Columns `y`, `a`, `b`, `c` (each −0.5 or 0.5), `subj`, `item`, with
+        `8 * n_subjects * n_items` rows; all eight effects vary by subject and by item.
+    """
+    rng = np.random.default_rng(seed)
+    grid = np.indices((n_subjects, n_items, 2, 2, 2)).reshape(5, -1)
+    subj, item = grid[0], grid[1]
+    a, b, c = grid[2:] - 0.5
+    X = np.column_stack([np.ones_like(a), a, b, a * b, c, a * c, b * c, a * b * c])
+    random = np.zeros(subj.size)
+    for codes, n_levels in ((subj, n_subjects), (item, n_items)):
+        factor = np.tril(0.2 * rng.standard_normal((8, 8)), k=-1) + 0.6 * np.eye(8)
+        random += np.einsum("ij,ij->i", X, _effects(rng, n_levels, factor)[codes])
+    y = X @ np.linspace(1.0, 0.3, 8) + random + rng.standard_normal(subj.size)
+    factors = {"subj": _factor(subj, n_subjects), "item": _factor(item, n_items)}
+    return pd.DataFrame({"y": y, "a": a, "b": b, "c": c, **factors})
