@@ -1,0 +1,107 @@
+"""The contract between engines and everything that uses them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lmmpy.design import Design
+from lmmpy.engines.crossproducts import CrossProducts
+
+__all__ = ["Criterion", "Evaluation", "Solution"]
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """The profiled criterion at one θ.
+
+    Attributes
+    ----------
+    value : float
+        −2 log-likelihood, or −2 restricted log-likelihood, all constants included.
+    gradient : ndarray, shape (n_theta,), or None
+        Its exact derivative; from order 1.
+    information : ndarray, shape (n_theta, n_theta), or None
+        The average information, an approximation of the second derivative; from order 2.
+    """
+
+    value: float
+    gradient: Floats | None = None
+    information: Floats | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Solution:
+    """Estimates and predictions at one θ.
+
+    Attributes
+    ----------
+    beta : ndarray, shape (p,)
+    unscaled_vcov : ndarray, shape (p, p)
+        (XᵀV⁻¹X)⁻¹, V relative to σ².
+    u : ndarray, shape (q,)
+        Spherical random effects.
+    b : ndarray, shape (q,)
+        Random effects, Λu.
+    sigma : float
+        The profiled estimate of the residual standard deviation.
+    r2 : float
+        The penalised weighted residual sum of squares.
+    """
+
+    beta: Floats
+    unscaled_vcov: Floats
+    u: Floats
+    b: Floats
+    sigma: float
+    r2: float
+
+
+class Criterion(Protocol):
+    """The profiled (restricted) likelihood of one design, as a function of θ.
+
+    Every engine gives the same numbers at any θ; they differ in cost only.
+    """
+
+    @property
+    def design(self) -> Design:
+        """What is fitted."""
+
+    @property
+    def products(self) -> CrossProducts:
+        """Its sufficient statistics."""
+
+    @property
+    def reml(self) -> bool:
+        """Whether the criterion is the restricted likelihood."""
+
+    @property
+    def name(self) -> str:
+        """Name of the engine, for the record."""
+
+    def evaluate(self, theta: Floats, order: int = 0) -> Evaluation:
+        """
+        The criterion at θ.
+
+        Parameters
+        ----------
+        theta : ndarray, shape (n_theta,)
+            The terms' parameters one after the other.
+        order : {0, 1, 2}
+            0: the value; 1: and the gradient; 2: and the average information.
+
+        Returns
+        -------
+        Evaluation
+        """
+
+    def solve(self, theta: Floats) -> Solution:
+        """β̂, û, b and σ̂ at θ."""
+
+    def conditional_variances(self, theta: Floats) -> list[Floats]:
+        """Var(b | y, β, θ)/σ², for each term of shape (levels, k, k)."""
