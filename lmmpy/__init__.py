@@ -1,6 +1,39 @@
 """Linear mixed models by R's formulas: lme4 in spirit and in its numbers."""
 
 from lmmpy import datasets
-from lmmpy.model.lformula import lformula
+from lmmpy.errors import (
+    ConvergenceWarning,
+    DataError,
+    FormulaError,
+    LmmpyError,
+    LmmpyWarning,
+    ModelError,
+    RankDeficiencyWarning,
+    ScaleWarning,
+    SingularFitWarning,
+)
+from lmmpy.fitting import Control
+from lmmpy.model import LmmFit, ModelDesign, anova, lformula, lmer
+from lmmpy.relatedness import Relatedness
 
-__all__ = ["datasets", "lformula"]
+__all__ = [
+    "Control",
+    "ConvergenceWarning",
+    "DataError",
+    "FormulaError",
+    "LmmFit",
+    "LmmpyError",
+    "LmmpyWarning",
+    "ModelDesign",
+    "ModelError",
+    "RankDeficiencyWarning",
+    "Relatedness",
+    "ScaleWarning",
+    "SingularFitWarning",
+    "anova",
+    "datasets",
+    "lformula",
+    "lmer",
+]
+
+__version__ = "0.1.0.dev0"

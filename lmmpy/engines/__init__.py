@@ -1,10 +1,8 @@
 """Engines: the profiled criterion of a `Design`, with exact derivatives."""
 
+from lmmpy.engines.choose import ENGINES, make_criterion
 from lmmpy.engines.criterion import Criterion, Evaluation, Solution
+from lmmpy.engines.crossproducts import CrossProducts
 from lmmpy.engines.sparse import SparseCriterion
 
-__all__ = ["Criterion", "Evaluation", "Solution", "SparseCriterion", "make_criterion"]
-
-
-def make_criterion(design, reml=True):  # type: ignore[no-untyped-def]
-    return SparseCriterion(design, reml)
+__all__ = ["ENGINES", "Criterion", "CrossProducts", "Evaluation", "Solution", "SparseCriterion", "make_criterion"]

@@ -1,18 +1,26 @@
-"""The one place that knows scikit-sparse: a symbolic analysis that is made once, numeric factors that are made often.
+"""The one place that knows scikit-sparse: a symbolic analysis made once, numeric factors made often.
 
-CHOLMOD neither checks index types (a mismatch is a segmentation fault) nor notices that a matrix has another pattern
-than the one analysed (a wrong result without a word), so the pattern lives here and only values come from outside.
+CHOLMOD neither checks index types (a mismatch is a segmentation fault) nor notices that a matrix has another
+pattern than the one analysed (a wrong result without a word), so the pattern lives here and only values come
+from outside.
+
+scikit-sparse 0.4 and 0.5 have no call in common; `_cholmod_04` and `_cholmod_05` give both the same face.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 from sksparse import cholmod
+
+if TYPE_CHECKING or hasattr(cholmod, "CholeskyFactor"):
+    from lmmpy.engines._cholmod_05 import Analysis, Numeric
+else:
+    from lmmpy.engines._cholmod_04 import Analysis, Numeric
 
 __all__ = ["NotPositiveDefiniteError", "SparseFactor", "SymbolicCholesky"]
 
@@ -24,32 +32,32 @@ class NotPositiveDefiniteError(ArithmeticError):
     """The matrix has a pivot that is not positive."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, slots=True)
 class SparseFactor:
     """L with L Lᵀ = M[P][:, P]."""
 
-    _factor: Any
+    _factor: Numeric
+    _logdet: float
 
     def logdet(self) -> float:
         """log|M|."""
-        return float(np.log(self._factor.D()).sum())
+        return self._logdet
 
     def permutation(self) -> NDArray[np.intp]:
         """P, shape (q,)."""
-        return np.asarray(self._factor.P(), dtype=np.intp)
+        return self._factor.permutation()
 
     def solve(self, B: Floats) -> Floats:
         """M⁻¹ B; B of shape (q,) or (q, m)."""
-        return np.asarray(self._factor.solve_A(B), dtype=float)
+        return self._factor.solve(B)
 
     def half_solve(self, B: Floats) -> Floats:
-        """L⁻¹ B[P]; B of shape (q, m)."""
-        permuted = self._factor.apply_P(B)
-        return np.asarray(self._factor.solve_L(permuted, use_LDLt_decomposition=False), dtype=float)
+        """L⁻¹ B[P]; B of shape (q,) or (q, m)."""
+        return self._factor.half_solve(B)
 
     def lower(self) -> sparse.csc_array:
-        """L itself, a copy."""
-        L = sparse.csc_array(self._factor.L())
+        """L itself, a copy; its pattern is the same for all values."""
+        L = self._factor.lower()
         L.sort_indices()
         return L
 
@@ -62,20 +70,25 @@ class SymbolicCholesky:
     ----------
     indptr, indices : ndarray of int
         The lower triangle, diagonal included, by compressed columns, rows ascending.
+
+    Raises
+    ------
+    ValueError
+        When the pattern is not such a triangle, or too large for 32-bit indices.
     """
 
     def __init__(self, indptr: NDArray[Any], indices: NDArray[Any]) -> None:
-        size = len(indptr) - 1
         if len(indices) >= np.iinfo(np.int32).max:
             raise ValueError(f"the system has {len(indices)} entries, more than 32-bit indices can hold")
-        pattern = (np.ones(len(indices)), np.asarray(indices, np.int32), np.asarray(indptr, np.int32))
-        self._matrix = sparse.csc_matrix(pattern, shape=(size, size))
-        self._symbolic = cholmod.analyze(self._matrix)
+        self._indptr: Ints = np.array(indptr, dtype=np.int32)
+        self._indices: Ints = np.array(indices, dtype=np.int32)
+        _require_lower_triangle(self._indptr, self._indices)
+        self._analysis = Analysis(self._matrix(np.ones(self.n_entries)))
 
     @property
     def n_entries(self) -> int:
         """Number of entries of the lower triangle."""
-        return int(self._matrix.nnz)
+        return len(self._indices)
 
     def factorize(self, values: Floats) -> SparseFactor:
         """
@@ -92,15 +105,34 @@ class SymbolicCholesky:
         Raises
         ------
         NotPositiveDefiniteError
+            When a pivot is negative, zero, or no finite number.
         """
         if values.shape != (self.n_entries,):
-            raise ValueError(f"expected {self.n_entries} values, one an entry of the pattern, not {values.shape}")
-        self._matrix.data = np.ascontiguousarray(values, dtype=float)
+            raise ValueError(f"expected {self.n_entries} values, one for each entry, not {values.shape}")
         try:
-            factor = self._symbolic.cholesky(self._matrix)
-            # A simplicial factorisation of an indefinite matrix is L D Lᵀ with a negative pivot, not an error.
-            if not np.all(factor.D() > 0):
-                raise NotPositiveDefiniteError("a pivot is not positive")
+            factor = self._analysis.factorize(self._matrix(values))
         except cholmod.CholmodNotPositiveDefiniteError as error:
             raise NotPositiveDefiniteError(str(error)) from error
-        return SparseFactor(factor)
+        pivots = factor.pivots()
+        # An indefinite matrix can pass as L D Lᵀ with a negative pivot, and one with NaN as any.
+        wrong = np.flatnonzero(~((pivots > 0) & np.isfinite(pivots)))
+        if len(wrong):
+            raise NotPositiveDefiniteError(f"pivot {wrong[0]} is {pivots[wrong[0]]}")
+        return SparseFactor(factor, float(np.log(pivots).sum()))
+
+    def _matrix(self, values: Floats) -> sparse.csc_matrix:
+        data = np.array(values, dtype=float)  # scikit-sparse 0.5 takes no read-only array
+        size = len(self._indptr) - 1
+        return sparse.csc_matrix((data, self._indices, self._indptr), shape=(size, size))
+
+
+def _require_lower_triangle(indptr: Ints, indices: Ints) -> None:
+    counts = np.diff(indptr)
+    size = len(counts)
+    if indptr[0] != 0 or indptr[-1] != len(indices) or np.any(counts < 1):
+        raise ValueError("indptr must rise from 0 to the number of indices, by one or more for every column")
+    columns = np.repeat(np.arange(size), counts)
+    if not np.array_equal(indices[indptr[:-1]], np.arange(size)):
+        raise ValueError("the first row of a column must be that of the diagonal")
+    if np.any((np.diff(columns) == 0) & (np.diff(indices) <= 0)) or np.any(indices >= size):
+        raise ValueError(f"the rows of a column must ascend and be less than {size}")

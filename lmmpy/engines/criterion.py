@@ -84,6 +84,9 @@ class Criterion(Protocol):
     def name(self) -> str:
         """Name of the engine, for the record."""
 
+    def by_ml(self) -> Criterion:
+        """The likelihood of the same design; shares all that does not depend on the choice."""
+
     def evaluate(self, theta: Floats, order: int = 0) -> Evaluation:
         """
         The criterion at θ.

@@ -6,6 +6,7 @@ Notation and formulas follow Bates, Mächler, Bolker & Walker (2015, §3) for th
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -67,6 +68,16 @@ class SparseCriterion:
         self._ZtZ = self._pattern.cross_product_matrix()
         self._selected: tuple[SelectedInverse, NDArray[np.intp]] | None = None
         self._cuts = np.cumsum([term.structure.n_theta for term in design.random])[:-1]
+
+    def __reduce__(self) -> tuple[type[SparseCriterion], tuple[Design, bool]]:
+        """Pickle the design only: CHOLMOD's factors do not pickle, and are quickly made again."""
+        return SparseCriterion, (self.design, self.reml)
+
+    def by_ml(self) -> SparseCriterion:
+        """See `Criterion.by_ml`."""
+        other = copy.copy(self) if self.reml else self
+        other.reml = False
+        return other
 
     @property
     def dof(self) -> int:

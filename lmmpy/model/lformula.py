@@ -72,10 +72,9 @@ class ModelDesign:
         return "\n".join(lines)
 
 
-def row_index(data: Any, design: Design) -> pd.Index:
-    """Labels of the rows used: the data's own index where it has one."""
-    index = data.index if isinstance(data, pd.DataFrame) else pd.RangeIndex(len(design.rows))
-    return index if design.rows.all() else index[design.rows]
+def data_index(data: Any, design: Design) -> pd.Index:
+    """Labels of all rows of the data: its own index where it has one, else numbers from 0."""
+    return data.index if isinstance(data, pd.DataFrame) else pd.RangeIndex(len(design.rows))
 
 
 def lformula(
@@ -126,4 +125,4 @@ def lformula(
         contrasts=contrasts,
         scope=scope,
     )
-    return ModelDesign(design, blueprint, row_index(data, design))
+    return ModelDesign(design, blueprint, data_index(data, design)[design.rows])

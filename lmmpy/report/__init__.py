@@ -1,5 +1,6 @@
 """Summaries, short prints, variance tables and comparisons as text, HTML, LaTeX and data frames."""
 
+from lmmpy.report.anova import AnovaTable
 from lmmpy.report.frames import summary_frame, varcorr_frame
 from lmmpy.report.numbers import format_p, r_format, stars
 from lmmpy.report.printer import Summary, anova_html, anova_latex, summary_html, summary_latex
@@ -7,6 +8,7 @@ from lmmpy.report.tables import FixedEffectsTable, SummaryData, VarCorrRow, VarC
 from lmmpy.report.text import anova_text, print_text, summary_text, varcorr_text
 
 __all__ = [
+    "AnovaTable",
     "FixedEffectsTable",
     "Summary",
     "SummaryData",

@@ -1,0 +1,33 @@
+# What a newcomer types. Every target sets up what it needs by itself; `make help` lists them.
+
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+BIN := .venv/bin
+export PYTHON
+
+.PHONY: help demo test lint bench setup clean
+
+help:  ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile
+
+demo: setup  ## fit the models of the README and print them
+	@$(BIN)/python -m lmmpy.demo
+
+test: setup  ## run the tests
+	@OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 $(ARGS)
+
+lint: setup  ## ruff, mypy --strict, and the walls between the rooms
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy --strict lmmpy
+	@$(BIN)/lint-imports
+
+bench: setup  ## compare with other packages; writes benchmarks/RESULTS.md
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+setup:  ## make .venv, and install SuiteSparse where it is missing
+	@scripts/setup
+
+clean:  ## remove .venv, builds and caches
+	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find lmmpy tests scripts benchmarks -name __pycache__ -prune -exec rm -rf {} +

@@ -1,0 +1,14 @@
+"""Fitting: start values, trust-region Newton, the boundary, and the convergence report."""
+
+from lmmpy.fitting.convergence import ConvergenceReport, convergence_report, unidentified
+from lmmpy.fitting.fit import Control, Optimum, fit_theta, hold_theta
+
+__all__ = [
+    "Control",
+    "ConvergenceReport",
+    "Optimum",
+    "convergence_report",
+    "fit_theta",
+    "hold_theta",
+    "unidentified",
+]

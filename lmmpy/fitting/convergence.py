@@ -1,0 +1,204 @@
+"""What the exact derivatives say about an optimum, in words that tell what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from lmmpy.engines import Criterion
+from lmmpy.fitting.boundary import pinned
+from lmmpy.fitting.fit import Optimum
+from lmmpy.fitting.start import typical_scale
+
+__all__ = ["ConvergenceReport", "convergence_report", "observed_hessian", "unidentified"]
+
+Floats = NDArray[np.float64]
+
+_STEP = 1e-4
+_FLAT = 1e-7
+_PROMISE = 1e-6
+
+
+@dataclass(frozen=True, eq=False)
+class ConvergenceReport:
+    """
+    How good an optimum is.
+
+    Attributes
+    ----------
+    ok : bool
+        Whether everything below confirms a minimum.
+    gradient : Series
+        Exact derivative of the criterion by parameter.
+    promised_decrease : float
+        How much lower a Newton step with the observed Hessian would bring the criterion; in units of −2 log-likelihood,
+        so that it means the same whatever the units of the predictors.
+    hessian : DataFrame
+        Observed Hessian of the criterion in θ, over the parameters that are free (not at a zero of the factor).
+    eigenvalues : ndarray
+        Of the Hessian with every parameter in units of its typical change, ascending.
+    boundary : tuple of str
+        Parameters at a value that makes a covariance singular.
+    flat : tuple of str
+        Combinations of parameters that the data say nothing about.
+    evaluations : int
+    restarts : int
+        How often the optimiser left a zero from which the criterion falls.
+    engine : str
+    advice : tuple of str
+        What it means and what to do; empty when all is well.
+    """
+
+    ok: bool
+    gradient: pd.Series
+    promised_decrease: float
+    hessian: pd.DataFrame
+    eigenvalues: Floats
+    boundary: tuple[str, ...]
+    flat: tuple[str, ...]
+    evaluations: int
+    restarts: int
+    engine: str
+    advice: tuple[str, ...]
+
+    def __str__(self) -> str:
+        spread = f"{self.eigenvalues[0]:.3g} to {self.eigenvalues[-1]:.3g}" if len(self.eigenvalues) else "(none free)"
+        largest = float(np.abs(self.gradient.to_numpy()).max(initial=0.0))
+        lines = [
+            f"Convergence: {'confirmed' if self.ok else 'NOT confirmed'} by exact derivatives",
+            f"  evaluations           {self.evaluations} ({self.engine} engine, {self.restarts} restarts from a zero)",
+            f"  largest |gradient|    {largest:.3g}",
+            f"  decrease still to get {self.promised_decrease:.3g} in -2 log-likelihood",
+            f"  Hessian eigenvalues   {spread} (scaled)",
+            f"  on the boundary       {', '.join(self.boundary) or 'none'}",
+        ]
+        return "\n".join(lines + [f"  * {text}" for text in self.advice])
+
+    __repr__ = __str__
+
+
+def observed_hessian(criterion: Criterion, theta: Floats, scale: Floats, free: NDArray[np.bool_]) -> Floats:
+    """
+    Second derivatives of the criterion by central differences of its exact gradient.
+
+    Parameters
+    ----------
+    criterion : Criterion
+    theta, scale : ndarray, shape (n_theta,)
+    free : ndarray of bool, shape (n_theta,)
+
+    Returns
+    -------
+    ndarray, shape (free.sum(), free.sum())
+        Symmetric.
+    """
+    places = np.flatnonzero(free)
+    columns = []
+    for place in places:
+        ahead, behind = theta.copy(), theta.copy()
+        step = _STEP * max(scale[place], abs(theta[place]))
+        ahead[place] += step
+        behind[place] -= step
+        difference = _gradient(criterion, ahead) - _gradient(criterion, behind)
+        columns.append(difference[places] / (2.0 * step))
+    hessian = np.array(columns).reshape(len(places), len(places))
+    return 0.5 * (hessian + hessian.T)
+
+
+def _gradient(criterion: Criterion, theta: Floats) -> Floats:
+    gradient = criterion.evaluate(theta, 1).gradient
+    if gradient is None:
+        raise ArithmeticError(f"the criterion cannot be differentiated at θ = {theta.tolist()}")
+    return gradient
+
+
+def unidentified(information: Floats, scale: Floats, names: Sequence[str]) -> tuple[str, ...]:
+    """Combinations of parameters along which a curvature, in typical scales, is nil against the largest."""
+    if not len(names):
+        return ()
+    values, vectors = np.linalg.eigh(information * np.outer(scale, scale))
+    limit = _FLAT * max(1.0, float(values[-1]))
+    return tuple(_combination(vectors[:, i], names) for i in np.flatnonzero(np.abs(values) < limit))
+
+
+def _combination(vector: Floats, names: Sequence[str]) -> str:
+    largest = np.abs(vector).max()
+    parts = [(weight, name) for weight, name in zip(vector, names, strict=True) if abs(weight) > 0.1 * largest]
+    return " ".join(f"{weight / largest:+.2g}·{name}" for weight, name in parts)
+
+
+def convergence_report(criterion: Criterion, optimum: Optimum, names: Sequence[str]) -> ConvergenceReport:
+    """
+    Judge an optimum.
+
+    Parameters
+    ----------
+    criterion : Criterion
+    optimum : Optimum
+    names : sequence of str
+        Of the parameters.
+
+    Returns
+    -------
+    ConvergenceReport
+    """
+    theta, gradient = optimum.theta, optimum.evaluation.gradient
+    assert gradient is not None
+    scale = typical_scale(criterion.design, criterion.products)
+    lower = np.concatenate([term.structure.lower for term in criterion.design.random])
+    at_bound = (theta <= lower) & (gradient > 0)
+    free = ~pinned(criterion.design, theta) & ~at_bound & (not optimum.held)
+    hessian = observed_hessian(criterion, theta, scale, free)
+    free_names = [name for name, is_free in zip(names, free, strict=True) if is_free]
+    eigenvalues, vectors = np.linalg.eigh(hessian * np.outer(scale[free], scale[free]))
+    along = vectors.T @ (gradient * scale)[free]
+    limit = _FLAT * max(1.0, float(np.abs(eigenvalues).max(initial=0.0)))
+    curved = np.abs(eigenvalues) >= limit
+    promised = float(0.5 * (along[curved] ** 2 / np.abs(eigenvalues[curved])).sum())
+    flat = unidentified(hessian, scale[free], free_names)
+    boundary = tuple(name for name, on in zip(names, optimum.on_boundary, strict=True) if on)
+    saddle = bool(np.any(eigenvalues < -limit))
+    advice = _advice(optimum, promised, saddle, flat, boundary)
+    return ConvergenceReport(
+        ok=promised <= _PROMISE and not saddle and not flat,
+        gradient=pd.Series(gradient, index=list(names), name="gradient"),
+        promised_decrease=promised,
+        hessian=pd.DataFrame(hessian, index=free_names, columns=free_names),
+        eigenvalues=eigenvalues,
+        boundary=boundary,
+        flat=flat,
+        evaluations=len(optimum.log),
+        restarts=optimum.restarts,
+        engine=criterion.name,
+        advice=advice,
+    )
+
+
+def _advice(
+    optimum: Optimum, promised: float, saddle: bool, flat: tuple[str, ...], boundary: tuple[str, ...]
+) -> tuple[str, ...]:
+    found = []
+    if optimum.held:
+        found.append("The variance components were given, not estimated; there is nothing to converge.")
+    if saddle:
+        found.append("The criterion still falls in some direction (a saddle point). Refit from other start= values.")
+    elif promised > _PROMISE:
+        found.append(
+            f"A further step would lower the criterion by {promised:.2g}. Raise max_evaluations or give start=, for "
+            "example the theta of this fit."
+        )
+    for combination in flat:
+        found.append(
+            f"The data do not determine {combination}. Simplify the random terms, or collect more levels or repeats."
+        )
+    if boundary:
+        found.append(
+            f"At the boundary: {', '.join(boundary)}. A variance is estimated as zero or a correlation as one; the fit is "
+            "a proper optimum, but the random terms say more than the data can support. Consider leaving the term out, "
+            "or fewer effects left of the bar."
+        )
+    return tuple(found)

@@ -1,0 +1,198 @@
+"""From a criterion to θ̂: start, Newton steps, the boundary, and a record of it all."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lmmpy.engines import Criterion, Evaluation
+from lmmpy.errors import ModelError
+from lmmpy.fitting.boundary import canonical, descent_from_zero, near_boundary, pinned
+from lmmpy.fitting.start import start_values, typical_scale
+from lmmpy.fitting.trust_region import Minimum, Step, minimise
+
+__all__ = ["Control", "Optimum", "fit_theta", "hold_theta"]
+
+Floats = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+_RESTARTS = 5
+_SNAP = 0.05
+_LEAP = 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """How to fit.
+
+    Attributes
+    ----------
+    tolerance : float
+        Stop when the next step promises to lower the criterion by less than this.
+    max_evaluations : int
+        Give up, with a warning, after so many evaluations.
+    check_sizes : {"stop", "ignore"}
+        Whether to refuse models with as many random effects as observations.
+    engine : {"auto", "sparse"}
+        How the criterion is computed.
+    """
+
+    tolerance: float = 1e-11
+    max_evaluations: int = 500
+    check_sizes: str = "stop"
+    engine: str = "auto"
+
+    def __post_init__(self) -> None:
+        if not self.tolerance > 0 or self.max_evaluations < 1:
+            raise ModelError("control: tolerance must be positive and max_evaluations at least 1.")
+        if self.check_sizes not in ("stop", "ignore"):
+            raise ModelError(f"control: check_sizes is 'stop' or 'ignore', not {self.check_sizes!r}.")
+        if self.engine not in ("auto", "sparse"):
+            raise ModelError(f"control: engine is 'auto' or 'sparse', not {self.engine!r}.")
+
+
+@dataclass(frozen=True, eq=False)
+class Optimum:
+    """Where the criterion is least, and how that was found.
+
+    Attributes
+    ----------
+    theta : ndarray, shape (n_theta,)
+        Canonical: no negative standard deviation; exact zeros on the boundary.
+    evaluation : Evaluation
+        Value, gradient and average information there.
+    converged : bool
+        Whether the optimiser's own stopping rule was met.
+    on_boundary : ndarray of bool, shape (n_theta,)
+        Parameters at a value that makes a factor singular.
+    held : bool
+        Whether θ was given, not estimated.
+    restarts : int
+        How often a zero was left because the criterion falls away from it.
+    log : tuple of Step
+        Every evaluation of the optimiser.
+    """
+
+    theta: Floats
+    evaluation: Evaluation
+    converged: bool
+    on_boundary: Mask
+    held: bool
+    restarts: int
+    log: tuple[Step, ...]
+
+
+def hold_theta(criterion: Criterion, theta: Floats) -> Optimum:
+    """The record of a θ that is known."""
+    evaluation = criterion.evaluate(theta, 2)
+    return Optimum(theta, evaluation, True, np.zeros(len(theta), dtype=bool), True, 0, ())
+
+
+def fit_theta(criterion: Criterion, control: Control, start: Floats | None = None) -> Optimum:
+    """
+    Minimise a criterion over θ.
+
+    Parameters
+    ----------
+    criterion : Criterion
+    control : Control
+    start : ndarray, shape (n_theta,), optional
+        Default: moment estimates from the data.
+
+    Returns
+    -------
+    Optimum
+
+    Raises
+    ------
+    ModelError
+        When the criterion cannot be computed at the start.
+    """
+    design = criterion.design
+    scale = typical_scale(design, criterion.products)
+    theta = start_values(design, criterion.products) if start is None else _checked(start, design.n_theta)
+    search = _Search(criterion, control, scale)
+    minimum = search.run(theta, np.ones(len(theta), dtype=bool))
+    if not np.isfinite(minimum.evaluation.value):
+        raise ModelError(
+            f"The criterion cannot be computed at the start values {theta.tolist()}: the system is not positive definite. "
+            "Look for predictors on wildly different scales, or give start=."
+        )
+    restarts = 0
+    while True:
+        minimum = search.settle(minimum)
+        stuck = pinned(design, minimum.theta)
+        direction = descent_from_zero(criterion.evaluate, minimum.theta, scale, stuck)
+        if direction is None or restarts == _RESTARTS:
+            break
+        restarts += 1
+        minimum = search.leave(minimum, direction)
+    theta = minimum.theta
+    boundary = np.zeros(len(theta), dtype=bool)
+    boundary[[place for place, value in near_boundary(design, theta, 1e-12 * scale) if theta[place] == value]] = True
+    return Optimum(theta, minimum.evaluation, minimum.converged, boundary, False, restarts, tuple(search.log))
+
+
+def _checked(start: Floats, size: int) -> Floats:
+    theta = np.asarray(start, dtype=float).reshape(-1)
+    if theta.shape != (size,) or not np.isfinite(theta).all():
+        raise ModelError(f"start must hold {size} finite numbers, one a covariance parameter; got {start!r}.")
+    return theta
+
+
+class _Search:
+    """Runs of the optimiser on one criterion, their log joined."""
+
+    def __init__(self, criterion: Criterion, control: Control, scale: Floats) -> None:
+        self.criterion, self.control, self.scale = criterion, control, scale
+        self.design = criterion.design
+        self.lower = np.concatenate([term.structure.lower for term in self.design.random])
+        self.log: list[Step] = []
+
+    def run(self, theta: Floats, free: Mask) -> Minimum:
+        left = max(self.control.max_evaluations - len(self.log), 1)
+        minimum = minimise(
+            self.criterion.evaluate,
+            theta,
+            self.scale,
+            self.lower,
+            free,
+            tolerance=self.control.tolerance,
+            max_evaluations=left,
+        )
+        self.log += minimum.log
+        return minimum
+
+    def settle(self, minimum: Minimum) -> Minimum:
+        """Put what is nearly on the boundary exactly on it, where that costs nothing, and refit the rest."""
+        theta = canonical(self.design, minimum.theta)
+        minimum = self.at(theta, minimum)
+        for place, value in near_boundary(self.design, theta, _SNAP * self.scale):
+            if np.isfinite(self.lower[place]) or theta[place] == value:
+                continue
+            snapped = minimum.theta.copy()
+            snapped[place] = value
+            evaluation = self.criterion.evaluate(snapped, 0)
+            if evaluation.value <= minimum.evaluation.value + 1e-10 * (1.0 + abs(minimum.evaluation.value)):
+                snapped = canonical(self.design, snapped)
+                minimum = self.run(snapped, ~pinned(self.design, snapped))
+                minimum = self.at(canonical(self.design, minimum.theta), minimum)
+        return minimum
+
+    def at(self, theta: Floats, minimum: Minimum) -> Minimum:
+        """The same minimum at an equivalent θ, derivatives taken there."""
+        if np.array_equal(theta, minimum.theta):
+            return minimum
+        return Minimum(theta, self.criterion.evaluate(theta, 2), minimum.converged, minimum.log)
+
+    def leave(self, minimum: Minimum, direction: Floats) -> Minimum:
+        """Leap off the boundary downhill and search from there."""
+        leap = _LEAP
+        while leap > 1e-6:
+            theta = minimum.theta + leap * direction * self.scale
+            if self.criterion.evaluate(theta, 0).value < minimum.evaluation.value:
+                return self.run(theta, np.ones(len(theta), dtype=bool))
+            leap *= 0.3
+        return minimum

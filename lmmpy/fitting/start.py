@@ -1,0 +1,61 @@
+"""Start values from the data: how much the group means (or slopes) vary beyond what noise makes them vary."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lmmpy.design import Design
+from lmmpy.engines import CrossProducts
+
+__all__ = ["start_values", "typical_scale", "units"]
+
+Floats = NDArray[np.float64]
+
+_LEAST, _MOST = 0.3, 3.0
+
+
+def units(design: Design, products: CrossProducts) -> list[Floats]:
+    """For each term the relative standard deviation, shape (k,), whose effect on y is as large as the residual's."""
+    diagonal = {block.t: block.values for block in products.blocks if block.t == block.s}
+    found = []
+    for t in range(len(design.random)):
+        squares = np.einsum("laa->a", diagonal[t]) / design.n
+        found.append(1.0 / np.sqrt(np.where(squares > 0, squares, 1.0)))
+    return found
+
+
+def typical_scale(design: Design, products: CrossProducts) -> Floats:
+    """Size of a typical change of each θ, shape (n_theta,); makes the optimiser blind to the units of predictors."""
+    scales = [t.structure.scale(unit) for t, unit in zip(design.random, units(design, products), strict=True)]
+    return np.concatenate(scales)
+
+
+def start_values(design: Design, products: CrossProducts) -> Floats:
+    """
+    Moment estimates of θ, effect by effect, kept between moderate bounds.
+
+    With b̂ the least-squares effect of one column in one level, A its cross-product there and s² the residual variance
+    about the fixed effects, E b̂² ≈ σ_b² + s²/A; the mean of b̂² − s²/A over levels is compared with what is left of s².
+
+    Parameters
+    ----------
+    design : Design
+    products : CrossProducts
+
+    Returns
+    -------
+    ndarray, shape (n_theta,)
+    """
+    total = 1.0 / max(design.n - design.p, 1)  # the residual has length one
+    start = []
+    for t, (term, unit) in enumerate(zip(design.random, units(design, products), strict=True)):
+        block = next(b for b in products.blocks if b.t == b.s == t)
+        A = np.einsum("laa->la", block.values)
+        effect = products.Zty[products.starts[t] : products.starts[t + 1]].reshape(A.shape)
+        seen = A > 0
+        safe = np.where(seen, A, 1.0)
+        excess = np.where(seen, (effect / safe) ** 2 - total / safe, 0.0).sum(axis=0) / np.maximum(seen.sum(axis=0), 1)
+        share = np.clip(excess / unit**2 / total, 0.0, 0.9)
+        start.append(term.structure.start(unit * np.clip(np.sqrt(share / (1.0 - share)), _LEAST, _MOST)))
+    return np.concatenate(start)

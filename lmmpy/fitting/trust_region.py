@@ -1,0 +1,198 @@
+"""Trust-region Newton for a profiled criterion: average information plus what secants add to it.
+
+The average information misses the curvature that comes from the second derivative of V, which is all there is where
+a variance vanishes. A structured secant update learns it (Dennis, Gay & Welsch 1981, NL2SOL, with the symmetric
+rank-one formula, which a trust region makes safe).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lmmpy.engines import Evaluation
+
+__all__ = ["Minimum", "Step", "minimise"]
+
+Floats = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+_ACCEPT, _POOR, _GOOD = 1e-4, 0.25, 0.75
+_NOISE = 1e-12
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One evaluation, as logged.
+
+    Attributes
+    ----------
+    theta : ndarray
+    value : float
+    gradient_norm : float
+        Root of gᵀB⁻¹g, the length of the gradient in the metric of the curvature; NaN when not computed.
+    radius : float
+        Trust radius, in typical scales of θ.
+    accepted : bool
+    """
+
+    theta: Floats
+    value: float
+    gradient_norm: float
+    radius: float
+    accepted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Minimum:
+    """Where the optimiser stopped.
+
+    Attributes
+    ----------
+    theta : ndarray, shape (n_theta,)
+    evaluation : Evaluation
+        Value, gradient and information there.
+    converged : bool
+    log : list of Step
+        Every evaluation.
+    """
+
+    theta: Floats
+    evaluation: Evaluation
+    converged: bool
+    log: list[Step] = field(default_factory=list)
+
+
+def minimise(
+    evaluate: Callable[[Floats, int], Evaluation],
+    start: Floats,
+    scale: Floats,
+    lower: Floats,
+    free: Mask,
+    *,
+    tolerance: float,
+    max_evaluations: int,
+) -> Minimum:
+    """
+    Minimise a criterion from a start.
+
+    Parameters
+    ----------
+    evaluate : callable
+        (θ, order) → Evaluation, as an engine has it.
+    start, scale, lower : ndarray, shape (n_theta,)
+        Where to begin, a typical change, and lower bounds of each parameter.
+    free : ndarray of bool, shape (n_theta,)
+        Which parameters may move.
+    tolerance : float
+        Stop when the model promises a smaller decrease of the criterion than this.
+    max_evaluations : int
+
+    Returns
+    -------
+    Minimum
+    """
+    theta, radius = start.copy(), 1.0
+    now = evaluate(theta, 2)
+    log = [Step(theta.copy(), now.value, np.nan, radius, True)]
+    if not np.isfinite(now.value) or not free.any():
+        return Minimum(theta, now, not free.any(), log)
+    secant = np.zeros((len(theta), len(theta)))
+    while len(log) < max_evaluations:
+        g, curvature = _scaled(now, scale)
+        moving = free & ~((theta <= lower) & (g > 0))
+        if not moving.any():
+            return Minimum(theta, now, True, log)
+        B = (curvature + secant)[np.ix_(moving, moving)]
+        step = np.zeros_like(theta)
+        step[moving], promised = _model_step(g[moving], B, radius)
+        noise = _NOISE * (1.0 + abs(now.value))
+        if promised <= tolerance and _norm_in(g[moving], B) ** 2 <= 4.0 * max(tolerance, noise):
+            return Minimum(theta, now, True, log)
+        candidate = np.maximum(theta + step * scale, lower)
+        step = (candidate - theta) / scale
+        trial = evaluate(candidate, 2)
+        gain = now.value - trial.value
+        below_noise = promised <= 100.0 * noise and np.isfinite(trial.value)
+        if below_noise:
+            # Differences of values are rounding here; the gradient still tells.
+            accepted = bool(np.linalg.norm(_scaled(trial, scale)[0][moving]) < np.linalg.norm(g[moving]))
+            quality = 0.5 if accepted else 0.0
+        else:
+            quality = gain / promised if np.isfinite(trial.value) and promised > 0 else -1.0
+            accepted = quality > _ACCEPT
+        length = float(np.linalg.norm(step))
+        log.append(Step(candidate, trial.value, _norm_in(g[moving], B), radius, accepted))
+        if np.isfinite(trial.value):
+            secant = _update(secant, step, now, trial, scale)
+        if quality < _POOR:
+            radius = 0.25 * length
+        elif quality > _GOOD and length > 0.9 * radius:
+            radius *= 2.0
+        if accepted:
+            theta, now = candidate, trial
+        elif below_noise or radius < 1e-12:
+            return Minimum(theta, now, _norm_in(g[moving], B) ** 2 <= 1e-6, log)
+    return Minimum(theta, now, False, log)
+
+
+def _scaled(evaluation: Evaluation, scale: Floats) -> tuple[Floats, Floats]:
+    assert evaluation.gradient is not None and evaluation.information is not None
+    return evaluation.gradient * scale, evaluation.information * np.outer(scale, scale)
+
+
+def _norm_in(g: Floats, B: Floats) -> float:
+    """√(gᵀ|B|⁻¹g), tiny curvatures held up."""
+    values, vectors = np.linalg.eigh(B)
+    values = np.maximum(np.abs(values), 1e-10 * max(1.0, float(np.abs(values).max())))
+    return float(np.sqrt(((vectors.T @ g) ** 2 / values).sum()))
+
+
+def _model_step(g: Floats, B: Floats, radius: float) -> tuple[Floats, float]:
+    """The minimiser of gᵀs + ½sᵀBs over |s| ≤ radius, and the decrease it promises (Moré & Sorensen 1983)."""
+    values, vectors = np.linalg.eigh(B)
+    along = vectors.T @ g
+    lowest, floor = values[0], 1e-10 * max(1.0, float(np.abs(values).max()))
+    shift = 0.0
+    if lowest <= floor or np.linalg.norm(along / values) > radius:
+        shift = _shift(along, values, radius, max(0.0, floor - lowest))
+    coordinates = -along / (values + shift)
+    missing = radius**2 - float(coordinates @ coordinates)
+    if shift > 0.0 and missing > 0.0 and lowest < -floor:
+        # The hard case: no gradient along the most negative curvature, so walk along it to the edge.
+        coordinates[0] -= np.copysign(np.sqrt(missing), along[0])
+    promised = -float(along @ coordinates + 0.5 * values @ coordinates**2)
+    return vectors @ coordinates, promised
+
+
+def _shift(along: Floats, values: Floats, radius: float, least: float) -> float:
+    """λ ≥ least at which |(B + λ)⁻¹g| meets the radius, by bisection on a logarithmic scale."""
+
+    def length(shift: float) -> float:
+        return float(np.linalg.norm(along / (values + shift)))
+
+    if length(least) <= radius:
+        return least
+    low, high = least, max(least, 1e-8) + float(np.linalg.norm(along)) / radius + abs(float(values[0]))
+    for _ in range(80):
+        middle = 0.5 * (low + high)
+        low, high = (middle, high) if length(middle) > radius else (low, middle)
+    return high
+
+
+def _update(secant: Floats, step: Floats, before: Evaluation, after: Evaluation, scale: Floats) -> Floats:
+    """Make (information + secant)·step equal the change of the gradient, as far as a rank-one update can."""
+    g0, _ = _scaled(before, scale)
+    g1, information = _scaled(after, scale)
+    wanted = g1 - g0 - information @ step
+    held = secant @ step
+    size = abs(float(step @ held))
+    sized = secant * min(1.0, abs(float(step @ wanted)) / size) if size > 0 else secant
+    rest = wanted - sized @ step
+    along = float(rest @ step)
+    if abs(along) < 1e-8 * float(np.linalg.norm(rest) * np.linalg.norm(step)) or along == 0.0:
+        return sized
+    return sized + np.outer(rest, rest) / along

@@ -1,0 +1,95 @@
+"""Models that cannot be fitted, refused with the reason; and designs that deserve a word of warning."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+
+from lmmpy.design import Design, RandomEffects
+from lmmpy.errors import FormulaError, ModelError, RankDeficiencyWarning, ScaleWarning, shown
+
+__all__ = ["check_design", "warn_about_design"]
+
+_SCALE_RATIO = 1e4
+
+
+def check_design(design: Design, sizes: bool = True) -> None:
+    """
+    Refuse a design that is no linear mixed model, or whose parameters nothing determines.
+
+    Parameters
+    ----------
+    design : Design
+    sizes : bool
+        Whether the number of random effects is held against the number of rows.
+
+    Raises
+    ------
+    FormulaError
+        Without a random term.
+    ModelError
+        For a grouping factor with one level or as many as rows, or too many effects.
+    """
+    if not design.random:
+        raise FormulaError(
+            "The formula has no random term, so this is an ordinary regression. Add one, for example + (1 | group), or use "
+            "a package for linear models."
+        )
+    if design.n <= design.p:
+        raise ModelError(
+            f"There are {design.p} fixed effects for {design.n} rows; at least one row more is needed. Simplify the fixed "
+            "part or use more data."
+        )
+    for term in design.random:
+        _check_levels(design, term)
+        if sizes:
+            _check_size(design, term)
+
+
+def _check_levels(design: Design, term: RandomEffects) -> None:
+    if term.n_levels < 2:
+        raise ModelError(
+            f"The grouping factor {term.group!r} of ({term.term.text}) has one level only ({shown(term.levels)}) in the rows "
+            "used; a variance between levels needs at least two. Take the term out."
+        )
+
+
+def _check_size(design: Design, term: RandomEffects) -> None:
+    if term.n_levels >= design.n:
+        raise ModelError(
+            f"The grouping factor {term.group!r} of ({term.term.text}) has as many levels ({term.n_levels}) as there are rows "
+            f"({design.n}), so its variance and the residual variance cannot be told apart. Group by something that "
+            "repeats."
+        )
+    # An autoregression is determined by the decay of its correlations even with one record an effect.
+    if term.q >= design.n and term.term.structure != "ar1":
+        raise ModelError(
+            f"The term ({term.term.text}) has {term.q} random effects ({term.n_levels} levels × {term.k} columns) for "
+            f"{design.n} rows, so they and the residual variance cannot be told apart. Use fewer columns left of the bar; "
+            "control=Control(check_sizes='ignore') fits it all the same."
+        )
+
+
+def warn_about_design(design: Design) -> None:
+    """Say which columns were dropped, and when predictors are on wildly different scales."""
+    if design.dropped:
+        count = len(design.dropped)
+        warnings.warn(
+            f"The fixed-effects matrix is rank deficient: {count} column{'s' * (count > 1)} dropped, because others determine "
+            f"{'them' if count > 1 else 'it'}: {shown(design.dropped, 10)}.",
+            RankDeficiencyWarning,
+            stacklevel=4,
+        )
+    spread = design.X.std(axis=0)
+    varying = [i for i in range(design.p) if spread[i] > 0 and len(np.unique(design.X[:100, i])) > 2]
+    if len(varying) > 1:
+        largest, smallest = max(varying, key=lambda i: spread[i]), min(varying, key=lambda i: spread[i])
+        if spread[largest] > _SCALE_RATIO * spread[smallest]:
+            warnings.warn(
+                f"Predictors are on very different scales: the standard deviation of {design.names[largest]!r} is "
+                f"{spread[largest]:.3g}, that of {design.names[smallest]!r} {spread[smallest]:.3g}. The fit is not harmed, but "
+                "coefficients are easier to read after scale() or a change of units.",
+                ScaleWarning,
+                stacklevel=4,
+            )

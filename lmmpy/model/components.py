@@ -1,0 +1,160 @@
+"""Variance components: from θ and σ to covariances and back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from lmmpy.design import Design, RandomEffects
+from lmmpy.design.values import Floats
+from lmmpy.errors import ModelError, shown
+from lmmpy.report import VarCorrRow, VarCorrTable, varcorr_frame, varcorr_text
+
+__all__ = ["VarCorr", "make_varcorr", "split_theta", "theta_from_components", "theta_names"]
+
+RESIDUAL = "Residual"
+
+
+class VarCorr(Mapping[str, pd.DataFrame]):
+    """
+    Covariances of the random effects by term, and the residual variance.
+
+    ``varcorr["Subject"]`` is a covariance matrix as a DataFrame, ``varcorr["Residual"]`` a 1 × 1 one.
+    """
+
+    def __init__(self, covariances: Mapping[str, pd.DataFrame], table: VarCorrTable) -> None:
+        self._covariances, self.table = dict(covariances), table
+
+    def __getitem__(self, term: str) -> pd.DataFrame:
+        if term not in self._covariances:
+            raise KeyError(f"no random term {term!r}; the terms are {shown(self._covariances)}")
+        return self._covariances[term]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._covariances)
+
+    def __len__(self) -> int:
+        return len(self._covariances)
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row a variance or covariance: columns `grp, var1, var2, vcov, sdcor`, in R's order."""
+        return varcorr_frame(self.table)
+
+    def __str__(self) -> str:
+        return varcorr_text(self.table)
+
+    __repr__ = __str__
+
+
+def split_theta(design: Design, theta: Floats) -> list[Floats]:
+    """The part of θ that belongs to each term."""
+    cuts = np.cumsum([term.structure.n_theta for term in design.random])[:-1]
+    return np.split(theta, cuts)
+
+
+def theta_names(design: Design) -> list[str]:
+    """Names of the covariance parameters, such as ``Subject.Days.(Intercept)``."""
+    return [f"{term.name}.{name}" for term in design.random for name in term.structure.names(term.columns)]
+
+
+def make_varcorr(design: Design, theta: Floats, sigma: float) -> VarCorr:
+    """
+    Covariances at θ and σ.
+
+    Parameters
+    ----------
+    design : Design
+    theta : ndarray, shape (n_theta,)
+    sigma : float
+
+    Returns
+    -------
+    VarCorr
+    """
+    covariances, rows = {}, []
+    for term, part in zip(design.random, split_theta(design, theta), strict=True):
+        T = term.structure.factor(part).T
+        G = sigma**2 * (T @ T.T)
+        covariances[term.name] = pd.DataFrame(G, index=list(term.columns), columns=list(term.columns))
+        rows += _rows(term, G)
+    variance = sigma**2
+    covariances[RESIDUAL] = pd.DataFrame([[variance]], index=[""], columns=[""])
+    return VarCorr(covariances, VarCorrTable(tuple(rows), (VarCorrRow(RESIDUAL, "", variance, sigma),)))
+
+
+def _rows(term: RandomEffects, G: Floats) -> list[VarCorrRow]:
+    sd = np.sqrt(np.diag(G))
+    products = np.outer(sd, sd)
+    correlation = np.divide(G, products, out=np.full_like(G, np.nan), where=products > 0)
+    shows_correlation = term.term.structure != "diag"
+    return [
+        VarCorrRow(
+            term.name,
+            column,
+            float(G[i, i]),
+            float(sd[i]),
+            tuple(np.clip(correlation[i, :i], -1.0, 1.0).tolist()) if shows_correlation else (),
+        )
+        for i, column in enumerate(term.columns)
+    ]
+
+
+def theta_from_components(design: Design, components: Mapping[str, Any]) -> tuple[Floats, float]:
+    """
+    θ and σ at which the variance components have given values.
+
+    Parameters
+    ----------
+    design : Design
+    components : mapping
+        The variance (or covariance matrix) of each term by its name, and of ``"Residual"``.
+
+    Returns
+    -------
+    theta : ndarray, shape (n_theta,)
+    sigma : float
+
+    Raises
+    ------
+    ModelError
+        When a component is missing or unknown, or no structure gives it.
+    """
+    names = [term.name for term in design.random]
+    unknown = [name for name in components if name not in (*names, RESIDUAL)]
+    absent = [name for name in (*names, RESIDUAL) if name not in components]
+    if unknown or absent:
+        problem = f"does not know {shown(unknown)}" if unknown else f"lacks {shown(absent)}"
+        raise ModelError(
+            f"varcomp {problem}. Give the variance of each of {shown([*names, RESIDUAL], 20)} (a matrix for a term with "
+            "several effects)."
+        )
+    residual = np.asarray(components[RESIDUAL], dtype=float)
+    if residual.ndim or not np.isfinite(residual) or residual <= 0:
+        raise ModelError(f"varcomp: the residual variance must be a positive number, not {components[RESIDUAL]!r}.")
+    parts = [_part(term, components[term.name], float(residual)) for term in design.random]
+    return np.concatenate(parts), float(np.sqrt(residual))
+
+
+def _part(term: RandomEffects, component: Any, residual: float) -> Floats:
+    if isinstance(component, pd.DataFrame):
+        component = _aligned(term, component)
+    G = np.atleast_2d(np.asarray(component, dtype=float))
+    if not np.isfinite(G).all() or G.shape != (term.k, term.k):
+        raise ModelError(
+            f"varcomp[{term.name!r}] must be {'a number' if term.k == 1 else f'a {term.k} × {term.k} matrix'} for the effects "
+            f"{shown(term.columns)}; got the shape {G.shape if G.shape != (1, 1) else '()'}."
+        )
+    try:
+        return term.structure.from_covariance(G / residual)
+    except ValueError as error:
+        raise ModelError(f"varcomp[{term.name!r}]: {error}.") from None
+
+
+def _aligned(term: RandomEffects, frame: pd.DataFrame) -> Floats:
+    columns: Sequence[str] = list(term.columns)
+    if set(frame.index) != set(columns) or set(frame.columns) != set(columns):
+        raise ModelError(f"varcomp[{term.name!r}] must be labelled by the effects {shown(columns)} on both sides.")
+    return frame.loc[columns, columns].to_numpy(dtype=float)

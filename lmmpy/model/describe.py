@@ -1,0 +1,70 @@
+"""A fit → the plain data that reports print."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lmmpy.report import FixedEffectsTable, SummaryData
+
+if TYPE_CHECKING:
+    from lmmpy.model.lmm_fit import LmmFit
+
+__all__ = ["summary_data"]
+
+
+def summary_data(fit: LmmFit) -> SummaryData:
+    """Collect what the summary of a fit says."""
+    estimate, se = fit.fixef.to_numpy(), fit.se.to_numpy()
+    vcov = fit.vcov().to_numpy()
+    residuals = fit.residuals(type="pearson", scaled=True).dropna().to_numpy()
+    request = fit.request
+    return SummaryData(
+        method_line="Linear mixed model " + _method(fit),
+        formula=fit.formula,
+        criterion=_criterion(fit),
+        varcorr=fit.varcorr.table,
+        n_obs=fit.nobs,
+        n_groups=fit.ngroups,
+        fixed=FixedEffectsTable(fit.design.names, estimate, se, estimate / se),
+        scaled_residual_quantiles=np.quantile(residuals, [0.0, 0.25, 0.5, 0.75, 1.0]),
+        correlation=vcov / np.outer(se, se) if fit.design.p else None,
+        sigma=fit.sigma,
+        data_name=request.data_name,
+        weights=request.weights,
+        offset=request.offset,
+        subset=request.subset,
+        notes=tuple(_notes(fit)),
+    )
+
+
+def _method(fit: LmmFit) -> str:
+    if fit.optimum.held:
+        return "with known variance components"
+    return "fit by REML" if fit.reml else "fit by maximum likelihood"
+
+
+def _criterion(fit: LmmFit) -> dict[str, float]:
+    if fit.reml:
+        return {"REML criterion" if fit.optimum.held else "REML criterion at convergence": fit.reml_criterion}
+    return {
+        "AIC": fit.aic,
+        "BIC": fit.bic,
+        "logLik": fit.loglik,
+        "deviance": fit.deviance,
+        "df.resid": fit.df_resid,
+    }
+
+
+def _notes(fit: LmmFit) -> list[str]:
+    notes = []
+    if fit.dropped:
+        notes.append(f"fixed-effects matrix is rank deficient, dropped: {', '.join(fit.dropped)}")
+    if fit.optimum.held:
+        return notes
+    if not fit.optimum.converged:
+        notes.append("the optimiser did not converge: see fit.convergence")
+    if fit.is_singular():
+        notes.append("boundary (singular) fit: see fit.convergence")
+    return notes

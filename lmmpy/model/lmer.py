@@ -1,0 +1,157 @@
+"""`lmer`: from a formula and data to a fit."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from lmmpy.design import build_design
+from lmmpy.engines import make_criterion
+from lmmpy.errors import ConvergenceWarning, ModelError, SingularFitWarning
+from lmmpy.fitting import Control, fit_theta, hold_theta, unidentified
+from lmmpy.fitting.boundary import pinned
+from lmmpy.fitting.start import typical_scale
+from lmmpy.model.checks import check_design, warn_about_design
+from lmmpy.model.components import theta_from_components, theta_names
+from lmmpy.model.lformula import data_index
+from lmmpy.model.lmm_fit import LmmFit, Request
+from lmmpy.model.scope import caller_scope, name_of
+
+__all__ = ["lmer"]
+
+
+def lmer(
+    formula: str,
+    data: Any,
+    *,
+    reml: bool = True,
+    weights: Any = None,
+    offset: Any = None,
+    subset: Any = None,
+    na_action: str = "omit",
+    contrasts: Any = None,
+    varcomp: Mapping[str, Any] | None = None,
+    start: Any = None,
+    control: Control | None = None,
+) -> LmmFit:
+    """
+    Fit a linear mixed model.
+
+    Parameters
+    ----------
+    formula : str
+        By R's rules, for example ``"Reaction ~ Days + (Days | Subject)"``. It is code and is evaluated: columns first,
+        then R's functions, then the caller's variables.
+    data : pandas or polars DataFrame, or a mapping of arrays
+    reml : bool
+        Whether to maximise the restricted likelihood, else the likelihood.
+    weights : str or array-like, optional
+        Prior weights w > 0: the residual variance of a row is σ²/w. An expression over the columns, or one number a row.
+    offset : str or array-like, optional
+        A known part of the linear predictor, added to any ``offset()`` in the formula.
+    subset : str or array-like, optional
+        Rows to use: a condition over the columns, a mask, or row numbers from 0.
+    na_action : {"omit", "exclude", "fail"}
+        Rows that miss a value: left out; left out but given back as NaN by row-wise results; or an error.
+    contrasts : str, pair of str, or mapping, optional
+        ``"sum"``, ``("sum", "poly")`` for unordered and ordered factors, or ``{"f": "helmert"}`` by column.
+    varcomp : mapping, optional
+        Known variance components by term and ``"Residual"``; nothing is then estimated but β (BLUE) and b (BLUP).
+    start : array-like, optional
+        θ at which to begin; by default estimated from the data.
+    control : Control, optional
+        Stopping rules and checks.
+
+    Returns
+    -------
+    LmmFit
+
+    Raises
+    ------
+    FormulaError, DataError, ModelError
+        Each names what is wrong and says what to do.
+
+    References
+    ----------
+    Bates, Mächler, Bolker & Walker (2015), Fitting linear mixed-effects models using lme4, J. Stat. Softw. 67(1).
+    """
+    scope = caller_scope()
+    control = _checked_control(control)
+    design, blueprint = build_design(
+        formula,
+        data,
+        weights=weights,
+        offset=offset,
+        subset=subset,
+        na_action=na_action,
+        contrasts=contrasts,
+        scope=scope,
+    )
+    check_design(design, sizes=control.check_sizes == "stop" and varcomp is None)
+    warn_about_design(design)
+    criterion = make_criterion(design, reml, control.engine)
+    known_sigma = None
+    if varcomp is None:
+        optimum = fit_theta(criterion, control, start)
+    else:
+        theta, known_sigma = theta_from_components(design, varcomp)
+        optimum = hold_theta(criterion, theta)
+    request = Request(
+        reml=reml,
+        na_action=na_action,
+        control=control,
+        data_name=name_of(data, scope),
+        weights=_text(weights, scope),
+        offset=_text(offset, scope),
+        subset=_text(subset, scope),
+    )
+    fit = LmmFit(design, blueprint, criterion, optimum, request, data_index(data, design), known_sigma)
+    if varcomp is None:
+        _warn_about_fit(fit)
+    return fit
+
+
+def _checked_control(control: Control | None) -> Control:
+    if control is None:
+        return Control()
+    if not isinstance(control, Control):
+        raise ModelError(f"control must be an lmm.Control(...), not a {type(control).__name__}.")
+    return control
+
+
+def _text(spec: Any, scope: Mapping[str, Any]) -> str | None:
+    return spec if spec is None or isinstance(spec, str) else name_of(spec, scope) or "(values)"
+
+
+def _warn_about_fit(fit: LmmFit) -> None:
+    optimum, names = fit.optimum, theta_names(fit.design)
+    if not optimum.converged:
+        warnings.warn(
+            f"The optimiser stopped after {len(optimum.log)} evaluations without meeting its stopping rule. See "
+            "fit.convergence for what the derivatives say.",
+            ConvergenceWarning,
+            stacklevel=3,
+        )
+    free = ~pinned(fit.design, optimum.theta)
+    scale = typical_scale(fit.design, fit.criterion.products)
+    information = optimum.evaluation.information
+    if information is not None:
+        free_names = [name for name, is_free in zip(names, free, strict=True) if is_free]
+        flat = unidentified(information[np.ix_(free, free)], scale[free], free_names)
+        if flat:
+            warnings.warn(
+                f"The data do not determine {'; '.join(flat)}. Simplify the random terms. See fit.convergence.",
+                ConvergenceWarning,
+                stacklevel=3,
+            )
+    if fit.is_singular():
+        terms = [name for name, on in zip(names, optimum.on_boundary, strict=True) if on]
+        warnings.warn(
+            f"Boundary (singular) fit: a variance of zero or a perfect correlation in {', '.join(terms) or 'a random term'}. "
+            "The fit is valid; the random terms say more than the data can support. See fit.convergence.",
+            SingularFitWarning,
+            stacklevel=3,
+        )

@@ -1,0 +1,381 @@
+"""The fit of a linear mixed model: methods orchestrate, numbers come from functions elsewhere."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from lmmpy.design import Blueprint, Design
+from lmmpy.design.values import Floats
+from lmmpy.engines import Criterion, Solution
+from lmmpy.fitting import Control, ConvergenceReport, Optimum, convergence_report, fit_theta
+from lmmpy.inference import chosen_terms, predict_new
+from lmmpy.model.components import VarCorr, make_varcorr, split_theta, theta_names
+from lmmpy.model.describe import summary_data
+from lmmpy.model.ranef import RandomEffectsFrames
+from lmmpy.report import Summary, print_text
+
+__all__ = ["LmmFit", "Request"]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What was asked for, as far as a summary repeats it."""
+
+    reml: bool
+    na_action: str
+    control: Control
+    data_name: str | None = None
+    weights: str | None = None
+    offset: str | None = None
+    subset: str | None = None
+
+
+class LmmFit:
+    """
+    A fitted linear mixed model, y = Xβ + Zb + e.
+
+    Made by `lmer`. Row-wise results are Series labelled like the rows of the data.
+
+    Attributes
+    ----------
+    design : Design
+        The model in numbers.
+    blueprint : Blueprint
+        How new data are read.
+    criterion : Criterion
+        The profiled likelihood.
+    optimum : Optimum
+        Where it is least.
+    request : Request
+        What was asked for.
+    """
+
+    def __init__(
+        self,
+        design: Design,
+        blueprint: Blueprint,
+        criterion: Criterion,
+        optimum: Optimum,
+        request: Request,
+        index: pd.Index,
+        known_sigma: float | None = None,
+    ) -> None:
+        self.design, self.blueprint, self.criterion = design, blueprint, criterion
+        self.optimum, self.request = optimum, request
+        self._data_index, self._known_sigma = index, known_sigma
+        self._solution: Solution = criterion.solve(optimum.theta)
+
+    # ---- parameters
+
+    @property
+    def formula(self) -> str:
+        """The formula as R would print it."""
+        return self.blueprint.parsed.text
+
+    @property
+    def reml(self) -> bool:
+        """Whether the restricted likelihood was maximised."""
+        return self.criterion.reml
+
+    @property
+    def fixef(self) -> pd.Series:
+        """Fixed effects β̂, by R's names."""
+        return pd.Series(self._solution.beta, index=list(self.design.names), name="Estimate")
+
+    @property
+    def se(self) -> pd.Series:
+        """Standard errors of the fixed effects."""
+        return pd.Series(np.sqrt(np.diag(self.vcov())), index=list(self.design.names), name="Std. Error")
+
+    def vcov(self) -> pd.DataFrame:
+        """Covariance matrix of the fixed effects, σ²(XᵀV⁻¹X)⁻¹."""
+        names = list(self.design.names)
+        return pd.DataFrame(self.sigma**2 * self._solution.unscaled_vcov, index=names, columns=names)
+
+    @property
+    def dropped(self) -> tuple[str, ...]:
+        """Fixed-effects columns left out because others determine them."""
+        return self.design.dropped
+
+    @property
+    def sigma(self) -> float:
+        """Residual standard deviation."""
+        return self._solution.sigma if self._known_sigma is None else self._known_sigma
+
+    @property
+    def theta(self) -> pd.Series:
+        """Covariance parameters relative to sigma; for `us` terms as in lme4."""
+        return pd.Series(self.optimum.theta, index=theta_names(self.design), name="theta")
+
+    @property
+    def varcorr(self) -> VarCorr:
+        """Variances and covariances of the random effects, and the residual variance."""
+        return make_varcorr(self.design, self.optimum.theta, self.sigma)
+
+    # ---- the likelihood
+
+    def _minus_two_loglik(self, value: float, dof: int) -> float:
+        if self._known_sigma is None:
+            return value
+        profiled, known = self._solution.r2 / dof, self._known_sigma**2
+        return value + dof * math.log(known / profiled) + self._solution.r2 / known - dof
+
+    @property
+    def loglik(self) -> float:
+        """Log-likelihood; the restricted one of a REML fit."""
+        dof = self.design.n - self.design.p * self.reml
+        return -0.5 * self._minus_two_loglik(self.optimum.evaluation.value, dof)
+
+    @property
+    def reml_criterion(self) -> float:
+        """−2 times the restricted log-likelihood of a REML fit.
+
+        Raises
+        ------
+        AttributeError
+            For a fit by ML.
+        """
+        if not self.reml:
+            raise AttributeError("a fit by maximum likelihood has no REML criterion; see deviance")
+        return -2.0 * self.loglik
+
+    @cached_property
+    def deviance(self) -> float:
+        """−2 times the ML log-likelihood at the estimates; for a REML fit at its θ, as R's deviance(fit, REML = FALSE)."""
+        if not self.reml:
+            return -2.0 * self.loglik
+        value = self.criterion.by_ml().evaluate(self.optimum.theta, 0).value
+        return self._minus_two_loglik(value, self.design.n)
+
+    @property
+    def df(self) -> int:
+        """Number of estimated parameters."""
+        return self.design.p if self.optimum.held else self.design.p + self.design.n_theta + 1
+
+    @property
+    def df_resid(self) -> int:
+        """Observations less parameters."""
+        return self.nobs - self.df
+
+    @property
+    def nobs(self) -> int:
+        """Number of observations used."""
+        return self.design.n
+
+    @property
+    def ngroups(self) -> dict[str, int]:
+        """Levels of each grouping factor."""
+        return {term.group: term.n_levels for term in self.design.random}
+
+    @property
+    def aic(self) -> float:
+        """Akaike's criterion, from `loglik` as in R."""
+        return -2.0 * self.loglik + 2.0 * self.df
+
+    @property
+    def bic(self) -> float:
+        """Schwarz's criterion, from `loglik` and all observations as in R."""
+        return -2.0 * self.loglik + math.log(self.nobs) * self.df
+
+    # ---- random effects
+
+    def _by_term(self, values: Floats) -> dict[str, Floats]:
+        starts = self.design.starts
+        return {
+            term.name: values[start:end].reshape(-1, term.k)
+            for term, start, end in zip(self.design.random, starts[:-1], starts[1:], strict=True)
+        }
+
+    def ranef(self, cond_var: bool = False) -> RandomEffectsFrames:
+        """
+        Conditional modes of the random effects.
+
+        Parameters
+        ----------
+        cond_var : bool
+            Whether to add their conditional variances given θ and β, as `.cond_var`.
+
+        Returns
+        -------
+        mapping from term to DataFrame (levels × effects)
+        """
+        variances = None
+        if cond_var:
+            found = self.criterion.conditional_variances(self.optimum.theta)
+            variances = {t.name: self.sigma**2 * v for t, v in zip(self.design.random, found, strict=True)}
+        return RandomEffectsFrames(self.design, self._by_term(self._solution.b), variances)
+
+    @property
+    def u(self) -> dict[str, pd.DataFrame]:
+        """Spherical random effects, b = Λu, by term."""
+        return dict(RandomEffectsFrames(self.design, self._by_term(self._solution.u), None))
+
+    def coef(self) -> dict[str, pd.DataFrame]:
+        """Fixed plus random effects by grouping factor: one row a level, one column an effect."""
+        return self.ranef().added_to(self.fixef)
+
+    # ---- rows
+
+    @property
+    def _index(self) -> pd.Index:
+        return self._data_index[self.design.rows]
+
+    def _per_row(self, values: Floats, name: str) -> pd.Series:
+        """Label row-wise results; under na_action='exclude' the rows left out come back as NaN."""
+        if self.request.na_action != "exclude" or not self.design.left_out.any():
+            return pd.Series(values, index=self._index, name=name)
+        design = self.design
+        considered = design.rows | design.left_out
+        full = np.full(len(design.rows), np.nan)
+        full[design.rows] = values
+        return pd.Series(full[considered], index=self._data_index[considered], name=name)
+
+    @cached_property
+    def _linear_predictor(self) -> Floats:
+        value = self.design.X @ self._solution.beta + self.design.Z @ self._solution.b
+        return value if self.design.offset is None else value + self.design.offset
+
+    def fitted(self) -> pd.Series:
+        """Fitted values Xβ̂ + Zb, offset included."""
+        return self._per_row(self._linear_predictor, "fitted")
+
+    def residuals(self, type: str = "response", scaled: bool = False) -> pd.Series:
+        """
+        Conditional residuals.
+
+        Parameters
+        ----------
+        type : {"response", "pearson"}
+            y − ŷ, or that times the root of the prior weights.
+        scaled : bool
+            Whether to divide by sigma.
+
+        Returns
+        -------
+        Series
+        """
+        if type not in ("response", "pearson"):
+            raise ValueError(f"type is 'response' or 'pearson', not {type!r}")
+        values = self.design.y - self._linear_predictor
+        if type == "pearson" and self.design.weights is not None:
+            values = values * np.sqrt(self.design.weights)
+        return self._per_row(values / self.sigma if scaled else values, "residual")
+
+    @property
+    def response(self) -> pd.Series:
+        """The response of the rows used."""
+        return pd.Series(self.design.y, index=self._index, name="response")
+
+    @property
+    def prior_weights(self) -> pd.Series:
+        """Prior weights of the rows used; ones when none were given."""
+        weights = self.design.weights
+        return pd.Series(np.ones(self.nobs) if weights is None else weights, index=self._index, name="weights")
+
+    def predict(self, newdata: Any = None, re_form: Any = "all", allow_new_levels: bool = False) -> pd.Series:
+        """
+        Predictions for the data of the fit or for new data.
+
+        Parameters
+        ----------
+        newdata : frame or mapping, optional
+            Transformations, contrasts and levels are those of the fit.
+        re_form : "all", "none", None or sequence of str
+            Random terms to include: all, none (also None), or those named.
+        allow_new_levels : bool
+            Whether levels that were not seen when fitting get a random effect of zero; else they are an error.
+
+        Returns
+        -------
+        Series
+
+        Raises
+        ------
+        DataError
+            For a missing column, or a level that was not seen.
+        """
+        places = chosen_terms(self.design, re_form)
+        effects = self._by_term(self._solution.b)
+        if newdata is None:
+            value = self.design.X @ self._solution.beta
+            value = value if self.design.offset is None else value + self.design.offset
+            for place in places:
+                term = self.design.random[place]
+                value = value + np.einsum("nk,nk->n", term.values, effects[term.name][term.codes])
+            return self._per_row(value, "prediction")
+        value = predict_new(
+            self.design, self.blueprint, newdata, self._solution.beta, effects, places, allow_new_levels
+        )
+        index = newdata.index if isinstance(newdata, pd.DataFrame) else pd.RangeIndex(len(value))
+        return pd.Series(value, index=index, name="prediction")
+
+    # ---- other fits
+
+    def refit_ml(self) -> LmmFit:
+        """The same model by maximum likelihood; itself, when it already is."""
+        if not self.reml:
+            return self
+        criterion = self.criterion.by_ml()
+        held = self.optimum.held
+        optimum = (
+            replace(self.optimum, evaluation=criterion.evaluate(self.optimum.theta, 2))
+            if held
+            else fit_theta(criterion, self.request.control)
+        )
+        request = replace(self.request, reml=False)
+        return LmmFit(self.design, self.blueprint, criterion, optimum, request, self._data_index, self._known_sigma)
+
+    # ---- diagnosis
+
+    def is_singular(self, tol: float = 1e-4) -> bool:
+        """
+        Whether a covariance of the random effects is (nearly) singular.
+
+        Parameters
+        ----------
+        tol : float
+            Least singular value of a term's relative factor that is not singular, with the effects measured in units
+            in which each has the same influence on the response, so that the units of predictors do not matter.
+        """
+        for term, part in zip(self.design.random, split_theta(self.design, self.optimum.theta), strict=True):
+            size = np.sqrt((term.values**2).mean(axis=0))
+            scaled = size[:, None] * term.structure.factor(part).T
+            if np.linalg.svd(scaled, compute_uv=False)[-1] < tol:
+                return True
+        return False
+
+    @cached_property
+    def convergence(self) -> ConvergenceReport:
+        """What the exact gradient and the observed Hessian say about the optimum, and what to do."""
+        return convergence_report(self.criterion, self.optimum, theta_names(self.design))
+
+    @property
+    def optimization(self) -> pd.DataFrame:
+        """Every evaluation of the optimiser: θ, the criterion, the scaled gradient, the trust radius."""
+        log = self.optimum.log
+        frame = pd.DataFrame([step.theta for step in log], columns=theta_names(self.design))
+        frame["criterion"] = [step.value for step in log]
+        frame["gradient"] = [step.gradient_norm for step in log]
+        frame["radius"] = [step.radius for step in log]
+        frame["accepted"] = [step.accepted for step in log]
+        return frame
+
+    # ---- reports
+
+    def summary(self) -> Summary:
+        """A summary in lme4's layout; shows itself as text or HTML, and has `.to_latex()` and `.to_frame()`."""
+        return Summary(summary_data(self))
+
+    def __str__(self) -> str:
+        return print_text(summary_data(self))
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        return self.summary().to_html()

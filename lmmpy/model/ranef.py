@@ -1,0 +1,46 @@
+"""Random effects as frames, one a term."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+from lmmpy.design import Design
+from lmmpy.design.values import Floats
+
+__all__ = ["RandomEffectsFrames"]
+
+
+class RandomEffectsFrames(dict[str, pd.DataFrame]):
+    """
+    A mapping from term to DataFrame (levels × effects).
+
+    Attributes
+    ----------
+    cond_var : dict of ndarray, or None
+        Conditional covariances of each term, shape (levels, k, k), when they were asked for.
+    """
+
+    def __init__(self, design: Design, values: Mapping[str, Floats], cond_var: Mapping[str, Floats] | None) -> None:
+        frames = {}
+        for term in design.random:
+            index = pd.Index(term.levels, name=term.group)
+            frames[term.name] = pd.DataFrame(values[term.name], index=index, columns=list(term.columns))
+        super().__init__(frames)
+        self.cond_var = None if cond_var is None else dict(cond_var)
+        self._groups = {term.name: term.group for term in design.random}
+
+    def added_to(self, fixef: pd.Series) -> dict[str, pd.DataFrame]:
+        """Coefficients by grouping factor: the fixed effects plus the random effects of all its terms."""
+        coefficients: dict[str, pd.DataFrame] = {}
+        for name, frame in self.items():
+            group = self._groups[name]
+            if group not in coefficients:
+                start = pd.DataFrame([fixef.to_numpy()] * len(frame), index=frame.index, columns=list(fixef.index))
+                coefficients[group] = start
+            for column in frame.columns:
+                present = column in coefficients[group]
+                before = coefficients[group][column] if present else 0.0
+                coefficients[group][column] = before + frame[column]
+        return coefficients

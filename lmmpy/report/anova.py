@@ -1,0 +1,48 @@
+"""A table of comparison that prints itself as R does."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from lmmpy.report.printer import anova_html, anova_latex
+from lmmpy.report.text import anova_text
+
+
+class AnovaTable(pd.DataFrame):
+    """A DataFrame that shows itself as R's anova table, headings above it.
+
+    Attributes
+    ----------
+    headings : tuple of str
+        Lines above the table.
+    """
+
+    _metadata = ["headings"]  # noqa: RUF012  (pandas' own protocol)
+    headings: tuple[str, ...]
+
+    def __init__(self, data: Any = None, headings: tuple[str, ...] = (), **options: Any) -> None:
+        super().__init__(data, **options)
+        self.headings = headings
+
+    @property
+    def _constructor(self) -> type[pd.DataFrame]:
+        return pd.DataFrame  # a part of the table is plain data again
+
+    def to_text(self) -> str:
+        """Write plain text in R's layout."""
+        return anova_text(pd.DataFrame(self), self.headings)
+
+    def to_latex_table(self) -> str:
+        """Write LaTeX in the layout of the print; it needs the booktabs package."""
+        return anova_latex(pd.DataFrame(self), self.headings)
+
+    def __str__(self) -> str:
+        return self.to_text()
+
+    def __repr__(self) -> str:
+        return self.to_text()
+
+    def _repr_html_(self) -> str:
+        return anova_html(pd.DataFrame(self), self.headings)

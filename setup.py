@@ -1,0 +1,33 @@
+"""The part of the metadata that depends on the machine; the rest is in pyproject.toml.
+
+Which scikit-sparse can be compiled depends on the SuiteSparse that is installed, so the requirements are
+computed. A wheel therefore suits the machine that built it: lmmpy is published as a source distribution.
+"""
+
+from pathlib import Path
+
+import suitesparse
+from setuptools import setup
+from setuptools.command.sdist import sdist
+
+
+class SourceDistribution(sdist):
+    """A source distribution that carries its build backend."""
+
+    def make_distribution(self) -> None:
+        """Add the scripts to the files that setuptools finds by itself."""
+        self.filelist.extend(str(path) for path in Path("scripts").glob("*") if path.is_file())
+        super().make_distribution()
+
+
+setup(
+    cmdclass={"sdist": SourceDistribution},
+    install_requires=[
+        "formulaic>=1.1",
+        "narwhals>=1.10",
+        "numpy>=1.26",
+        "pandas>=2.2",
+        suitesparse.requirement(suitesparse.look()),
+        "scipy>=1.14",
+    ],
+)

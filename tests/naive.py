@@ -1,0 +1,143 @@
+"""The naive dense reference: V is formed and everything follows from textbook formulas, whatever it costs.
+
+V = W⁻¹ + Σ_t Z_t (K_t ⊗ T_t T_tᵀ) Z_tᵀ, relative to σ²; a term's columns run fastest within a level. β̂ is generalised
+least squares, b̂ Henderson's BLUP (Searle, Casella & McCulloch 1992, §6.6–6.7, §7.4). Nothing of the engines is used.
+The factors T may be complex, so that a complex step differentiates the criterion to the last digit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lmmpy.covariance import Factor
+from lmmpy.design import Design
+
+Array = NDArray[Any]
+STEP = 1e-30
+
+
+def factors_at(design: Design, theta: Array) -> list[Factor]:
+    """T and ∂T/∂θ of each term, from the structures themselves."""
+    cuts = np.cumsum([term.structure.n_theta for term in design.random])[:-1]
+    return [t.structure.factor(part) for t, part in zip(design.random, np.split(theta, cuts), strict=True)]
+
+
+def logdet(A: Array) -> Any:
+    """log|A| of a matrix that is positive definite, but for an infinitesimal imaginary part."""
+    sign, size = np.linalg.slogdet(A)
+    return np.log(sign) + size if np.iscomplexobj(A) else size
+
+
+@dataclass(frozen=True, eq=False)
+class Dense:
+    """One design at one θ, given by the factors `Ts` of its terms."""
+
+    design: Design
+    Ts: Sequence[Array]
+    reml: bool
+
+    @cached_property
+    def Zs(self) -> list[Array]:
+        shapes = [(self.design.n, term.n_levels, term.k) for term in self.design.random]
+        Zs = [np.zeros(shape) for shape in shapes]
+        for Z, term in zip(Zs, self.design.random, strict=True):
+            Z[np.arange(self.design.n), term.grouping.codes] = term.values
+        return [Z.reshape(self.design.n, -1) for Z in Zs]
+
+    def spread(self, t: int, C: Array) -> Array:
+        """K_t ⊗ C, the covariance of term t when C is that of one level."""
+        return np.kron(self.design.random[t].relatedness.dense(), C)
+
+    @cached_property
+    def V(self) -> Array:
+        w = np.ones(self.design.n) if self.design.weights is None else self.design.weights
+        parts = [Z @ self.spread(t, T @ T.T) @ Z.T for t, (Z, T) in enumerate(zip(self.Zs, self.Ts, strict=True))]
+        return np.diag(1.0 / w) + sum(parts)
+
+    @cached_property
+    def y(self) -> Array:
+        return self.design.y if self.design.offset is None else self.design.y - self.design.offset
+
+    @cached_property
+    def XtVX(self) -> Array:
+        return self.design.X.T @ np.linalg.solve(self.V, self.design.X)
+
+    @cached_property
+    def vcov(self) -> Array:
+        return np.linalg.inv(self.XtVX)
+
+    @cached_property
+    def beta(self) -> Array:
+        return self.vcov @ (self.design.X.T @ np.linalg.solve(self.V, self.y))
+
+    @cached_property
+    def Py(self) -> Array:
+        return np.linalg.solve(self.V, self.y - self.design.X @ self.beta)
+
+    @property
+    def dof(self) -> int:
+        return self.design.n - self.design.p * self.reml
+
+    @property
+    def r2(self) -> Any:
+        return (self.y - self.design.X @ self.beta) @ self.Py
+
+    @property
+    def sigma(self) -> float:
+        return float(np.sqrt(self.r2 / self.dof))
+
+    @property
+    def value(self) -> Any:
+        """−2 log (restricted) likelihood, σ at its maximum."""
+        restricted = logdet(self.XtVX) if self.reml else 0.0
+        return logdet(self.V) + restricted + self.dof * (1.0 + np.log(2.0 * np.pi * self.r2 / self.dof))
+
+    @property
+    def b(self) -> Array:
+        """G Zᵀ V⁻¹ (y − Xβ̂), term by term."""
+        return np.concatenate([self.spread(t, T @ T.T) @ self.Zs[t].T @ self.Py for t, T in enumerate(self.Ts)])
+
+    @property
+    def conditional_variances(self) -> list[Array]:
+        """Diagonal blocks, one a level, of G − G Zᵀ V⁻¹ Z G."""
+        found = []
+        for t, T in enumerate(self.Ts):
+            G, k = self.spread(t, T @ T.T), len(T)
+            C = G - G @ self.Zs[t].T @ np.linalg.solve(self.V, self.Zs[t] @ G)
+            found.append(np.array([C[i : i + k, i : i + k] for i in range(0, len(C), k)]))
+        return found
+
+
+def dense(design: Design, theta: Array, reml: bool = True) -> Dense:
+    return Dense(design, [factor.T for factor in factors_at(design, theta)], reml)
+
+
+def _directions(design: Design, theta: Array) -> list[tuple[int, Array, Array]]:
+    """(term, T, ∂T/∂θ_i) for every parameter."""
+    return [(t, f.T, dT) for t, f in enumerate(factors_at(design, theta)) for dT in f.dT]
+
+
+def gradient(design: Design, theta: Array, reml: bool = True) -> Array:
+    """Of the criterion in θ, by a complex step along ∂T/∂θ_i."""
+    Ts = [factor.T for factor in factors_at(design, theta)]
+    slopes = []
+    for t, T, dT in _directions(design, theta):
+        stepped = [*Ts[:t], T + 1j * STEP * dT, *Ts[t + 1 :]]
+        slopes.append(Dense(design, stepped, reml).value.imag / STEP)
+    return np.array(slopes)
+
+
+def information(design: Design, theta: Array, reml: bool = True) -> Array:
+    """ν [w_iᵀ P w_j / r² − (yᵀP w_i)(yᵀP w_j) / r⁴], w_i = V_i P y (Johnson & Thompson 1995, σ² profiled out)."""
+    at = dense(design, theta, reml)
+    VX = np.linalg.solve(at.V, design.X)
+    P = np.linalg.inv(at.V) - VX @ at.vcov @ VX.T
+    ws = [at.Zs[t] @ at.spread(t, dT @ T.T + T @ dT.T) @ at.Zs[t].T @ at.Py for t, T, dT in _directions(design, theta)]
+    w = np.column_stack(ws)
+    return at.dof * (w.T @ P @ w / at.r2 - np.outer(at.Py @ w, at.Py @ w) / at.r2**2)

@@ -1,0 +1,64 @@
+"""What README.md shows is what a reader gets."""
+
+import traceback
+from pathlib import Path
+
+import pytest
+
+from tests.project.blocks import check_file, read_blocks
+
+README = Path(__file__).parents[2] / "README.md"
+
+SAMPLE = """\
+Some prose.
+
+```python
+x = 2
+print(x, "  ")
+```
+
+This prints
+
+```text
+2
+```
+
+```sh
+make demo
+```
+
+```text
+not the output of Python
+```
+
+```python
+print(x + 1)
+```
+"""
+
+
+def test_readme(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)  # a block that writes a file leaves nothing behind
+    assert check_file(README.read_text(encoding="utf-8"), "README.md") > 0
+
+
+def test_blocks_know_their_line_and_output():
+    first, second = read_blocks(SAMPLE)
+    assert (first.line, first.shown) == (4, "2\n")
+    assert (second.line, second.code, second.shown) == (23, "print(x + 1)\n", None)
+
+
+def test_blocks_share_a_namespace_and_outputs_are_compared():
+    assert check_file(SAMPLE, "sample") == 1
+
+
+def test_a_wrong_output_fails():
+    with pytest.raises(AssertionError, match="sample:4 prints:\n2"):
+        check_file(SAMPLE.replace("```text\n2", "```text\n3"), "sample")
+
+
+def test_an_error_names_the_line_of_the_file():
+    with pytest.raises(NameError) as caught:
+        check_file(SAMPLE.replace("print(x + 1)", "\nprint(y)"), "sample")
+    last = traceback.extract_tb(caught.tb)[-1]
+    assert (last.filename, last.lineno) == ("sample", 24)
