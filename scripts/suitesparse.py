@@ -170,9 +170,7 @@ def needs(machine: Machine) -> list[Need]:
             found.append(Need(f"a {language} compiler", apt, (dnf,), "xcode-select --install"))
     if not machine.python_h:
         package = f"{debian_python()}-dev"
-        found.append(
-            Need("Python's headers (Python.h)", (package,), ("python3-devel",), "brew install python")
-        )
+        found.append(Need("Python's headers (Python.h)", (package,), ("python3-devel",), "brew install python"))
     return found
 
 

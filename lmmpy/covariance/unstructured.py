@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lmmpy.covariance.base import Factor, Floats
 
@@ -18,8 +19,8 @@ class Unstructured:
 
     k: int
     _dT: Floats = field(init=False, repr=False, compare=False)
-    _rows: np.ndarray = field(init=False, repr=False, compare=False)  # type: ignore[type-arg]
-    _columns: np.ndarray = field(init=False, repr=False, compare=False)  # type: ignore[type-arg]
+    _rows: NDArray[np.intp] = field(init=False, repr=False, compare=False)
+    _columns: NDArray[np.intp] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         columns, rows = np.triu_indices(self.k)
@@ -41,10 +42,10 @@ class Unstructured:
         return [columns[r] if r == c else f"{columns[r]}.{columns[c]}" for r, c in pairs]
 
     def start(self, sd: Floats) -> Floats:
-        return np.diag(sd)[self._rows, self._columns]
+        return np.asarray(np.diag(sd)[self._rows, self._columns])
 
     def scale(self, unit: Floats) -> Floats:
-        return unit[self._rows]
+        return np.asarray(unit[self._rows])
 
     def factor(self, theta: Floats) -> Factor:
         T = np.zeros((self.k, self.k))
@@ -57,7 +58,7 @@ class Unstructured:
             T = T * np.sign(np.diag(T))
         else:
             T = semidefinite_cholesky(T @ T.T)
-        return T[self._rows, self._columns] + 0.0
+        return np.asarray(T[self._rows, self._columns] + 0.0)
 
     def boundary(self, theta: Floats, tolerance: Floats) -> list[tuple[int, float]]:
         near = (self._rows == self._columns) & (np.abs(theta) < tolerance)
@@ -69,7 +70,7 @@ class Unstructured:
             raise ValueError(f"expected a symmetric {self.k} × {self.k} matrix")
         if np.any(np.diag(G) < 0) or np.linalg.eigvalsh(G / np.outer(scale, scale))[0] < -1e-8:
             raise ValueError("the matrix is not positive semi-definite")
-        return semidefinite_cholesky(G)[self._rows, self._columns]
+        return np.asarray(semidefinite_cholesky(G)[self._rows, self._columns])
 
 
 def semidefinite_cholesky(G: Floats) -> Floats:

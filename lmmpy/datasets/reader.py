@@ -84,7 +84,6 @@ def _factor(labels: pd.Series, column: ColumnInfo, file: str) -> pd.Categorical[
     if (codes < 0).any():
         strange = ", ".join(map(repr, labels[codes < 0].unique()))
         raise ValueError(
-            f"{file}: column {column.name!r} has labels that are no level: {strange}; "
-            "run make_datasets.R again"
+            f"{file}: column {column.name!r} has labels that are no level: {strange}; run make_datasets.R again"
         )
     return pd.Categorical.from_codes(codes, levels, ordered=column.type == "ordered")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -81,7 +82,9 @@ class Blueprint:
         text, value = deparse(node), evaluator.column(node)
         if text not in self.levels:
             if isinstance(value, Categorical):
-                raise DataError(f"{text!r} was a number when the model was fitted; in the new data it is a factor or text.")
+                raise DataError(
+                    f"{text!r} was a number when the model was fitted; in the new data it is a factor or text."
+                )
             return value
         known = self.levels[text]
         factor = as_factor(value)
@@ -92,7 +95,8 @@ class Blueprint:
         unseen = [label for label in used.labels if label not in place]
         if unseen:
             raise DataError(
-                f"The factor {text!r} has levels in the new data that the fit has not seen: {shown(unseen)}. The model says "
+                f"The factor {text!r} has levels in the new data that the fit has not seen: "
+                f"{shown(unseen)}. The model says "
                 f"nothing about them; known are {shown(known.labels)}."
             )
         renumbered = np.array([place[label] for label in used.labels] + [-1], dtype=np.intp)
@@ -158,13 +162,18 @@ def build_design(
     chosen = Contrasts.read(contrasts)
     columns = Columns(data)
     offset_node = read_expression(offset) if isinstance(offset, str) else None
-    evaluator = Evaluator(columns, scope or {}, {})
+    memory: dict[str, dict[str, Any]] = {}
+    evaluator = Evaluator(columns, scope or {}, memory)
     reading = _read(parsed, evaluator, weights, offset)
     kept = np.ones(columns.n_rows, dtype=bool) if subset is None else _subset(subset, evaluator)
     absent = missing_rows(reading.everything(), kept, na_action)
     rows = kept & ~absent
     blueprint = Blueprint(
-        parsed, chosen, names_needed(_nodes(parsed, offset_node), columns, scope or {}), evaluator.memory, offset=offset_node
+        parsed,
+        chosen,
+        names_needed(_nodes(parsed, offset_node), columns, scope or {}),
+        memory,
+        offset=offset_node,
     )
     return _assemble(blueprint, reading, rows, absent), blueprint
 
@@ -213,7 +222,8 @@ def _per_row(spec: Any, what: str, evaluator: Evaluator) -> Floats:
     array = np.asarray(spec)
     if array.shape != (evaluator.columns.n_rows,) or array.dtype.kind not in "biuf":
         raise DataError(
-            f"{what} has the shape {array.shape} and the type {array.dtype}; expected {evaluator.columns.n_rows} numbers, one "
+            f"{what} has the shape {array.shape} and the type {array.dtype}; expected "
+            f"{evaluator.columns.n_rows} numbers, one "
             "a row of the data, or an expression over its columns."
         )
     return array.astype(float)
@@ -284,7 +294,8 @@ def _response(parsed: ParsedFormula, values: Mapping[Node, Any]) -> Floats:
         value = value.matrix
     if isinstance(value, Categorical):
         raise DataError(
-            f"The response {text!r} is a factor or text with the levels {shown(value.labels)}; a linear mixed model needs "
+            f"The response {text!r} is a factor or text with the levels {shown(value.labels)}; a linear "
+            "mixed model needs "
             "numbers."
         )
     value = np.asarray(value, dtype=float)
@@ -312,7 +323,7 @@ def _random(
 ) -> tuple[RandomEffects, ...]:
     everywhere, n = bool(rows.all()), int(rows.sum())
     groups = {label: _used(factor, rows, everywhere) for label, factor in reading.groups.items()}
-    effects = []
+    effects: list[RandomEffects] = []
     for term in _in_order(blueprint.parsed.random, groups):
         coded = model_matrix(term.lhs, [values[v] for v in term.lhs.variables], blueprint.bar_contrasts, n)
         for text, column in zip(coded.names, coded.X.T, strict=True):
@@ -335,7 +346,7 @@ def _random(
 def _in_order(terms: Sequence[RandomTerm], groups: Mapping[str, Categorical]) -> list[RandomTerm]:
     """By decreasing number of levels; lme4 leaves a decreasing order alone and else turns ties round."""
     sizes = [len(groups[term.grouping.label].levels) for term in terms]
-    if all(a >= b for a, b in zip(sizes, sizes[1:], strict=False)):
+    if all(a >= b for a, b in itertools.pairwise(sizes)):
         return list(terms)
     return [terms[i] for i in np.argsort(sizes, kind="stable")[::-1]]
 
@@ -353,5 +364,3 @@ def _structure(term: RandomTerm, k: int) -> Any:
         return make_structure(term.structure, k, term.homogeneous)
     except ValueError as error:
         raise FormulaError(f"In the random term {term.text}: {error}.") from None
-
-

@@ -47,18 +47,24 @@ class _Block:
 
     @property
     def width(self) -> int:
-        return self.matrix.shape[1]
+        return int(self.matrix.shape[1])
 
     def column(self, j: int) -> Floats:
-        return self.matrix[:, j] if self.codes is None else self.matrix[:, j][self.codes]
+        """One column; NaN where the factor is missing (which happens in new data only)."""
+        if self.codes is None:
+            return self.matrix[:, j]
+        picked = np.append(self.matrix[:, j], np.nan)[self.codes]
+        return np.asarray(picked)
 
 
 def as_factor(value: Any) -> Any:
     """R's view of a value in a model matrix: truth values are a factor with the levels FALSE and TRUE."""
     if not isinstance(value, Categorical | Named) and value.dtype.kind == "b":
         present = np.unique(value)
-        return Categorical(np.searchsorted(present, value), present) if len(present) < 2 else Categorical(
-            value.astype(np.intp), np.array([False, True])
+        return (
+            Categorical(np.searchsorted(present, value), present)
+            if len(present) < 2
+            else Categorical(value.astype(np.intp), np.array([False, True]))
         )
     return value
 

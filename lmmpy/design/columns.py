@@ -147,4 +147,6 @@ def _from_objects(name: str, column: Any) -> Value:
     if kind in ("integer", "floating", "mixed-integer-float", "decimal"):
         return pd.to_numeric(pd.Series(column), errors="raise").to_numpy(dtype=float)
     examples = shown(list(dict.fromkeys(column[:100].tolist())), 3)
-    raise DataError(f"The column {name!r} mixes kinds of values ({kind}: {examples}, …). Make it all numbers or all text.")
+    raise DataError(
+        f"The column {name!r} mixes kinds of values ({kind}: {examples}, …). Make it all numbers or all text."
+    )

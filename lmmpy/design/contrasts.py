@@ -54,7 +54,9 @@ class Contrast:
             name = spec.removeprefix("contr.")
             if name in _NAMES:
                 return cls(name)
-            raise FormulaError(f"Unknown contrast {spec!r} for {where}. Known: {', '.join(sorted(_NAMES))}, or a matrix.")
+            raise FormulaError(
+                f"Unknown contrast {spec!r} for {where}. Known: {', '.join(sorted(_NAMES))}, or a matrix."
+            )
         if isinstance(spec, pd.DataFrame):
             return cls("custom", matrix=spec.to_numpy(float), columns=tuple(str(c) for c in spec.columns))
         matrix = np.asarray(spec, dtype=float)
@@ -91,7 +93,8 @@ class Contrasts:
         if isinstance(spec, Mapping):
             return cls(columns={str(k): Contrast.read(v, f"the column {k!r}") for k, v in spec.items()})
         if isinstance(spec, tuple | list) and len(spec) == 2:
-            return cls(*(Contrast.read(s, w) for s, w in zip(spec, ("unordered factors", "ordered factors"), strict=True)))
+            unordered, ordered = spec
+            return cls(Contrast.read(unordered, "unordered factors"), Contrast.read(ordered, "ordered factors"))
         return cls(unordered=Contrast.read(spec, "all unordered factors"))
 
     def choose(self, variable: str, factor: Categorical) -> Contrast:
@@ -120,7 +123,8 @@ def contrast_columns(contrast: Contrast, factor: Categorical, variable: str) -> 
     m = len(factor.levels)
     if m < 2:
         raise DataError(
-            f"The factor {variable!r} has only the level {factor.labels[0] if m else '(none)'!r} in the rows used, so it "
+            f"The factor {variable!r} has only the level {factor.labels[0] if m else '(none)'!r} in the "
+            "rows used, so it "
             "cannot be contrasted. Take it out of the formula."
         )
     if contrast.name in ("treatment", "SAS"):
@@ -131,7 +135,9 @@ def contrast_columns(contrast: Contrast, factor: Categorical, variable: str) -> 
         return [str(i + 1) if contrast.numbered else factor.labels[i] for i in kept], np.eye(m)[:, kept]
     if contrast.matrix is not None:
         if len(contrast.matrix) != m:
-            raise DataError(f"The contrast matrix of {variable!r} has {len(contrast.matrix)} rows, the factor {m} levels.")
+            raise DataError(
+                f"The contrast matrix of {variable!r} has {len(contrast.matrix)} rows, the factor {m} levels."
+            )
         return list(contrast.columns or _numbered(contrast.matrix.shape[1])), contrast.matrix
     matrix = _coding(contrast.name, m)
     if contrast.name == "poly":

@@ -129,7 +129,7 @@ class Design:
     @property
     def p(self) -> int:
         """Number of fixed-effects coefficients."""
-        return self.X.shape[1]
+        return int(self.X.shape[1])
 
     @property
     def q(self) -> int:
@@ -139,7 +139,7 @@ class Design:
     @property
     def n_theta(self) -> int:
         """Number of covariance parameters."""
-        return sum(term.structure.n_theta for term in self.random)
+        return int(sum(term.structure.n_theta for term in self.random))
 
     @cached_property
     def Z(self) -> sparse.csr_array:

@@ -11,12 +11,14 @@ import numpy as np
 
 from lmmpy.design.columns import Columns
 from lmmpy.design.functions import CONSTANTS, FUNCTIONS, REMEMBERING, Named, numeric
-from lmmpy.design.values import Categorical, Floats, factorize
+from lmmpy.design.values import Categorical, factorize
 from lmmpy.errors import DataError, FormulaError
 from lmmpy.formula import Node, deparse, names_in
 from lmmpy.formula.syntax import Binary, Call, Index, Name, Number, Paren, Python, String, Unary
 
 __all__ = ["Evaluator"]
+
+Value = Any  # a Categorical, a Named matrix, or an array with one entry a row
 
 _ARITHMETIC: dict[str, Callable[[Any, Any], Any]] = {
     "+": operator.add,
@@ -53,7 +55,7 @@ class Evaluator:
     def __init__(self, columns: Columns, scope: Mapping[str, Any], memory: MutableMapping[str, dict[str, Any]]) -> None:
         self.columns, self.scope, self.memory = columns, scope, memory
 
-    def column(self, node: Node) -> Categorical | Floats | np.ndarray[Any, Any] | Named:
+    def column(self, node: Node) -> Value:
         """
         The value of an expression as something with one entry a row.
 
@@ -64,13 +66,15 @@ class Evaluator:
         FormulaError
             When an operation has no meaning for its operands.
         """
-        value = self.value(node)
+        value: Value = self.value(node)
         if isinstance(value, Categorical | Named):
             length = len(value) if isinstance(value, Categorical) else len(value.matrix)
         else:
             value = np.asarray(value)
             if value.dtype.kind in "OUT":
-                value = factorize(value.astype(object) if value.ndim else np.full(self.columns.n_rows, value, dtype=object))
+                value = factorize(
+                    value.astype(object) if value.ndim else np.full(self.columns.n_rows, value, dtype=object)
+                )
             elif value.ndim == 0:
                 value = np.full(self.columns.n_rows, value)
             length = len(value)
@@ -126,7 +130,9 @@ class Evaluator:
 
     def unary(self, sign: str, operand: Node, node: Node) -> Any:
         value = numeric(self.value(operand), repr(deparse(node)))
-        return {"-": np.negative, "+": np.positive, "!": lambda v: ~v.astype(bool)}[sign](value)
+        if sign == "!":
+            return np.logical_not(value)
+        return -value if sign == "-" else value
 
     def binary(self, symbol: str, left: Any, right: Any, node: Node) -> Any:
         if symbol in _COMPARISON:
@@ -175,7 +181,8 @@ class Evaluator:
             return FUNCTIONS[name], name in REMEMBERING
         if not found:
             raise FormulaError(
-                f"The function {name!r} in {deparse(node)!r} is not known: it is neither among R's functions that lmmpy "
+                f"The function {name!r} in {deparse(node)!r} is not known: it is neither among R's "
+                "functions that lmmpy "
                 "has nor in your Python scope. Define it, or compute the column first."
             )
         if not callable(own):
@@ -196,7 +203,10 @@ class Evaluator:
 
     def python(self, code: str) -> Any:
         names = {name: _for_python(self.columns[name]) for name in self.columns.names if name in code}
-        return eval(code, {"np": np, **self.scope, **names})
+        try:
+            return eval(code, {"np": np, **self.scope, **names})
+        except (NameError, SyntaxError, AttributeError, TypeError) as error:
+            raise FormulaError(f"The Python code {{{code}}} in the formula fails: {error}.") from error
 
 
 def _compare(symbol: str, left: Any, right: Any, node: Node) -> Any:
@@ -212,7 +222,9 @@ def _compare(symbol: str, left: Any, right: Any, node: Node) -> Any:
     if symbol in ("==", "!="):
         return _COMPARISON[symbol](np.array([*left.labels, None], dtype=object)[left.codes], text)
     if not left.ordered or text not in left.labels:
-        raise FormulaError(f"{deparse(node)!r} compares by size, but the factor is not ordered or has no level {text!r}.")
+        raise FormulaError(
+            f"{deparse(node)!r} compares by size, but the factor is not ordered or has no level {text!r}."
+        )
     return _COMPARISON[symbol](left.codes, left.labels.index(text))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import string
 from collections.abc import Callable, MutableMapping
 from dataclasses import replace
@@ -31,7 +32,8 @@ def numeric(x: Any, where: str = "this expression") -> Any:
     """The numbers of a value; a categorical has none."""
     if isinstance(x, Categorical):
         raise FormulaError(
-            f"{where} does arithmetic on a factor or text with the levels {shown(x.labels)}. Turn it into numbers first, "
+            f"{where} does arithmetic on a factor or text with the levels {shown(x.labels)}. Turn it "
+            "into numbers first, "
             "as.numeric(as.character(...))."
         )
     array = np.asarray(x)
@@ -161,7 +163,7 @@ def _interval_names(edges: Floats, right: bool) -> list[str]:
         if len(set(texts)) == len(texts):
             break
     opening, closing = ("(", "]") if right else ("[", ")")
-    return [f"{opening}{a},{b}{closing}" for a, b in zip(texts[:-1], texts[1:], strict=True)]
+    return [f"{opening}{a},{b}{closing}" for a, b in itertools.pairwise(texts)]
 
 
 def _dummy(x: Any, level: Any = None) -> Any:
@@ -264,7 +266,9 @@ def _concatenate(*values: Any) -> Any:
 
 def _paste(*values: Any, sep: str = " ") -> Categorical:
     columns = [_plain(factorize(v)) if np.ndim(v) or isinstance(v, Categorical) else v for v in values]
-    columns = [np.array(factorize(c).labels, dtype=object)[factorize(c).codes] if np.ndim(c) else _text(c) for c in columns]
+    columns = [
+        np.array(factorize(c).labels, dtype=object)[factorize(c).codes] if np.ndim(c) else _text(c) for c in columns
+    ]
     n = max(len(c) for c in columns if not isinstance(c, str))
     rows = zip(*([c] * n if isinstance(c, str) else c for c in columns), strict=True)
     return factorize(np.array([sep.join(row) for row in rows], dtype=object))
@@ -284,7 +288,7 @@ def _identity(x: Any) -> Any:
     return x
 
 
-_MATH = {
+_MATH: dict[str, Callable[..., Any]] = {
     "exp": np.exp,
     "sqrt": np.sqrt,
     "abs": np.abs,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import linalg
 
-from lmmpy.design.values import Floats
+from lmmpy.design.values import Codes, Floats
 
 __all__ = ["independent_columns"]
 
@@ -13,7 +13,7 @@ _TOLERANCE = 1e-7
 _CLEARLY_REGULAR = 1e-4
 
 
-def independent_columns(X: Floats) -> np.ndarray:  # type: ignore[type-arg]
+def independent_columns(X: Floats) -> Codes:
     """
     The columns that R would keep: each whose residual on those kept before it is not negligible.
 

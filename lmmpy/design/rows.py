@@ -55,8 +55,14 @@ def missing_rows(values: Iterable[tuple[str, Any]], considered: Rows, na_action:
             "Use na_action='omit' to leave these rows out, or fill them in."
         )
     if absent.sum() == considered.sum():
-        culprits = [text for text, value in values if missing(value.matrix if isinstance(value, Named) else value).all()]
-        hint = f"{shown(culprits)} is missing everywhere." if culprits else "No row has all the values that the model needs."
+        culprits = [
+            text for text, value in values if missing(value.matrix if isinstance(value, Named) else value).all()
+        ]
+        hint = (
+            f"{shown(culprits)} is missing everywhere."
+            if culprits
+            else "No row has all the values that the model needs."
+        )
         raise DataError(f"No rows are left to fit. {hint}")
     return absent
 
@@ -95,6 +101,7 @@ def require_finite(text: str, what: str, value: NDArray[np.float64]) -> None:
     if bad.any():
         first = np.flatnonzero(bad)
         raise DataError(
-            f"The {what} {text!r} is not finite in {bad.sum()} of the rows used (first: {shown(first.tolist())}, values "
+            f"The {what} {text!r} is not finite in {bad.sum()} of the rows used (first: "
+            f"{shown(first.tolist())}, values "
             f"{shown(np.asarray(value)[first].tolist(), 3)}). Check the transformation, for example log() of zero."
         )

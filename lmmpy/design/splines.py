@@ -60,15 +60,15 @@ def natural_spline(
     if not intercept:
         basis, bend = basis[:, 1:], bend[:, 1:]
     Q = np.linalg.qr(bend.T, mode="complete")[0]
-    return basis @ Q[:, 2:]
+    return np.asarray(basis @ Q[:, 2:])
 
 
-def _place_knots(
-    x: Floats, df: int | None, knots: Any, intercept: bool, boundary_knots: Any
-) -> tuple[Floats, Floats]:
+def _place_knots(x: Floats, df: int | None, knots: Any, intercept: bool, boundary_knots: Any) -> tuple[Floats, Floats]:
     seen = x[~np.isnan(x)]
-    boundary = np.sort(np.asarray(boundary_knots, dtype=float)) if boundary_knots is not None else np.array(
-        [seen.min(), seen.max()]
+    boundary = (
+        np.sort(np.asarray(boundary_knots, dtype=float))
+        if boundary_knots is not None
+        else np.array([seen.min(), seen.max()])
     )
     if knots is not None:
         return np.sort(np.atleast_1d(np.asarray(knots, dtype=float))), boundary
@@ -80,7 +80,7 @@ def _place_knots(
 
 
 def _design(x: Floats, full: Floats) -> Floats:
-    return BSpline.design_matrix(x, full, _ORDER - 1).toarray()
+    return np.asarray(BSpline.design_matrix(x, full, _ORDER - 1).toarray(), dtype=float)
 
 
 def _derivative(full: Floats, x: Floats, order: int) -> Floats:

@@ -148,7 +148,7 @@ def missing(value: Any) -> NDArray[np.bool_]:
         return value.codes < 0
     if value.dtype.kind == "f":
         nan = np.isnan(value)
-        return nan if nan.ndim == 1 else nan.any(axis=1)
+        return np.asarray(nan if nan.ndim == 1 else nan.any(axis=1))
     return np.zeros(len(value), dtype=bool)
 
 

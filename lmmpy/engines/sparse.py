@@ -81,7 +81,7 @@ class SparseCriterion:
 
     @property
     def dof(self) -> int:
-        """n − p for REML, n for ML."""
+        """Degrees of freedom of the residual: n − p for REML, n for ML."""
         return self.products.n - self.products.p * self.reml
 
     def evaluate(self, theta: Floats, order: int = 0) -> Evaluation:
@@ -129,7 +129,7 @@ class SparseCriterion:
         LZy = transpose_apply_factors(factors, products.Zty, products.starts)
         half = factor.half_solve(np.column_stack([LZX, LZy]))
         gram = half.T @ half
-        S_chol = np.linalg.cholesky(np.eye(products.p) - gram[:-1, :-1])
+        S_chol = np.asarray(np.linalg.cholesky(np.eye(products.p) - gram[:-1, :-1]), dtype=float)
         forward = linalg.solve_triangular(S_chol, -gram[:-1, -1], lower=True)
         gamma = linalg.solve_triangular(S_chol, forward, lower=True, trans=1)
         r2 = float(1.0 - gram[-1, -1] - forward @ forward)
@@ -157,7 +157,9 @@ class SparseCriterion:
         gradient = []
         for t, (factor, start, end) in enumerate(zip(state.factors, starts[:-1], starts[1:], strict=True)):
             k = len(factor.T)
-            slope = 2.0 * slopes[t] - 2.0 * self.dof / state.r2 * Zte[start:end].reshape(-1, k).T @ u[start:end].reshape(-1, k)
+            slope = 2.0 * slopes[t] - 2.0 * self.dof / state.r2 * Zte[start:end].reshape(-1, k).T @ u[
+                start:end
+            ].reshape(-1, k)
             if self.reml:
                 slope -= 2.0 * np.einsum("lap,lcp->ac", _levels(ZtEX[start:end], k), _levels(UXS[start:end], k))
             gradient.append(np.einsum("iac,ac->i", factor.dT, slope))
@@ -192,7 +194,7 @@ class SparseCriterion:
         through_X = linalg.solve_triangular(state.S_chol, ZtEX.T @ C, lower=True)
         quadratic = C.T @ ZtZC - half.T @ half - through_X.T @ through_X
         along_y = Zte @ C
-        return self.dof * (quadratic / state.r2 - np.outer(along_y, along_y) / state.r2**2)
+        return np.asarray(self.dof * (quadratic / state.r2 - np.outer(along_y, along_y) / state.r2**2))
 
 
 def _levels(values: Floats, k: int) -> Floats:

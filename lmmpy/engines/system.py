@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,7 +49,7 @@ class SystemPattern:
         return self._flat(block, rows), self._flat(block, columns)
 
     @staticmethod
-    def _flat(block: Block, values: NDArray[np.generic]) -> NDArray[np.generic]:
+    def _flat(block: Block, values: NDArray[Any]) -> NDArray[Any]:
         """A block's numbers in a row: all of them, or the lower triangle of a block on the diagonal."""
         if block.t != block.s:
             return values.reshape(-1)
@@ -80,18 +81,18 @@ class SystemPattern:
         i, j = new[self.indices], new[self._columns]
         keys = np.minimum(i, j) * self.q + np.maximum(i, j)
         columns = np.repeat(np.arange(self.q), np.diff(L.indptr))
-        return np.searchsorted(columns * self.q + L.indices.astype(np.intp), keys)
+        return np.asarray(np.searchsorted(columns * self.q + L.indices.astype(np.intp), keys))
 
     def read_blocks(self, values: Floats) -> list[Floats]:
         """Numbers on M's lower triangle → whole blocks, of the shapes of the blocks of ZᵀWZ."""
         unordered = np.empty_like(values)
         unordered[self._order] = values
-        blocks = []
+        blocks: list[Floats] = []
         for block, part in zip(self._blocks, np.split(unordered, self._cuts), strict=True):
-            m, k, l = block.values.shape
             if block.t != block.s:
-                blocks.append(part.reshape(m, k, l))
+                blocks.append(part.reshape(block.values.shape))
                 continue
+            m, k = block.values.shape[:2]
             whole = np.empty((m, k, k))
             a, b = np.tril_indices(k)
             whole[:, a, b] = whole[:, b, a] = part.reshape(m, -1)

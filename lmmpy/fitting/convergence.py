@@ -106,7 +106,7 @@ def observed_hessian(criterion: Criterion, theta: Floats, scale: Floats, free: N
         difference = _gradient(criterion, ahead) - _gradient(criterion, behind)
         columns.append(difference[places] / (2.0 * step))
     hessian = np.array(columns).reshape(len(places), len(places))
-    return 0.5 * (hessian + hessian.T)
+    return np.asarray(0.5 * (hessian + hessian.T))
 
 
 def _gradient(criterion: Criterion, theta: Floats) -> Floats:
@@ -197,7 +197,8 @@ def _advice(
         )
     if boundary:
         found.append(
-            f"At the boundary: {', '.join(boundary)}. A variance is estimated as zero or a correlation as one; the fit is "
+            f"At the boundary: {', '.join(boundary)}. A variance is estimated as zero or a correlation "
+            "as one; the fit is "
             "a proper optimum, but the random terms say more than the data can support. Consider leaving the term out, "
             "or fewer effects left of the bar."
         )

@@ -117,7 +117,8 @@ def fit_theta(criterion: Criterion, control: Control, start: Floats | None = Non
     minimum = search.run(theta, np.ones(len(theta), dtype=bool))
     if not np.isfinite(minimum.evaluation.value):
         raise ModelError(
-            f"The criterion cannot be computed at the start values {theta.tolist()}: the system is not positive definite. "
+            f"The criterion cannot be computed at the start values {theta.tolist()}: the system is not "
+            "positive definite. "
             "Look for predictors on wildly different scales, or give start=."
         )
     restarts = 0

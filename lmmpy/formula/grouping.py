@@ -60,13 +60,14 @@ def _expand(node: Node) -> list[Grouping]:
         case Binary(":", left, right):
             return [_interaction(s, t) for s in _expand(left) for t in _expand(right)]
         case Binary("/", left, right):
-            outer, inner = _expand(left), _expand(right)
-            whole = _whole(outer)
-            return [_interaction(t, whole) for t in inner] + outer
+            around, within = _expand(left), _expand(right)
+            whole = _whole(around)
+            return [_interaction(t, whole) for t in within] + around
         case Name() | Call() | Index():
             return [Grouping(deparse(node), (node,))]
     raise FormulaError(
-        f"{deparse(node)!r} cannot be a grouping factor. Right of a bar stand names or calls, joined by ':', '/', '*' or '+'."
+        f"{deparse(node)!r} cannot be a grouping factor. Right of a bar stand names or calls, joined by "
+        "':', '/', '*' or '+'."
     )
 
 

@@ -87,11 +87,12 @@ def parse_formula(text: str) -> ParsedFormula:
         When the text cannot be read, or a bar stands where it has no meaning.
     """
     tree = read_expression(text)
+    response: Node | None = None
     match tree:
-        case Binary("~", response, right):
-            pass
+        case Binary("~", left, right):
+            response = left
         case Unary("~", right):
-            response = None
+            pass
         case _:
             raise FormulaError(f"The formula {text!r} has no '~'. Write response ~ predictors + (1 | group).")
     if response is not None:
@@ -99,14 +100,16 @@ def parse_formula(text: str) -> ParsedFormula:
     fixed_part, bars = _split(right)
     fixed = expand_terms(fixed_part, response)
     random = tuple(term for bar in bars for term in _random_terms(bar))
-    left = f"{deparse(response)} " if response is not None else ""
-    fixed_text = f"{left}~ {deparse(fixed_part) if fixed_part is not None else '1'}"
+    before = f"{deparse(response)} " if response is not None else ""
+    fixed_text = f"{before}~ {deparse(fixed_part) if fixed_part is not None else '1'}"
     return ParsedFormula(deparse(tree), response, fixed, fixed_text, random)
 
 
 def _check_response(response: Node) -> None:
     if any(isinstance(node, Binary) and node.operator in ("|", "||", "~") for node in walk(response)):
-        raise FormulaError(f"The response {deparse(response)!r} holds a bar or a second '~'. It must be one expression.")
+        raise FormulaError(
+            f"The response {deparse(response)!r} holds a bar or a second '~'. It must be one expression."
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +145,12 @@ def _homogeneous(call: Call) -> bool | None:
     if not extra:
         return None
     constants = {"TRUE": True, "T": True, "True": True, "FALSE": False, "F": False, "False": False}
-    if len(extra) == 1 and extra[0].name == "hom" and isinstance(extra[0].value, Name) and extra[0].value.id in constants:
+    if (
+        len(extra) == 1
+        and extra[0].name == "hom"
+        and isinstance(extra[0].value, Name)
+        and extra[0].value.id in constants
+    ):
         return constants[extra[0].value.id]
     raise FormulaError(f"In {deparse(call)!r}, the only argument after the bar is hom = TRUE or hom = FALSE.")
 

@@ -10,7 +10,6 @@ import numpy as np
 from lmmpy.design import Blueprint, Design, RandomEffects
 from lmmpy.design.values import Categorical, Floats, combine, factorize
 from lmmpy.errors import DataError, ModelError, shown
-from lmmpy.formula import deparse
 
 __all__ = ["chosen_terms", "predict_new"]
 
@@ -86,7 +85,6 @@ def predict_new(
     fixed = blueprint.fixed_matrix(evaluator)
     kept = [fixed.names.index(name) for name in design.names]
     value = fixed.X[:, kept] @ beta if kept else np.zeros(n)
-    value[_missing(blueprint, evaluator)] = np.nan
     for node in [*blueprint.parsed.fixed.offsets, *([blueprint.offset] if blueprint.offset is not None else [])]:
         value = value + np.asarray(evaluator.column(node), dtype=float)
     for place in terms:
@@ -99,15 +97,6 @@ def predict_new(
     return value
 
 
-def _missing(blueprint: Blueprint, evaluator: Any) -> Any:
-    """Rows in which a categorical of the fixed part is missing; a number that is missing spreads by itself."""
-    absent = np.zeros(evaluator.columns.n_rows, dtype=bool)
-    for node in blueprint.parsed.fixed.variables:
-        if deparse(node) in blueprint.levels:
-            absent |= blueprint.relevelled(node, evaluator).codes < 0
-    return absent
-
-
 def _known_codes(term: RandomEffects, grouping: Categorical, allow_new_levels: bool) -> Any:
     """Place of each row's level among those of the fit; −1 (an effect of zero) for a new or missing one."""
     place = {label: i for i, label in enumerate(term.levels)}
@@ -117,7 +106,8 @@ def _known_codes(term: RandomEffects, grouping: Categorical, allow_new_levels: b
     if (unseen or missing) and not allow_new_levels:
         what = f"levels that the fit has not seen: {shown(unseen)}" if unseen else "missing values"
         raise DataError(
-            f"The grouping factor {term.group!r} has {what}. With allow_new_levels=True their random effects are taken as "
+            f"The grouping factor {term.group!r} has {what}. With allow_new_levels=True their random "
+            "effects are taken as "
             "zero; re_form='none' predicts without random effects."
         )
     renumbered = np.array([place.get(label, -1) for label in used.labels] + [-1], dtype=np.intp)

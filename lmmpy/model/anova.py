@@ -44,4 +44,4 @@ def anova(*fits: LmmFit, refit: bool = True) -> AnovaTable:
     if len(set(names)) < len(names):
         names = [f"m{i}" for i in range(1, len(fits) + 1)]
     comparison = compare_fits(fits, names, refit, fits[0].request.data_name)
-    return AnovaTable(comparison.table, comparison.headings)
+    return AnovaTable.under(comparison.headings, comparison.table)

@@ -33,12 +33,14 @@ def check_design(design: Design, sizes: bool = True) -> None:
     """
     if not design.random:
         raise FormulaError(
-            "The formula has no random term, so this is an ordinary regression. Add one, for example + (1 | group), or use "
+            "The formula has no random term, so this is an ordinary regression. Add one, for example + "
+            "(1 | group), or use "
             "a package for linear models."
         )
     if design.n <= design.p:
         raise ModelError(
-            f"There are {design.p} fixed effects for {design.n} rows; at least one row more is needed. Simplify the fixed "
+            f"There are {design.p} fixed effects for {design.n} rows; at least one row more is needed. "
+            "Simplify the fixed "
             "part or use more data."
         )
     for term in design.random:
@@ -50,7 +52,8 @@ def check_design(design: Design, sizes: bool = True) -> None:
 def _check_levels(design: Design, term: RandomEffects) -> None:
     if term.n_levels < 2:
         raise ModelError(
-            f"The grouping factor {term.group!r} of ({term.term.text}) has one level only ({shown(term.levels)}) in the rows "
+            f"The grouping factor {term.group!r} of ({term.term.text}) has one level only "
+            f"({shown(term.levels)}) in the rows "
             "used; a variance between levels needs at least two. Take the term out."
         )
 
@@ -58,7 +61,8 @@ def _check_levels(design: Design, term: RandomEffects) -> None:
 def _check_size(design: Design, term: RandomEffects) -> None:
     if term.n_levels >= design.n:
         raise ModelError(
-            f"The grouping factor {term.group!r} of ({term.term.text}) has as many levels ({term.n_levels}) as there are rows "
+            f"The grouping factor {term.group!r} of ({term.term.text}) has as many levels "
+            f"({term.n_levels}) as there are rows "
             f"({design.n}), so its variance and the residual variance cannot be told apart. Group by something that "
             "repeats."
         )
@@ -66,7 +70,8 @@ def _check_size(design: Design, term: RandomEffects) -> None:
     if term.q >= design.n and term.term.structure != "ar1":
         raise ModelError(
             f"The term ({term.term.text}) has {term.q} random effects ({term.n_levels} levels × {term.k} columns) for "
-            f"{design.n} rows, so they and the residual variance cannot be told apart. Use fewer columns left of the bar; "
+            f"{design.n} rows, so they and the residual variance cannot be told apart. Use fewer columns "
+            "left of the bar; "
             "control=Control(check_sizes='ignore') fits it all the same."
         )
 
@@ -76,7 +81,8 @@ def warn_about_design(design: Design) -> None:
     if design.dropped:
         count = len(design.dropped)
         warnings.warn(
-            f"The fixed-effects matrix is rank deficient: {count} column{'s' * (count > 1)} dropped, because others determine "
+            f"The fixed-effects matrix is rank deficient: {count} column{'s' * (count > 1)} dropped, "
+            "because others determine "
             f"{'them' if count > 1 else 'it'}: {shown(design.dropped, 10)}.",
             RankDeficiencyWarning,
             stacklevel=4,
@@ -88,7 +94,8 @@ def warn_about_design(design: Design) -> None:
         if spread[largest] > _SCALE_RATIO * spread[smallest]:
             warnings.warn(
                 f"Predictors are on very different scales: the standard deviation of {design.names[largest]!r} is "
-                f"{spread[largest]:.3g}, that of {design.names[smallest]!r} {spread[smallest]:.3g}. The fit is not harmed, but "
+                f"{spread[largest]:.3g}, that of {design.names[smallest]!r} {spread[smallest]:.3g}. The "
+                "fit is not harmed, but "
                 "coefficients are easier to read after scale() or a change of units.",
                 ScaleWarning,
                 stacklevel=4,

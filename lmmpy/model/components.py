@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -128,7 +128,8 @@ def theta_from_components(design: Design, components: Mapping[str, Any]) -> tupl
     if unknown or absent:
         problem = f"does not know {shown(unknown)}" if unknown else f"lacks {shown(absent)}"
         raise ModelError(
-            f"varcomp {problem}. Give the variance of each of {shown([*names, RESIDUAL], 20)} (a matrix for a term with "
+            f"varcomp {problem}. Give the variance of each of {shown([*names, RESIDUAL], 20)} (a matrix "
+            "for a term with "
             "several effects)."
         )
     residual = np.asarray(components[RESIDUAL], dtype=float)
@@ -144,7 +145,8 @@ def _part(term: RandomEffects, component: Any, residual: float) -> Floats:
     G = np.atleast_2d(np.asarray(component, dtype=float))
     if not np.isfinite(G).all() or G.shape != (term.k, term.k):
         raise ModelError(
-            f"varcomp[{term.name!r}] must be {'a number' if term.k == 1 else f'a {term.k} × {term.k} matrix'} for the effects "
+            f"varcomp[{term.name!r}] must be "
+            f"{'a number' if term.k == 1 else f'a {term.k} × {term.k} matrix'} for the effects "
             f"{shown(term.columns)}; got the shape {G.shape if G.shape != (1, 1) else '()'}."
         )
     try:
@@ -154,7 +156,7 @@ def _part(term: RandomEffects, component: Any, residual: float) -> Floats:
 
 
 def _aligned(term: RandomEffects, frame: pd.DataFrame) -> Floats:
-    columns: Sequence[str] = list(term.columns)
+    columns = list(term.columns)
     if set(frame.index) != set(columns) or set(frame.columns) != set(columns):
         raise ModelError(f"varcomp[{term.name!r}] must be labelled by the effects {shown(columns)} on both sides.")
     return frame.loc[columns, columns].to_numpy(dtype=float)

@@ -49,7 +49,8 @@ def lmer(
     reml : bool
         Whether to maximise the restricted likelihood, else the likelihood.
     weights : str or array-like, optional
-        Prior weights w > 0: the residual variance of a row is σ²/w. An expression over the columns, or one number a row.
+        Prior weights w > 0: the residual variance of a row is σ²/w. An expression over the columns, or one number
+        a row.
     offset : str or array-like, optional
         A known part of the linear predictor, added to any ``offset()`` in the formula.
     subset : str or array-like, optional
@@ -150,7 +151,8 @@ def _warn_about_fit(fit: LmmFit) -> None:
     if fit.is_singular():
         terms = [name for name, on in zip(names, optimum.on_boundary, strict=True) if on]
         warnings.warn(
-            f"Boundary (singular) fit: a variance of zero or a perfect correlation in {', '.join(terms) or 'a random term'}. "
+            "Boundary (singular) fit: a variance of zero or a perfect correlation in "
+            f"{', '.join(terms) or 'a random term'}. "
             "The fit is valid; the random terms say more than the data can support. See fit.convergence.",
             SingularFitWarning,
             stacklevel=3,

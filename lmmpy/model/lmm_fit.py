@@ -147,7 +147,7 @@ class LmmFit:
 
     @cached_property
     def deviance(self) -> float:
-        """−2 times the ML log-likelihood at the estimates; for a REML fit at its θ, as R's deviance(fit, REML = FALSE)."""
+        """−2 times the ML log-likelihood at the estimates; for a REML fit at its θ, like R's deviance(REML = FALSE)."""
         if not self.reml:
             return -2.0 * self.loglik
         value = self.criterion.by_ml().evaluate(self.optimum.theta, 0).value
@@ -239,7 +239,7 @@ class LmmFit:
     @cached_property
     def _linear_predictor(self) -> Floats:
         value = self.design.X @ self._solution.beta + self.design.Z @ self._solution.b
-        return value if self.design.offset is None else value + self.design.offset
+        return np.asarray(value if self.design.offset is None else value + self.design.offset)
 
     def fitted(self) -> pd.Series:
         """Fitted values Xβ̂ + Zb, offset included."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import sparse
 
 __all__ = ["Relatedness"]
@@ -39,7 +40,7 @@ class Relatedness:
         """Whether the levels are unrelated."""
         return self.precision is None
 
-    def dense(self) -> np.ndarray:  # type: ignore[type-arg]
+    def dense(self) -> NDArray[np.float64]:
         """K itself, shape (size, size)."""
         if self.precision is None:
             return np.eye(self.size)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pandas as pd
 
 from lmmpy.report.printer import anova_html, anova_latex
@@ -20,11 +18,14 @@ class AnovaTable(pd.DataFrame):
     """
 
     _metadata = ["headings"]  # noqa: RUF012  (pandas' own protocol)
-    headings: tuple[str, ...]
+    headings: tuple[str, ...] = ()
 
-    def __init__(self, data: Any = None, headings: tuple[str, ...] = (), **options: Any) -> None:
-        super().__init__(data, **options)
-        self.headings = headings
+    @classmethod
+    def under(cls, headings: tuple[str, ...], table: pd.DataFrame) -> AnovaTable:
+        """Put headings above a table."""
+        made = cls(table)
+        made.headings = headings
+        return made
 
     @property
     def _constructor(self) -> type[pd.DataFrame]:

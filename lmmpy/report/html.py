@@ -17,17 +17,12 @@ def _grid_html(grid: Grid, caption: str) -> Iterator[str]:
     yield "<table>"
     if caption:
         yield f'<caption style="text-align: left">{escape(caption)}</caption>'
-    heads = [
-        f'<th scope="col"{_attributes(grid, j)}>{escape(text)}</th>' for j, text in enumerate(grid.headings)
-    ]
+    heads = [f'<th scope="col"{_attributes(grid, j)}>{escape(text)}</th>' for j, text in enumerate(grid.headings)]
     yield "<thead><tr>" + ("<td></td>" if named else "") + "".join(heads) + "</tr></thead>"
     yield "<tbody>"
     for i, name in enumerate(grid.row_names):
         head = f'<th scope="row" style="text-align: left">{escape(name)}</th>' if named else ""
-        cells = [
-            f"<td{_attributes(grid, j)}>{escape(column[i].strip())}</td>"
-            for j, column in enumerate(grid.columns)
-        ]
+        cells = [f"<td{_attributes(grid, j)}>{escape(column[i].strip())}</td>" for j, column in enumerate(grid.columns)]
         yield f"<tr>{head}{''.join(cells)}</tr>"
     yield "</tbody>"
     yield "</table>"

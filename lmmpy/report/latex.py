@@ -50,8 +50,7 @@ def _grid_latex(grid: Grid) -> Iterator[str]:
     yield r"\toprule"
     rows = [("", [escape_latex(heading) for heading in grid.headings])]
     rows += [
-        (escape_latex(name), [_cell(column[i]) for column in grid.columns])
-        for i, name in enumerate(grid.row_names)
+        (escape_latex(name), [_cell(column[i]) for column in grid.columns]) for i, name in enumerate(grid.row_names)
     ]
     for i, (name, cells) in enumerate(rows):
         yield " & ".join([name, *cells] if named else cells) + r" \\"

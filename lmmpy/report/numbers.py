@@ -38,9 +38,7 @@ def _number_format(finite: Sequence[float], digits: int, nsmall: int) -> Callabl
     return lambda x: f"{x:.{mantissa - 1}e}"
 
 
-def r_format(
-    values: ArrayLike, digits: int = 7, nsmall: int = 0, missing: str = "NaN", pad: bool = True
-) -> list[str]:
+def r_format(values: ArrayLike, digits: int = 7, nsmall: int = 0, missing: str = "NaN", pad: bool = True) -> list[str]:
     """Format numbers together, as R's `format(x, digits)` does.
 
     The number of decimals is the smallest at which every element shows at least `digits` significant

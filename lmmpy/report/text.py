@@ -80,9 +80,7 @@ def summary_text(
     section = correlation_section(data, max_correlation)
     correlation: list[str] = []
     if section is not None:
-        correlation = (
-            [f"{section.title}:", *grid_lines(section.grid)] if section.grid else list(section.lines)
-        )
+        correlation = [f"{section.title}:", *grid_lines(section.grid)] if section.grid else list(section.lines)
     body = (_header_lines(data), _criterion_lines(data, decimals=1), residuals, random, fixed, correlation)
     return "\n".join([_joined(*body), *data.notes])
 

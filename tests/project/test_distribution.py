@@ -46,9 +46,7 @@ def build(checkout, kind):
 
 
 def test_a_wheel_holds_the_package_and_its_data_only(checkout):
-    names = {
-        name for name in zipfile.ZipFile(build(checkout, "wheel")).namelist() if ".dist-info/" not in name
-    }
+    names = {name for name in zipfile.ZipFile(build(checkout, "wheel")).namelist() if ".dist-info/" not in name}
     assert names == {
         "lmmpy/__init__.py",
         "lmmpy/py.typed",

@@ -86,9 +86,7 @@ def test_packages_are_installed_even_when_the_update_fails(monkeypatch):
         return 100 if "update" in command else 0
 
     assert environment.install_packages(["gcc"], ["sudo"], run)
-    assert [command[:4] for command in commands] == [
-        ["sudo", "env", "DEBIAN_FRONTEND=noninteractive", "apt-get"]
-    ] * 2
+    assert [command[:4] for command in commands] == [["sudo", "env", "DEBIAN_FRONTEND=noninteractive", "apt-get"]] * 2
     assert commands[1][-1] == "gcc"
     assert not environment.install_packages(["gcc"], [], lambda command: 1)
 

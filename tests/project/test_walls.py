@@ -89,9 +89,7 @@ def test_only_the_adapter_knows_scikit_sparse():
         if wanted.search(path.read_text(encoding="utf-8"))
     }
     assert "engines/cholmod.py" in knowing
-    assert {
-        name for name in knowing if not re.fullmatch(r"engines/(cholmod|_cholmod_\d+)\.py", name)
-    } == set()
+    assert {name for name in knowing if not re.fullmatch(r"engines/(cholmod|_cholmod_\d+)\.py", name)} == set()
 
 
 def test_the_table_names_every_room_that_exists():
