@@ -39,7 +39,7 @@ class Control:
         How the criterion is computed.
     """
 
-    tolerance: float = 1e-11
+    tolerance: float = 1e-14
     max_evaluations: int = 500
     check_sizes: str = "stop"
     engine: str = "auto"

@@ -24,7 +24,7 @@ def checkout(tmp_path_factory):
     shutil.copytree(ROOT / "scripts", copy / "scripts")
     for package in ("lmmpy", "lmmpy/datasets", "lmmpy/report", "tests", "benchmarks"):
         (copy / package).mkdir()
-        (copy / package / "__init__.py").touch()
+        (copy / package / "__init__.py").write_text('__version__ = "9.8.7"\n')
     (copy / "lmmpy" / "datasets" / "data").mkdir()
     for name in ("lmmpy/py.typed", "lmmpy/datasets/data/sleep.csv", "lmmpy/datasets/data/big.csv.gz"):
         (copy / name).touch()

@@ -1,0 +1,52 @@
+"""What ``make demo`` shows: the package doing its main job on real data."""
+
+from __future__ import annotations
+
+import warnings
+
+import lmmpy as lmm
+
+__all__ = ["main"]
+
+
+def _title(text: str) -> None:
+    print(f"\n{text}\n{'=' * len(text)}\n")
+
+
+def main() -> None:
+    """Fit the models of the README and print them."""
+    sleepstudy = lmm.datasets.load("sleepstudy")
+    _title("Random slopes: reaction time by days of little sleep, 18 subjects")
+    correlated = lmm.lmer("Reaction ~ Days + (Days | Subject)", sleepstudy)
+    print(correlated.summary())
+
+    _title("Are intercept and slope correlated?")
+    uncorrelated = lmm.lmer("Reaction ~ Days + (Days || Subject)", sleepstudy)
+    print(lmm.anova(uncorrelated, correlated))
+
+    _title("Crossed factors: Penicillin, 24 plates × 6 samples")
+    Penicillin = lmm.datasets.load("Penicillin")
+    print(lmm.lmer("diameter ~ 1 + (1 | plate) + (1 | sample)", Penicillin).summary())
+
+    _title("Nested factors: Pastes, casks within batches")
+    Pastes = lmm.datasets.load("Pastes")
+    print(lmm.lmer("strength ~ 1 + (1 | batch/cask)", Pastes).summary())
+
+    _title("A variance of zero is found exactly, and explained: Dyestuff2")
+    Dyestuff2 = lmm.datasets.load("Dyestuff2")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", lmm.SingularFitWarning)
+        singular = lmm.lmer("Yield ~ 1 + (1 | Batch)", Dyestuff2)
+    print(singular)
+    print()
+    print(singular.convergence)
+
+    _title("Known variance components: BLUE and BLUP of six records by three sires")
+    sire = lmm.datasets.load("sire")
+    known = lmm.lmer("y ~ 0 + env + (1 | sire)", sire, varcomp={"sire": 2, "Residual": 6})
+    print(known.fixef.to_string())
+    print(known.ranef()["sire"].to_string())
+
+
+if __name__ == "__main__":
+    main()
