@@ -6,21 +6,23 @@ import copy
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from importlib import import_module
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lmmpy.covariance import make_structure
-from lmmpy.design.coding import ModelMatrix, as_factor, model_matrix
+from lmmpy.design.coding import ModelMatrix, model_matrix
 from lmmpy.design.columns import Columns
 from lmmpy.design.contrasts import Contrasts
 from lmmpy.design.design import Design, RandomEffects
 from lmmpy.design.evaluate import Evaluator, names_needed
-from lmmpy.design.functions import Named
+from lmmpy.design.factor_functions import Named, numeric
 from lmmpy.design.rank import independent_columns
 from lmmpy.design.rows import NA_ACTIONS, missing_rows, read_subset, require_finite
-from lmmpy.design.values import Categorical, Floats, combine, factorize, take
+from lmmpy.design.values import Categorical, Floats, as_factor, combine, factorize, take
 from lmmpy.errors import DataError, FormulaError, shown
 from lmmpy.formula import Node, ParsedFormula, RandomTerm, Terms, deparse, parse_formula, read_expression
 from lmmpy.relatedness import Relatedness
@@ -28,6 +30,13 @@ from lmmpy.relatedness import Relatedness
 __all__ = ["Blueprint", "build_design"]
 
 Rows = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class _Module:
+    """A module, by name."""
+
+    name: str
 
 
 @dataclass(frozen=True)
@@ -45,6 +54,8 @@ class Blueprint:
         What each remembering transform fixed, by the text of its call.
     levels : dict
         Levels of each categorical variable of the fixed part and the left of the bars, by its expression.
+    column_levels : mapping
+        Levels of the categorical columns that were read, by name.
     offset : Node or None
         The `offset` argument, when it was an expression.
     """
@@ -54,11 +65,21 @@ class Blueprint:
     scope: Mapping[str, Any]
     memory: dict[str, dict[str, Any]] = field(default_factory=dict)
     levels: dict[str, Categorical] = field(default_factory=dict)
+    column_levels: Mapping[str, Categorical] = field(default_factory=dict)
     offset: Node | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Modules of the scope (np) do not pickle; their names do."""
+        scope = {name: _Module(v.__name__) if isinstance(v, ModuleType) else v for name, v in self.scope.items()}
+        return {**self.__dict__, "scope": scope}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        scope = {n: import_module(v.name) if isinstance(v, _Module) else v for n, v in state["scope"].items()}
+        self.__dict__.update({**state, "scope": scope})
 
     def evaluator(self, data: Any) -> Evaluator:
         """An evaluator over new data that replays the remembered transforms and leaves the memory as it is."""
-        return Evaluator(Columns(data), self.scope, copy.deepcopy(self.memory))
+        return Evaluator(Columns(data, self.column_levels), self.scope, copy.deepcopy(self.memory))
 
     def fixed_matrix(self, evaluator: Evaluator) -> ModelMatrix:
         """The fixed-effects matrix of new data, before any column is dropped."""
@@ -99,8 +120,7 @@ class Blueprint:
                 f"{shown(unseen)}. The model says "
                 f"nothing about them; known are {shown(known.labels)}."
             )
-        renumbered = np.array([place[label] for label in used.labels] + [-1], dtype=np.intp)
-        return replace(known, codes=renumbered[used.codes])
+        return replace(known, codes=used.by_row([place[label] for label in used.labels], -1).astype(np.intp))
 
 
 @dataclass(frozen=True)
@@ -171,8 +191,9 @@ def build_design(
     blueprint = Blueprint(
         parsed,
         chosen,
-        names_needed(_nodes(parsed, offset_node), columns, scope or {}),
-        memory,
+        scope=names_needed(_nodes(parsed, offset_node), columns, scope or {}),
+        memory=memory,
+        column_levels=columns.levels_seen(),
         offset=offset_node,
     )
     return _assemble(blueprint, reading, rows, absent), blueprint
@@ -230,10 +251,16 @@ def _per_row(spec: Any, what: str, evaluator: Evaluator) -> Floats:
 
 
 def _subset(spec: Any, evaluator: Evaluator) -> Rows:
-    value = evaluator.column(read_expression(spec)) if isinstance(spec, str) else spec
-    if isinstance(value, Categorical | Named):
+    if not isinstance(spec, str):
+        return read_subset(spec, evaluator.columns.n_rows)
+    value = evaluator.column(read_expression(spec))
+    number = value if isinstance(value, Named) else as_factor(value)
+    if isinstance(number, Named) or (isinstance(number, Categorical) and number.levels.dtype.kind != "b"):
         raise DataError(f"subset={spec!r} is no condition; it must be true or false for each row.")
-    return read_subset(value, evaluator.columns.n_rows)
+    number = numeric(number)
+    if not np.isin(number[~np.isnan(number)], (0.0, 1.0)).all():
+        raise DataError(f"subset={spec!r} gives numbers; it must be true or false for each row, as in 'x > 0'.")
+    return read_subset(np.nan_to_num(number) != 0, evaluator.columns.n_rows)
 
 
 def _assemble(blueprint: Blueprint, reading: _Reading, rows: Rows, absent: Rows) -> Design:
@@ -246,15 +273,15 @@ def _assemble(blueprint: Blueprint, reading: _Reading, rows: Rows, absent: Rows)
         if isinstance(factor, Categorical):
             blueprint.levels[deparse(node)] = replace(factor, codes=np.empty(0, dtype=np.intp))
     n = int(rows.sum())
-    y = _response(parsed, values)
+    y = _response(parsed, values, rows)
     fixed = model_matrix(parsed.fixed, [values[v] for v in parsed.fixed.variables], blueprint.contrasts, n)
     for text, column in zip(fixed.names, fixed.X.T, strict=True):
-        require_finite(text, "fixed effect", column)
+        require_finite(text, "fixed effect", column, rows)
     kept = independent_columns(fixed.X) if fixed.names else np.arange(0)
     whole = len(kept) == len(fixed.names)
     weights, offset = (None if v is None else _used(v, rows, everywhere) for v in (reading.weights, reading.offset))
     if offset is not None:
-        require_finite("offset", "value", offset)
+        require_finite("offset", "value", offset, rows)
     return Design(
         y=y,
         X=fixed.X if whole else np.asfortranarray(fixed.X[:, kept]),
@@ -262,7 +289,7 @@ def _assemble(blueprint: Blueprint, reading: _Reading, rows: Rows, absent: Rows)
         assign=tuple(fixed.assign[i] for i in kept),
         dropped=tuple(name for i, name in enumerate(fixed.names) if whole is False and i not in set(kept.tolist())),
         random=_random(blueprint, reading, values, rows),
-        weights=None if weights is None else _checked_weights(weights),
+        weights=None if weights is None else _checked_weights(weights, rows),
         offset=offset,
         rows=rows,
         left_out=absent,
@@ -270,11 +297,12 @@ def _assemble(blueprint: Blueprint, reading: _Reading, rows: Rows, absent: Rows)
 
 
 def _used(value: Any, rows: Rows, everywhere: bool) -> Any:
-    """The rows of a value that are used, unused levels dropped."""
+    """The rows of a value that are used, unused levels dropped; truth values keep both, as in R."""
     if isinstance(value, Named):
         return value if everywhere else Named(value.matrix[rows], value.names)
     kept = value if everywhere else take(value, rows)
-    return kept.drop_unused() if isinstance(kept, Categorical) else kept
+    has_levels = isinstance(kept, Categorical) and kept.levels.dtype.kind != "b"
+    return kept.drop_unused() if has_levels else kept
 
 
 def _check_contrast_names(contrasts: Contrasts, fixed: Terms, values: Mapping[Node, Any]) -> None:
@@ -287,7 +315,7 @@ def _check_contrast_names(contrasts: Contrasts, fixed: Terms, values: Mapping[No
         )
 
 
-def _response(parsed: ParsedFormula, values: Mapping[Node, Any]) -> Floats:
+def _response(parsed: ParsedFormula, values: Mapping[Node, Any], rows: Rows) -> Floats:
     assert parsed.response is not None
     text, value = deparse(parsed.response), values[parsed.response]
     if isinstance(value, Named):
@@ -303,17 +331,17 @@ def _response(parsed: ParsedFormula, values: Mapping[Node, Any]) -> Floats:
         value = value[:, 0]
     if value.ndim > 1:
         raise DataError(f"The response {text!r} is a matrix with {value.shape[1]} columns; one is expected.")
-    require_finite(text, "response", value)
+    require_finite(text, "response", value, rows)
     return value
 
 
-def _checked_weights(weights: Floats) -> Floats:
+def _checked_weights(weights: Floats, rows: Rows) -> Floats:
     bad = ~(np.isfinite(weights) & (weights > 0))
     if bad.any():
-        first = np.flatnonzero(bad)
+        places = np.flatnonzero(rows)[bad]
         raise DataError(
-            f"weights must be positive and finite; {bad.sum()} are not (first rows {shown(first.tolist())}: "
-            f"{shown(weights[first].tolist())}). To leave a row out use subset."
+            f"weights must be positive and finite; {bad.sum()} are not (first rows "
+            f"{shown(places.tolist())}: {shown(weights[bad].tolist())}; rows counted from 0). To leave a row out use subset."
         )
     return weights
 
@@ -322,12 +350,12 @@ def _random(
     blueprint: Blueprint, reading: _Reading, values: Mapping[Node, Any], rows: Rows
 ) -> tuple[RandomEffects, ...]:
     everywhere, n = bool(rows.all()), int(rows.sum())
-    groups = {label: _used(factor, rows, everywhere) for label, factor in reading.groups.items()}
+    groups = {label: take(factor, rows).drop_unused() for label, factor in reading.groups.items()}
     effects: list[RandomEffects] = []
     for term in _in_order(blueprint.parsed.random, groups):
         coded = model_matrix(term.lhs, [values[v] for v in term.lhs.variables], blueprint.bar_contrasts, n)
         for text, column in zip(coded.names, coded.X.T, strict=True):
-            require_finite(text, f"column left of the bar in ({term.text})", column)
+            require_finite(text, f"column left of the bar in ({term.text})", column, rows)
         grouping = groups[term.grouping.label]
         effects.append(
             RandomEffects(

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from lmmpy.design.contrasts import Contrasts, contrast_columns
-from lmmpy.design.functions import Named
-from lmmpy.design.values import Categorical, Floats
+from lmmpy.design.factor_functions import Named
+from lmmpy.design.values import Categorical, Floats, as_factor
 from lmmpy.formula import Terms, deparse
 
-__all__ = ["ModelMatrix", "as_factor", "model_matrix"]
+__all__ = ["ModelMatrix", "model_matrix"]
 
 INTERCEPT = "(Intercept)"
 
@@ -55,18 +55,6 @@ class _Block:
             return self.matrix[:, j]
         picked = np.append(self.matrix[:, j], np.nan)[self.codes]
         return np.asarray(picked)
-
-
-def as_factor(value: Any) -> Any:
-    """R's view of a value in a model matrix: truth values are a factor with the levels FALSE and TRUE."""
-    if not isinstance(value, Categorical | Named) and value.dtype.kind == "b":
-        present = np.unique(value)
-        return (
-            Categorical(np.searchsorted(present, value), present)
-            if len(present) < 2
-            else Categorical(value.astype(np.intp), np.array([False, True]))
-        )
-    return value
 
 
 def model_matrix(terms: Terms, values: Sequence[Any], contrasts: Contrasts, n: int) -> ModelMatrix:

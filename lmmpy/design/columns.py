@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import narwhals as nw
 import numpy as np
 import pandas as pd
 
-from lmmpy.design.values import Categorical, factorize
+from lmmpy.design.values import Categorical, as_factor, factorize
 from lmmpy.errors import DataError, shown
 
 __all__ = ["Columns"]
@@ -25,6 +26,8 @@ class Columns:
     Parameters
     ----------
     data : pandas.DataFrame, any frame that narwhals reads (polars, pyarrow), or a mapping of arrays
+    levels : mapping, optional
+        Levels of categorical columns as a fit saw them; the columns are given on these, new levels behind them.
 
     Raises
     ------
@@ -32,15 +35,16 @@ class Columns:
         When `data` is none of these, or its arrays differ in length.
     """
 
-    def __init__(self, data: Any) -> None:
+    def __init__(self, data: Any, levels: Mapping[str, Categorical] | None = None) -> None:
         self._cache: dict[str, Value] = {}
+        self._levels = levels or {}
         if isinstance(data, pd.DataFrame):
             self._frame: Any = data
-            self.names = [str(name) for name in data.columns]
+            self._keys = {str(name): name for name in data.columns}
             self.n_rows = len(data)
         elif isinstance(data, Mapping):
             self._frame = data
-            self.names = [str(name) for name in data]
+            self._keys = {str(name): name for name in data}
             self.n_rows = _common_length(data)
         else:
             try:
@@ -50,26 +54,40 @@ class Columns:
                     f"data is a {type(data).__name__}; expected a pandas or polars DataFrame, or a mapping from "
                     "column names to arrays."
                 ) from None
-            self.names = self._frame.columns
+            self._keys = {name: name for name in self._frame.columns}
             self.n_rows = len(self._frame)
-        self._known = set(self.names)
+        self.names = list(self._keys)
 
     def __contains__(self, name: str) -> bool:
-        return name in self._known
+        return name in self._keys
 
     def __getitem__(self, name: str) -> Value:
         """The column as a float, int or bool array or a `Categorical`, of length `n_rows`."""
         if name not in self._cache:
-            if name not in self._known:
+            if name not in self._keys:
                 raise DataError(self.not_found(name))
-            self._cache[name] = _convert(name, self._frame[name])
+            value = _convert(name, self._frame[self._keys[name]])
+            if name in self._levels:
+                value = as_factor(value).aligned(self._levels[name]) if _is_discrete(value) else value
+            self._cache[name] = value
         return self._cache[name]
+
+    def levels_seen(self) -> dict[str, Categorical]:
+        """Levels of the categorical columns that were asked for, without their rows."""
+        empty = np.empty(0, dtype=np.intp)
+        return {
+            name: replace(value, codes=empty) for name, value in self._cache.items() if isinstance(value, Categorical)
+        }
 
     def not_found(self, name: str) -> str:
         """The message for a name that is no column."""
         close = difflib.get_close_matches(name, self.names, n=3)
         hint = f"Did you mean {shown(close)}?" if close else f"The columns are {shown(self.names, 12)}."
         return f"There is no column {name!r} in the data. {hint}"
+
+
+def _is_discrete(value: Value) -> bool:
+    return isinstance(value, Categorical) or value.dtype.kind == "b"
 
 
 def _common_length(data: Mapping[Any, Any]) -> int:
@@ -103,9 +121,8 @@ def _convert(name: str, column: Any) -> Value:
 
 
 def _from_narwhals(series: Any) -> Any:
-    if series.dtype == nw.Enum:
-        categories = series.cat.get_categories().to_list()
-        return pd.Series(pd.Categorical(series.to_list(), categories=categories))
+    if isinstance(series.dtype, nw.Enum):
+        return pd.Series(pd.Categorical(series.to_list(), categories=list(series.dtype.categories)))
     if series.dtype in (nw.Categorical, nw.String):
         return factorize(pd.Series(series.to_list(), dtype=object))
     if series.dtype == nw.Boolean or series.null_count():

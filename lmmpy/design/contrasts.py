@@ -14,9 +14,9 @@ from formulaic.transforms.contrasts import HelmertContrasts, PolyContrasts, SumC
 from lmmpy.design.values import Categorical, Floats
 from lmmpy.errors import DataError, FormulaError
 
-__all__ = ["Contrast", "Contrasts", "contrast_columns"]
+__all__ = ["CONTRAST_NAMES", "Contrast", "Contrasts", "contrast_columns"]
 
-_NAMES = {"treatment", "sum", "helmert", "poly", "SAS"}
+CONTRAST_NAMES = ("treatment", "SAS", "sum", "helmert", "poly")
 _POLY_NAMES = (".L", ".Q", ".C")
 
 
@@ -52,10 +52,10 @@ class Contrast:
             return spec
         if isinstance(spec, str):
             name = spec.removeprefix("contr.")
-            if name in _NAMES:
+            if name in CONTRAST_NAMES:
                 return cls(name)
             raise FormulaError(
-                f"Unknown contrast {spec!r} for {where}. Known: {', '.join(sorted(_NAMES))}, or a matrix."
+                f"Unknown contrast {spec!r} for {where}. Known: {', '.join(CONTRAST_NAMES)}, or a matrix."
             )
         if isinstance(spec, pd.DataFrame):
             return cls("custom", matrix=spec.to_numpy(float), columns=tuple(str(c) for c in spec.columns))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import difflib
 import operator
 import types
 from collections.abc import Callable, Mapping, MutableMapping
@@ -10,11 +12,13 @@ from typing import Any
 import numpy as np
 
 from lmmpy.design.columns import Columns
-from lmmpy.design.functions import CONSTANTS, FUNCTIONS, REMEMBERING, Named, numeric
-from lmmpy.design.values import Categorical, factorize
-from lmmpy.errors import DataError, FormulaError
-from lmmpy.formula import Node, deparse, names_in
-from lmmpy.formula.syntax import Binary, Call, Index, Name, Number, Paren, Python, String, Unary
+from lmmpy.design.contrasts import CONTRAST_NAMES, Contrast
+from lmmpy.design.factor_functions import Named, numeric
+from lmmpy.design.functions import CONSTANTS, FUNCTIONS, REMEMBERING, RESERVED
+from lmmpy.design.values import Categorical, factorize, label_of, missing, truth
+from lmmpy.errors import DataError, FormulaError, shown
+from lmmpy.formula import Node, deparse
+from lmmpy.formula.syntax import Argument, Binary, Call, Index, Name, Number, Paren, Python, String, Unary, walk
 
 __all__ = ["Evaluator"]
 
@@ -105,11 +109,13 @@ class Evaluator:
     def lookup(self, name: str) -> Any:
         if name in self.columns:
             return self.columns[name]
-        if name in CONSTANTS:
-            return CONSTANTS[name]
+        if name in RESERVED:
+            return RESERVED[name]
         found, value = self.in_scope(name)
         if found:
             return value
+        if name in CONSTANTS:
+            return CONSTANTS[name]
         if name in FUNCTIONS:
             return FUNCTIONS[name]
         raise DataError(self.columns.not_found(name) + " (Nor is there a variable of that name in your Python scope.)")
@@ -131,16 +137,16 @@ class Evaluator:
     def unary(self, sign: str, operand: Node, node: Node) -> Any:
         value = numeric(self.value(operand), repr(deparse(node)))
         if sign == "!":
-            return np.logical_not(value)
+            return truth(value == 0, np.isnan(value))
         return -value if sign == "-" else value
 
     def binary(self, symbol: str, left: Any, right: Any, node: Node) -> Any:
         if symbol in _COMPARISON:
             return _compare(symbol, left, right, node)
         if symbol == "%in%":
-            wanted = {str(v) for v in np.atleast_1d(right)}
+            wanted = {label_of(v) for v in np.atleast_1d(right)}
             factor = factorize(left)
-            return np.array([label in wanted for label in factor.labels] + [False])[factor.codes]
+            return factor.by_row([label in wanted for label in factor.labels], False)
         if symbol == ":" and np.ndim(left) == 0 and np.ndim(right) == 0 and not isinstance(left, Categorical):
             step = 1 if right >= left else -1
             return np.arange(int(left), int(right) + step, step)
@@ -149,15 +155,14 @@ class Evaluator:
             with np.errstate(all="ignore"):
                 return _ARITHMETIC[symbol](a, b)
         if symbol in ("&", "&&", "|", "||"):
-            together = np.logical_and if symbol[0] == "&" else np.logical_or
-            return together(a, b)
+            return _logical(symbol[0], a, b)
         raise FormulaError(f"The operator {symbol!r} in {deparse(node)!r} is not known here.")
 
     def call(self, node: Call) -> Any:
         name = node.function_name
         function, remembers = self.function(node)
-        positional = [self.value(a.value) for a in node.arguments if a.name is None]
-        named = {a.name.replace(".", "_"): self.value(a.value) for a in node.arguments if a.name is not None}
+        positional = [self.argument(node, a) for a in node.arguments if a.name is None]
+        named = {a.name.replace(".", "_"): self.argument(node, a) for a in node.arguments if a.name is not None}
         if remembers:
             named["state"] = self.memory.setdefault(deparse(node), {})
         elif getattr(function, "__is_stateful_transform__", False):
@@ -171,6 +176,14 @@ class Evaluator:
             raise FormulaError(f"{deparse(node)!r} could not be called: {error}.") from error
         return value
 
+    def argument(self, call: Call, argument: Argument) -> Any:
+        """An argument's value; `C(f, sum)` names a contrast bare, as in R."""
+        value = argument.value
+        if call.function_name == "C" and value is not call.arguments[0].value and isinstance(value, Name):
+            if value.id in CONTRAST_NAMES:
+                return Contrast(value.id, numbered=True)
+        return self.value(value)
+
     def function(self, node: Call) -> tuple[Callable[..., Any], bool]:
         """The function to call, and whether it remembers. The caller's own Python function hides R's of that name."""
         name = node.function_name
@@ -183,11 +196,17 @@ class Evaluator:
             raise FormulaError(
                 f"The function {name!r} in {deparse(node)!r} is not known: it is neither among R's "
                 "functions that lmmpy "
-                "has nor in your Python scope. Define it, or compute the column first."
+                f"has nor in your Python scope.{self.similar(name)} Define it, or compute the column first."
             )
         if not callable(own):
             raise FormulaError(f"{name!r} in {deparse(node)!r} is a {type(own).__name__}, not a function.")
         return own, False
+
+    def similar(self, name: str) -> str:
+        """A suggestion for the name of a function."""
+        known = [*FUNCTIONS, *(key for key, value in self.scope.items() if callable(value))]
+        close = difflib.get_close_matches(name, known, n=2)
+        return f" Did you mean {shown(close)}?" if close else ""
 
     def index(self, node: Index) -> Any:
         value = self.value(node.value)
@@ -209,33 +228,61 @@ class Evaluator:
             raise FormulaError(f"The Python code {{{code}}} in the formula fails: {error}.") from error
 
 
+def _logical(symbol: str, a: Any, b: Any) -> Any:
+    """Three-valued 'and' and 'or': FALSE & NA is FALSE, TRUE | NA is TRUE, else NA stays NA."""
+    a, b = np.broadcast_arrays(np.asarray(a, dtype=float), np.asarray(b, dtype=float))
+    absent = np.isnan(a) | np.isnan(b)
+    if symbol == "&":
+        decided = (a == 0) | (b == 0)
+        return truth((a != 0) & (b != 0) & ~decided, absent & ~decided)
+    decided = ((a != 0) & ~np.isnan(a)) | ((b != 0) & ~np.isnan(b))
+    return truth(decided, absent & ~decided)
+
+
 def _compare(symbol: str, left: Any, right: Any, node: Node) -> Any:
     if isinstance(right, Categorical) and not isinstance(left, Categorical):
         flipped = {"<": ">", ">": "<", "<=": ">=", ">=": "<="}.get(symbol, symbol)
         return _compare(flipped, right, left, node)
     if not isinstance(left, Categorical):
-        return _COMPARISON[symbol](left, right)
+        a, b = np.asarray(left), np.asarray(right)
+        absent = np.zeros(np.broadcast_shapes(a.shape, b.shape), dtype=bool)
+        for side in (a, b):
+            if side.dtype.kind == "f":
+                absent = absent | np.isnan(side)
+        return truth(_COMPARISON[symbol](a, b), absent) if absent.ndim else _COMPARISON[symbol](left, right)
     if isinstance(right, Categorical):
-        right_labels = np.array([*right.labels, None], dtype=object)[right.codes]
-        return _COMPARISON[symbol](np.array([*left.labels, None], dtype=object)[left.codes], right_labels)
-    text = factorize(np.array([right], dtype=object)).labels[0]
+        labels = left.by_row(left.labels, None), right.by_row(right.labels, None)
+        return truth(_COMPARISON[symbol](*labels), missing(left) | missing(right))
+    text = label_of(right)
     if symbol in ("==", "!="):
-        return _COMPARISON[symbol](np.array([*left.labels, None], dtype=object)[left.codes], text)
+        return truth(_COMPARISON[symbol](left.by_row(left.labels, None), text), missing(left))
     if not left.ordered or text not in left.labels:
         raise FormulaError(
             f"{deparse(node)!r} compares by size, but the factor is not ordered or has no level {text!r}."
         )
-    return _COMPARISON[symbol](left.codes, left.labels.index(text))
+    return truth(_COMPARISON[symbol](left.codes, left.labels.index(text)), missing(left))
 
 
 def _for_python(value: Any) -> Any:
     """What a Python function of the user's sees: plain arrays."""
     if isinstance(value, Categorical):
-        return np.array([*value.labels, None], dtype=object)[value.codes]
+        return value.by_row(value.labels, None)
     return value.matrix if isinstance(value, Named) else value
 
 
 def names_needed(nodes: list[Node], columns: Columns, scope: Mapping[str, Any]) -> dict[str, Any]:
     """The part of a caller's scope that some expressions use, to be kept for new data."""
-    names = {name.split(".")[0] for node in nodes for name in names_in(node) if name not in columns}
-    return {name: scope[name] for name in names if name in scope}
+    names: set[str] = set()
+    for node in (inner for outer in nodes for inner in walk(outer)):
+        match node:
+            case Name(name) if name not in columns:
+                names.add(name)
+            case Call():
+                names.add(node.function_name)
+            case Python(code):
+                names |= _names_in_python(code)
+    return {first: scope[first] for first in {name.split(".")[0] for name in names} if first in scope}
+
+
+def _names_in_python(code: str) -> set[str]:
+    return {node.id for node in ast.walk(ast.parse(code.strip(), mode="eval")) if isinstance(node, ast.Name)}

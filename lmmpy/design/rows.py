@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lmmpy.design.functions import Named
-from lmmpy.design.values import missing
+from lmmpy.design.factor_functions import Named
+from lmmpy.design.values import Categorical, missing
 from lmmpy.errors import DataError, shown
 
 __all__ = ["NA_ACTIONS", "missing_rows", "read_subset", "require_finite"]
@@ -76,7 +76,11 @@ def read_subset(value: Any, n: int) -> Rows:
     DataError
         When it is neither, or keeps nothing.
     """
+    if isinstance(value, Categorical):
+        value = value.by_row(value.levels.tolist(), False) if value.levels.dtype.kind == "b" else value.codes
     array = np.asarray(value)
+    if array.dtype.kind == "O" and len(array) == n:
+        array = np.array([isinstance(v, bool | np.bool_) and bool(v) for v in array])
     if array.dtype.kind == "f" and np.isin(array[~np.isnan(array)], (0.0, 1.0)).all() and len(array) == n:
         array = np.where(np.isnan(array), 0.0, array).astype(bool)
     if array.dtype.kind == "b":
@@ -85,7 +89,8 @@ def read_subset(value: Any, n: int) -> Rows:
         rows = array
     elif array.dtype.kind in "iu":
         if array.size and (array.min() < -n or array.max() >= n):
-            raise DataError(f"subset names row {array.max()}, but the rows run from 0 to {n - 1}.")
+            outside = array[(array < -n) | (array >= n)]
+            raise DataError(f"subset names row {shown(outside.tolist())}, but the rows run from 0 to {n - 1}.")
         rows = np.zeros(n, dtype=bool)
         rows[array] = True
     else:
@@ -95,13 +100,13 @@ def read_subset(value: Any, n: int) -> Rows:
     return rows
 
 
-def require_finite(text: str, what: str, value: NDArray[np.float64]) -> None:
-    """Refuse infinite or undefined numbers, naming the first rows."""
+def require_finite(text: str, what: str, value: NDArray[np.float64], rows: Rows) -> None:
+    """Refuse infinite or undefined numbers, naming their rows in the data, of which `rows` are used."""
     bad = ~np.isfinite(value if value.ndim == 1 else value.sum(axis=1))
     if bad.any():
-        first = np.flatnonzero(bad)
+        places = np.flatnonzero(rows)[bad]
         raise DataError(
-            f"The {what} {text!r} is not finite in {bad.sum()} of the rows used (first: "
-            f"{shown(first.tolist())}, values "
-            f"{shown(np.asarray(value)[first].tolist(), 3)}). Check the transformation, for example log() of zero."
+            f"The {what} {text!r} is not finite in {bad.sum()} of the rows used (first: {shown(places.tolist())}, "
+            f"values {shown(value[bad].tolist(), 3)}; rows counted from 0). Check the transformation, for example log() of "
+            "zero."
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,18 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from lmmpy.design.contrasts import Contrast
 
-__all__ = ["Categorical", "Codes", "Floats", "combine", "factorize", "label_of", "missing", "take"]
+__all__ = [
+    "Categorical",
+    "Codes",
+    "Floats",
+    "as_factor",
+    "combine",
+    "factorize",
+    "label_of",
+    "missing",
+    "take",
+    "truth",
+]
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.intp]
@@ -35,12 +46,15 @@ class Categorical:
         Whether the order means something (polynomial contrasts by default).
     contrast : Contrast, optional
         Set by ``C()``; overrides every other choice.
+    is_text : bool
+        Whether it is a column of text, whose levels are an implementation's business: `as.numeric` reads the text.
     """
 
     codes: Codes
     levels: NDArray[Any]
     ordered: bool = False
     contrast: Contrast | None = None
+    is_text: bool = False
 
     @cached_property
     def labels(self) -> list[str]:
@@ -49,6 +63,20 @@ class Categorical:
 
     def __len__(self) -> int:
         return len(self.codes)
+
+    def by_row(self, values: Sequence[Any], absent: Any) -> NDArray[Any]:
+        """One of `values`, one a level, for each row; `absent` where the level is missing."""
+        return np.array([*values, absent], dtype=object if absent is None else None)[self.codes]
+
+    def aligned(self, known: Categorical) -> Categorical:
+        """The same values on the levels of `known`, those that it lacks behind them."""
+        place = {label: i for i, label in enumerate(known.labels)}
+        used = self.drop_unused()
+        extra = [i for i, label in enumerate(used.labels) if label not in place]
+        place |= {used.labels[i]: len(known.levels) + j for j, i in enumerate(extra)}
+        levels = np.concatenate([known.levels.astype(object), used.levels[extra].astype(object)])
+        codes = used.by_row([place[label] for label in used.labels], -1).astype(np.intp)
+        return replace(known, codes=codes, levels=levels if extra else known.levels)
 
     def drop_unused(self) -> Categorical:
         """Without the levels that no row has."""
@@ -93,6 +121,7 @@ def factorize(values: Any) -> Categorical:
         return values
     codes, levels = pd.factorize(values, use_na_sentinel=True)
     levels = np.asarray(levels)
+    is_text = levels.dtype.kind in "OUT" and all(isinstance(level, str) for level in levels[:1])
     if levels.dtype.kind in "OUT":
         levels = levels.astype(object)
         order = np.array(sorted(range(len(levels)), key=lambda i: _collation(levels[i])), dtype=np.intp)
@@ -100,7 +129,15 @@ def factorize(values: Any) -> Categorical:
         order = np.argsort(levels, kind="stable")
     rank = np.empty(len(levels) + 1, dtype=np.intp)
     rank[order], rank[-1] = np.arange(len(levels)), -1
-    return Categorical(rank[codes], levels[order])
+    return Categorical(rank[codes], levels[order], is_text=is_text)
+
+
+def truth(values: Any, absent: Any) -> Any:
+    """Truth values, shape (n,); a factor with the levels FALSE and TRUE when some are missing."""
+    values, absent = np.asarray(values, dtype=bool), np.asarray(absent, dtype=bool)
+    if not absent.any():
+        return values
+    return Categorical(np.where(absent, -1, values.astype(np.intp)), np.array([False, True]))
 
 
 def combine(factors: Sequence[Categorical], separator: str = ":") -> Categorical:
@@ -152,6 +189,8 @@ def missing(value: Any) -> NDArray[np.bool_]:
     return np.zeros(len(value), dtype=bool)
 
 
-def first_values(values: Sequence[Hashable]) -> list[Hashable]:
-    """Distinct values in order of appearance, for messages."""
-    return list(dict.fromkeys(values))
+def as_factor(value: Any) -> Any:
+    """R's view of a value in a model matrix: truth values are a factor with the levels FALSE and TRUE."""
+    if isinstance(value, np.ndarray) and value.dtype.kind == "b":
+        return Categorical(value.astype(np.intp), np.array([False, True]))
+    return value
