@@ -341,7 +341,8 @@ def _checked_weights(weights: Floats, rows: Rows) -> Floats:
         places = np.flatnonzero(rows)[bad]
         raise DataError(
             f"weights must be positive and finite; {bad.sum()} are not (first rows "
-            f"{shown(places.tolist())}: {shown(weights[bad].tolist())}; rows counted from 0). To leave a row out use subset."
+            f"{shown(places.tolist())}: {shown(weights[bad].tolist())}; rows counted from 0). To leave a "
+            "row out use subset."
         )
     return weights
 
@@ -349,7 +350,7 @@ def _checked_weights(weights: Floats, rows: Rows) -> Floats:
 def _random(
     blueprint: Blueprint, reading: _Reading, values: Mapping[Node, Any], rows: Rows
 ) -> tuple[RandomEffects, ...]:
-    everywhere, n = bool(rows.all()), int(rows.sum())
+    n = int(rows.sum())
     groups = {label: take(factor, rows).drop_unused() for label, factor in reading.groups.items()}
     effects: list[RandomEffects] = []
     for term in _in_order(blueprint.parsed.random, groups):

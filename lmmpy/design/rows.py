@@ -107,6 +107,7 @@ def require_finite(text: str, what: str, value: NDArray[np.float64], rows: Rows)
         places = np.flatnonzero(rows)[bad]
         raise DataError(
             f"The {what} {text!r} is not finite in {bad.sum()} of the rows used (first: {shown(places.tolist())}, "
-            f"values {shown(value[bad].tolist(), 3)}; rows counted from 0). Check the transformation, for example log() of "
+            f"values {shown(value[bad].tolist(), 3)}; rows counted from 0). Check the transformation, "
+            "for example log() of "
             "zero."
         )

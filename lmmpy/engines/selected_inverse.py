@@ -14,7 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import linalg, sparse
+from scipy import sparse
+from scipy.linalg import lapack
 
 __all__ = ["SelectedInverse"]
 
@@ -88,7 +89,7 @@ class SelectedInverse:
         for j in range(width):
             start, end = self._indptr[node.first + j], self._indptr[node.first + j + 1]
             L[j:, j] = values[start:end]
-        inverse = linalg.solve_triangular(L[:width], np.eye(width), lower=True, check_finite=False)
+        inverse = lapack.dtrtri(L[:width], lower=1)[0]
         front = np.empty((size, size))
         front[:width, :width] = inverse.T @ inverse
         if size > width:
