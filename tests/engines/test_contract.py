@@ -153,7 +153,10 @@ def test_solution(criterion):
         assert actual.sigma == pytest.approx(expected.sigma, rel=RTOL)
         assert actual.r2 == pytest.approx(expected.r2, rel=RTOL)
         blocks = np.concatenate(
-            [(u.reshape(-1, len(T)) @ T.T).ravel() for u, T in zip(_by_term(design, actual.u), expected.Ts, strict=True)]
+            [
+                (u.reshape(-1, len(T)) @ T.T).ravel()
+                for u, T in zip(_by_term(design, actual.u), expected.Ts, strict=True)
+            ]
         )
         np.testing.assert_allclose(blocks, actual.b, rtol=1e-10, atol=1e-12)
 
