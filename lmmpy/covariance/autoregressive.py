@@ -32,6 +32,9 @@ class Autoregressive(OneCorrelation):
     def angle(self, rho: float) -> float:
         return math.asin(min(1.0, max(-1.0, rho)))
 
+    def one_step(self, correlation: float, lag: int) -> float:
+        return math.copysign(abs(correlation) ** (1.0 / lag), correlation)
+
     def fold(self, angle: float) -> float:
         return math.asin(math.sin(angle))
 

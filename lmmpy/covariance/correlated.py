@@ -65,6 +65,18 @@ class OneCorrelation(ABC):
         sds = np.array([np.sqrt(np.mean(sd**2))]) if self.homogeneous else sd
         return np.append(sds, self.angle(0.0)) if self.k > 1 else sds.copy()
 
+    def other_starts(self, sd: Floats) -> list[Floats]:
+        """Both ends of the correlation: its likelihood often has an optimum near each."""
+        starts = []
+        low, high = self.ends
+        for share in (0.9, 0.1):
+            for factor in (1.0, 3.0, 0.3):
+                theta = self.start(factor * sd)
+                if self.k > 1:
+                    theta[-1] = low + share * (high - low)
+                starts.append(theta)
+        return starts
+
     def scale(self, unit: Floats) -> Floats:
         sds = np.array([unit.min()]) if self.homogeneous else unit
         return np.append(sds, 1.0) if self.k > 1 else sds
@@ -96,13 +108,25 @@ class OneCorrelation(ABC):
             near += [(self.n_theta - 1, end) for end in self.ends if abs(theta[-1] - end) < tolerance[-1]]
         return near
 
+    def _correlation(self, G: Floats, sd: Floats) -> float:
+        """ρ from the first neighbours that both vary; else from the first pair at all, else zero."""
+        for lag in range(1, self.k):
+            for i in range(self.k - lag):
+                if sd[i] * sd[i + lag] > 0:
+                    return self.one_step(float(G[i, i + lag] / (sd[i] * sd[i + lag])), lag)
+        return 0.0
+
+    def one_step(self, correlation: float, lag: int) -> float:
+        """ρ, given the correlation of two effects `lag` columns apart."""
+        return correlation
+
     def from_covariance(self, G: Floats) -> Floats:
         if G.shape != (self.k, self.k) or np.any(np.diag(G) < 0):
             raise ValueError(f"expected a {self.k} × {self.k} matrix with a non-negative diagonal")
         sd = np.sqrt(np.diag(G))
         theta = self.start(sd)
         if self.k > 1:
-            theta[-1] = self.angle(float(G[0, 1] / (sd[0] * sd[1])) if sd[0] * sd[1] > 0 else 0.0)
+            theta[-1] = self.angle(self._correlation(G, sd))
         T = self.factor(theta).T
         if not np.allclose(T @ T.T, G, rtol=1e-8, atol=1e-12 * float(np.abs(G).max())):
             raise ValueError(f"no {type(self).__name__} covariance equals this matrix")

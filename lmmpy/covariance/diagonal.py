@@ -33,6 +33,9 @@ class Diagonal:
     def start(self, sd: Floats) -> Floats:
         return np.array([np.sqrt(np.mean(sd**2))]) if self.homogeneous else sd.copy()
 
+    def other_starts(self, sd: Floats) -> list[Floats]:
+        return [self.start(factor * sd) for factor in (3.0, 0.3)]
+
     def scale(self, unit: Floats) -> Floats:
         return np.array([unit.min()]) if self.homogeneous else unit
 

@@ -44,6 +44,9 @@ class Unstructured:
     def start(self, sd: Floats) -> Floats:
         return np.asarray(np.diag(sd)[self._rows, self._columns])
 
+    def other_starts(self, sd: Floats) -> list[Floats]:
+        return [self.start(factor * sd) for factor in (3.0, 0.3)]
+
     def scale(self, unit: Floats) -> Floats:
         return np.asarray(unit[self._rows])
 
@@ -54,10 +57,7 @@ class Unstructured:
 
     def canonical(self, theta: Floats) -> Floats:
         T = self.factor(theta).T
-        if np.all(np.diag(T) != 0.0):
-            T = T * np.sign(np.diag(T))
-        else:
-            T = semidefinite_cholesky(T @ T.T)
+        T = T * np.sign(np.diag(T)) if np.all(np.diag(T) != 0.0) else _triangular(T)
         return np.asarray(T[self._rows, self._columns] + 0.0)
 
     def boundary(self, theta: Floats, tolerance: Floats) -> list[tuple[int, float]]:
@@ -71,6 +71,27 @@ class Unstructured:
         if np.any(np.diag(G) < 0) or np.linalg.eigvalsh(G / np.outer(scale, scale))[0] < -1e-8:
             raise ValueError("the matrix is not positive semi-definite")
         return np.asarray(semidefinite_cholesky(G)[self._rows, self._columns])
+
+
+def _triangular(T: Floats) -> Floats:
+    """
+    Lower-triangular root of T Tᵀ with zero columns where it is singular.
+
+    Works on T itself, row by row with Householder reflections of its columns, because the rounding of T Tᵀ would turn
+    an exact zero into 1e-8. A row that the columns used so far explain gets a zero column.
+    """
+    k = len(T)
+    rest, root = T.astype(float).copy(), np.zeros((k, k))
+    for j in range(k):
+        row = rest[j]
+        length = float(np.linalg.norm(row))
+        if length <= 1e-12 * float(np.linalg.norm(T[j])):
+            continue
+        axis = row / length
+        root[j:, j] = rest[j:] @ axis
+        rest -= np.outer(rest @ axis, axis)
+        rest[: j + 1] = 0.0
+    return root
 
 
 def semidefinite_cholesky(G: Floats) -> Floats:

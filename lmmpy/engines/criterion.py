@@ -28,11 +28,15 @@ class Evaluation:
         Its exact derivative; from order 1.
     information : ndarray, shape (n_theta, n_theta), or None
         The average information, an approximation of the second derivative; from order 2.
+    bend : ndarray, shape (n_theta, n_theta), or None
+        What the second derivative of T Tᵀ in θ adds to it, 2 tr(∂T_iᵀ S ∂T_j) with S the derivative in T Tᵀ. It
+        vanishes at an interior optimum, and is all the curvature there is where a variance vanishes; from order 2.
     """
 
     value: float
     gradient: Floats | None = None
     information: Floats | None = None
+    bend: Floats | None = None
 
 
 @dataclass(frozen=True, eq=False)

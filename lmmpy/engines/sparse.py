@@ -7,6 +7,7 @@ Notation and formulas follow Bates, Mächler, Bolker & Walker (2015, §3) for th
 from __future__ import annotations
 
 import copy
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -145,7 +146,7 @@ class SparseCriterion:
             value += 2.0 * float(np.log(np.diag(state.S_chol)).sum() + np.log(np.abs(np.diag(products.R))).sum())
         return value
 
-    def _derivatives(self, state: _State, order: int) -> tuple[Floats, Floats | None]:
+    def _derivatives(self, state: _State, order: int) -> tuple[Floats, Floats | None, Floats | None]:
         products, starts = self.products, self.products.starts
         solved = state.factor.solve(np.column_stack([state.LZX, state.LZy]))
         UX, u = solved[:, :-1], solved[:, -1] - solved[:, :-1] @ state.gamma
@@ -154,17 +155,18 @@ class SparseCriterion:
         ZtEX, Zte = (right - fitted)[:, :-1], (right - fitted)[:, -1]
         UXS = linalg.cho_solve((state.S_chol, True), UX.T).T
         slopes = self._logdet_slopes(state)
-        gradient = []
-        for t, (factor, start, end) in enumerate(zip(state.factors, starts[:-1], starts[1:], strict=True)):
-            k = len(factor.T)
-            slope = 2.0 * slopes[t] - 2.0 * self.dof / state.r2 * Zte[start:end].reshape(-1, k).T @ u[
-                start:end
-            ].reshape(-1, k)
+        for t, (start, end) in enumerate(itertools.pairwise(starts)):
+            k = len(slopes[t])
+            slopes[t] *= 2.0
+            slopes[t] -= 2.0 * self.dof / state.r2 * Zte[start:end].reshape(-1, k).T @ u[start:end].reshape(-1, k)
             if self.reml:
-                slope -= 2.0 * np.einsum("lap,lcp->ac", _levels(ZtEX[start:end], k), _levels(UXS[start:end], k))
-            gradient.append(np.einsum("iac,ac->i", factor.dT, slope))
-        information = self._information(state, ZtEX, Zte) if order > 1 else None
-        return np.concatenate(gradient), information
+                slopes[t] -= 2.0 * np.einsum("lap,lcp->ac", _levels(ZtEX[start:end], k), _levels(UXS[start:end], k))
+        by_term = list(zip(state.factors, slopes, strict=True))
+        gradient = np.concatenate([np.einsum("iac,ac->i", factor.dT, slope) for factor, slope in by_term])
+        if order == 1:
+            return gradient, None, None
+        bend = linalg.block_diag(*(_bend(factor, slope) for factor, slope in by_term))
+        return gradient, self._information(state, ZtEX, Zte), bend
 
     def _logdet_slopes(self, state: _State) -> list[Floats]:
         """For each term ½ ∂log|M|/∂T, from the entries of M⁻¹ on the pattern of M."""
@@ -195,6 +197,15 @@ class SparseCriterion:
         quadratic = C.T @ ZtZC - half.T @ half - through_X.T @ through_X
         along_y = Zte @ C
         return np.asarray(self.dof * (quadratic / state.r2 - np.outer(along_y, along_y) / state.r2**2))
+
+
+def _bend(factor: Factor, slope: Floats) -> Floats:
+    """2 tr(∂T_iᵀ S ∂T_j), S from ∂d/∂T = 2 S T; rows of T at one length, since effects come in all units."""
+    length = np.linalg.norm(factor.T, axis=1)
+    length = np.where(length > 0, length, 1.0)
+    S = 0.5 * slope @ np.linalg.pinv(factor.T / length[:, None], rcond=1e-10) / length
+    S = 0.5 * (S + S.T)
+    return np.asarray(2.0 * np.einsum("iac,ab,jbc->ij", factor.dT, S, factor.dT))
 
 
 def _levels(values: Floats, k: int) -> Floats:

@@ -21,6 +21,7 @@ Mask = NDArray[np.bool_]
 _RESTARTS = 5
 _SNAP = 0.05
 _LEAP = 0.3
+_COARSE, _COST = 1e-7, 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,28 +113,23 @@ def fit_theta(criterion: Criterion, control: Control, start: Floats | None = Non
     """
     design = criterion.design
     scale = typical_scale(design, criterion.products)
-    theta = start_values(design, criterion.products) if start is None else _checked(start, design.n_theta)
+    suggested, others = start_values(design, criterion.products)
     search = _Search(criterion, control, scale)
-    minimum = search.run(theta, np.ones(len(theta), dtype=bool))
+    minimum = search.descend(suggested if start is None else _checked(start, design.n_theta))
     if not np.isfinite(minimum.evaluation.value):
         raise ModelError(
-            f"The criterion cannot be computed at the start values {theta.tolist()}: the system is not "
-            "positive definite. "
-            "Look for predictors on wildly different scales, or give start=."
+            f"The criterion cannot be computed at the start values {search.log[0].theta.tolist()}: the system is not "
+            "positive definite. Look for predictors on wildly different scales, or give start=."
         )
-    restarts = 0
-    while True:
-        minimum = search.settle(minimum)
-        stuck = pinned(design, minimum.theta)
-        direction = descent_from_zero(criterion.evaluate, minimum.theta, scale, stuck)
-        if direction is None or restarts == _RESTARTS:
-            break
-        restarts += 1
-        minimum = search.leave(minimum, direction)
+    if start is None and search.may_be_local(minimum):
+        for other in others:
+            rival = search.descend(other)
+            if rival.evaluation.value < minimum.evaluation.value - 1e-9 * (1.0 + abs(minimum.evaluation.value)):
+                minimum = rival
     theta = minimum.theta
     boundary = np.zeros(len(theta), dtype=bool)
-    boundary[[place for place, value in near_boundary(design, theta, 1e-12 * scale) if theta[place] == value]] = True
-    return Optimum(theta, minimum.evaluation, minimum.converged, boundary, False, restarts, tuple(search.log))
+    boundary[search.on_boundary(theta)] = True
+    return Optimum(theta, minimum.evaluation, minimum.converged, boundary, False, search.restarts, tuple(search.log))
 
 
 def _checked(start: Floats, size: int) -> Floats:
@@ -151,34 +147,61 @@ class _Search:
         self.design = criterion.design
         self.lower = np.concatenate([term.structure.lower for term in self.design.random])
         self.log: list[Step] = []
+        self.restarts = 0
 
-    def run(self, theta: Floats, free: Mask) -> Minimum:
-        left = max(self.control.max_evaluations - len(self.log), 1)
+    def descend(self, start: Floats) -> Minimum:
+        """From a start to a minimum that no zero hides: search, settle, leave a zero where that is downhill, polish."""
+        minimum = self.run(start, np.ones(len(start), dtype=bool), _COARSE)
+        if not np.isfinite(minimum.evaluation.value):
+            return minimum
+        for attempt in range(_RESTARTS + 1):
+            minimum = self.settle(minimum)
+            stuck = pinned(self.design, minimum.theta)
+            direction = descent_from_zero(self.criterion.evaluate, minimum.theta, self.scale, stuck)
+            if direction is None or attempt == _RESTARTS:
+                break
+            self.restarts += 1
+            minimum = self.leave(minimum, direction)
+        polished = self.run(minimum.theta, ~stuck, self.control.tolerance, minimum.evaluation)
+        return self.at(canonical(self.design, polished.theta), polished)
+
+    def may_be_local(self, minimum: Minimum) -> bool:
+        """Whether other starts are worth their cost: on the boundary, or with a correlation among the parameters."""
+        terms = [term for term in self.design.random if term.k > 1]
+        several = any(len(term.structure.other_starts(np.ones(term.k))) > 2 for term in terms)
+        return several or bool(self.on_boundary(minimum.theta))
+
+    def on_boundary(self, theta: Floats) -> list[int]:
+        """Parameters exactly at a value that makes a factor singular."""
+        near = near_boundary(self.design, theta, 1e-12 * self.scale)
+        return [place for place, value in near if theta[place] == value]
+
+    def run(self, theta: Floats, free: Mask, tolerance: float, known: Evaluation | None = None) -> Minimum:
         minimum = minimise(
             self.criterion.evaluate,
             theta,
             self.scale,
             self.lower,
             free,
-            tolerance=self.control.tolerance,
-            max_evaluations=left,
+            tolerance=max(tolerance, self.control.tolerance),
+            max_evaluations=max(self.control.max_evaluations - len(self.log), known is None),
+            known=known,
         )
         self.log += minimum.log
         return minimum
 
     def settle(self, minimum: Minimum) -> Minimum:
         """Put what is nearly on the boundary exactly on it, where that costs nothing, and refit the rest."""
-        theta = canonical(self.design, minimum.theta)
-        minimum = self.at(theta, minimum)
-        for place, value in near_boundary(self.design, theta, _SNAP * self.scale):
-            if np.isfinite(self.lower[place]) or theta[place] == value:
+        minimum = self.at(canonical(self.design, minimum.theta), minimum)
+        for place, value in near_boundary(self.design, minimum.theta, _SNAP * self.scale):
+            if minimum.theta[place] == value:
                 continue
             snapped = minimum.theta.copy()
             snapped[place] = value
-            evaluation = self.criterion.evaluate(snapped, 0)
-            if evaluation.value <= minimum.evaluation.value + 1e-10 * (1.0 + abs(minimum.evaluation.value)):
-                snapped = canonical(self.design, snapped)
-                minimum = self.run(snapped, ~pinned(self.design, snapped))
+            snapped = canonical(self.design, snapped)
+            evaluation = self.criterion.evaluate(snapped, 2)
+            if evaluation.value <= minimum.evaluation.value + _COST * (1.0 + abs(minimum.evaluation.value)):
+                minimum = self.run(snapped, ~pinned(self.design, snapped), _COARSE, evaluation)
                 minimum = self.at(canonical(self.design, minimum.theta), minimum)
         return minimum
 
@@ -193,7 +216,8 @@ class _Search:
         leap = _LEAP
         while leap > 1e-6:
             theta = minimum.theta + leap * direction * self.scale
+            theta = np.where(np.isfinite(self.lower), np.abs(theta), theta)
             if self.criterion.evaluate(theta, 0).value < minimum.evaluation.value:
-                return self.run(theta, np.ones(len(theta), dtype=bool))
+                return self.run(theta, np.ones(len(theta), dtype=bool), _COARSE)
             leap *= 0.3
         return minimum

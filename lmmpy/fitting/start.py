@@ -31,9 +31,9 @@ def typical_scale(design: Design, products: CrossProducts) -> Floats:
     return np.concatenate(scales)
 
 
-def start_values(design: Design, products: CrossProducts) -> Floats:
+def start_values(design: Design, products: CrossProducts) -> tuple[Floats, list[Floats]]:
     """
-    Moment estimates of θ, effect by effect, kept between moderate bounds.
+    Moment estimates of θ, effect by effect, kept between moderate bounds; and further starts around them.
 
     With b̂ the least-squares effect of one column in one level, A its cross-product there and s² the residual variance
     about the fixed effects, E b̂² ≈ σ_b² + s²/A; the mean of b̂² − s²/A over levels is compared with what is left of s².
@@ -45,10 +45,12 @@ def start_values(design: Design, products: CrossProducts) -> Floats:
 
     Returns
     -------
-    ndarray, shape (n_theta,)
+    start : ndarray, shape (n_theta,)
+    others : list of ndarray
+        For a search that ends on the boundary, or a structure whose likelihood may have several optima.
     """
     total = 1.0 / max(design.n - design.p, 1)  # the residual has length one
-    start = []
+    start, others = [], []
     for t, (term, unit) in enumerate(zip(design.random, units(design, products), strict=True)):
         block = next(b for b in products.blocks if b.t == b.s == t)
         A = np.einsum("laa->la", block.values)
@@ -57,5 +59,9 @@ def start_values(design: Design, products: CrossProducts) -> Floats:
         safe = np.where(seen, A, 1.0)
         excess = np.where(seen, (effect / safe) ** 2 - total / safe, 0.0).sum(axis=0) / np.maximum(seen.sum(axis=0), 1)
         share = np.clip(excess / unit**2 / total, 0.0, 0.9)
-        start.append(term.structure.start(unit * np.clip(np.sqrt(share / (1.0 - share)), _LEAST, _MOST)))
-    return np.concatenate(start)
+        sd = unit * np.clip(np.sqrt(share / (1.0 - share)), _LEAST, _MOST)
+        start.append(term.structure.start(sd))
+        others.append(term.structure.other_starts(sd))
+    most = max(len(found) for found in others)
+    joined = [np.concatenate([found[i % len(found)] for found in others]) for i in range(most)]
+    return np.concatenate(start), joined

@@ -1,8 +1,8 @@
-"""Trust-region Newton for a profiled criterion: average information plus what secants add to it.
+"""Trust-region Newton for a profiled criterion: average information, its bend, and what secants add to them.
 
-The average information misses the curvature that comes from the second derivative of V, which is all there is where
-a variance vanishes. A structured secant update learns it (Dennis, Gay & Welsch 1981, NL2SOL, with the symmetric
-rank-one formula, which a trust region makes safe).
+The average information misses the curvature that comes from the second derivative of V. The engine adds the part that
+is all there is where a variance vanishes; a structured secant update learns the rest (Dennis, Gay & Welsch 1981,
+NL2SOL, with the symmetric rank-one formula, which a trust region makes safe).
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ Mask = NDArray[np.bool_]
 
 _ACCEPT, _POOR, _GOOD = 1e-4, 0.25, 0.75
 _NOISE = 1e-12
+_PATIENCE = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,7 @@ def minimise(
     *,
     tolerance: float,
     max_evaluations: int,
+    known: Evaluation | None = None,
 ) -> Minimum:
     """
     Minimise a criterion from a start.
@@ -90,17 +92,19 @@ def minimise(
     tolerance : float
         Stop when the model promises a smaller decrease of the criterion than this.
     max_evaluations : int
+    known : Evaluation, optional
+        That at the start, when it is at hand.
 
     Returns
     -------
     Minimum
     """
     theta, radius = start.copy(), 1.0
-    now = evaluate(theta, 2)
-    log = [Step(theta.copy(), now.value, np.nan, radius, True)]
+    now = known if known is not None else evaluate(theta, 2)
+    log = [Step(theta.copy(), now.value, np.nan, radius, True)] if known is None else []
     if not np.isfinite(now.value) or not free.any():
         return Minimum(theta, now, not free.any(), log)
-    secant = np.zeros((len(theta), len(theta)))
+    secant, misses = np.zeros((len(theta), len(theta))), 0
     while len(log) < max_evaluations:
         g, curvature = _scaled(now, scale)
         moving = free & ~((theta <= lower) & (g > 0))
@@ -119,8 +123,8 @@ def minimise(
         below_noise = promised <= 100.0 * noise and np.isfinite(trial.value)
         if below_noise:
             # Differences of values are rounding here; the gradient still tells.
-            accepted = bool(np.linalg.norm(_scaled(trial, scale)[0][moving]) < np.linalg.norm(g[moving]))
-            quality = 0.5 if accepted else 0.0
+            accepted = _norm_in(_scaled(trial, scale)[0][moving], B) < _norm_in(g[moving], B)
+            quality = 1.0 if accepted else 0.0
         else:
             quality = gain / promised if np.isfinite(trial.value) and promised > 0 else -1.0
             accepted = quality > _ACCEPT
@@ -134,14 +138,19 @@ def minimise(
             radius *= 2.0
         if accepted:
             theta, now = candidate, trial
-        elif below_noise or radius < 1e-12:
+        elif below_noise and misses < _PATIENCE:
+            misses += 1
+        elif below_noise:
+            return Minimum(theta, now, True, log)
+        elif radius < 1e-12:
             return Minimum(theta, now, _norm_in(g[moving], B) ** 2 <= 1e-6, log)
     return Minimum(theta, now, False, log)
 
 
 def _scaled(evaluation: Evaluation, scale: Floats) -> tuple[Floats, Floats]:
     assert evaluation.gradient is not None and evaluation.information is not None
-    return evaluation.gradient * scale, evaluation.information * np.outer(scale, scale)
+    assert evaluation.bend is not None
+    return evaluation.gradient * scale, (evaluation.information + evaluation.bend) * np.outer(scale, scale)
 
 
 def _norm_in(g: Floats, B: Floats) -> float:

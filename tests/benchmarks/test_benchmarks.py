@@ -113,9 +113,7 @@ def test_rounds_end_when_every_peer_has_failed(run: Run, log: Path) -> None:
         (Settings(budget=1.0), [9.0] + [0.001] * 50, 50, False),
     ],
 )
-def test_rounds_by_number_or_by_budget(
-    settings: Settings, seconds: list[float], done: int, more: bool
-) -> None:
+def test_rounds_by_number_or_by_budget(settings: Settings, seconds: list[float], done: int, more: bool) -> None:
     lane = Lane(PEERS[0], seconds=seconds)
     assert another(PROBLEM, [lane], settings, done) is more
 
@@ -131,9 +129,7 @@ def test_the_table(run: Run) -> None:
     assert row in page
 
 
-@pytest.mark.parametrize(
-    ("blas", "slow"), [("blas/libblas.so.3", True), ("openblas-pthread/libblas.so.3", False)]
-)
+@pytest.mark.parametrize(("blas", "slow"), [("blas/libblas.so.3", True), ("openblas-pthread/libblas.so.3", False)])
 def test_the_page_warns_of_the_reference_blas(blas: str, slow: bool) -> None:
     assert ("R ran on the reference BLAS" in markdown(Report({"R BLAS": blas}, ()))) is slow
 

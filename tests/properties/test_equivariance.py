@@ -35,7 +35,7 @@ seeds = st.integers(0, 10_000)
 
 
 def sample(seed: int) -> Data:
-    """Two crossed groupings, a predictor and a factor; effects large enough that no optimum sits on a boundary often."""
+    """Two crossed groupings, a predictor and a factor; effects so large that an optimum is seldom on the boundary."""
     rng = np.random.default_rng(seed)
     n = 96
     g, h = np.tile(np.arange(8), 12), rng.permutation(np.repeat(np.arange(6), 16))
@@ -145,7 +145,7 @@ def test_constant_weights_change_the_unit_of_sigma_only(formula: str, seed: int,
 @few
 @given(seeds, st.sampled_from([2, 3]))
 def test_a_weight_of_two_is_a_mean_of_two(seed: int, times: int) -> None:
-    """Rows that repeat x and groups: their mean with weight m gives the same β when the within part says the same of σ."""
+    """m rows with the same x and group are worth their mean with the weight m, at the same variance components."""
     data = sample(seed)
     rng = np.random.default_rng(seed)
     noise = rng.normal(size=(96, times))
@@ -173,9 +173,7 @@ def test_the_unit_of_a_predictor_is_the_unit_of_its_coefficient(formula: str, se
     assert len(a.optimization) == len(b.optimization)
     for term, columns in ((name, frame.columns) for name, frame in a.ranef().items()):
         units = np.array([c if column == "x" else 1.0 for column in columns])
-        np.testing.assert_allclose(
-            b.varcorr[term] * np.outer(units, units), a.varcorr[term], rtol=2e-5, atol=1e-6
-        )
+        np.testing.assert_allclose(b.varcorr[term] * np.outer(units, units), a.varcorr[term], rtol=2e-5, atol=1e-6)
 
 
 @few

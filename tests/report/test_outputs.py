@@ -71,9 +71,7 @@ def test_html_has_the_cells_of_the_text(name):
 
 
 def test_html_escapes_names():
-    data = replace(
-        summary_data("sleepstudy_reml"), formula="y ~ I(x < 2 & z) + (1 | g)", data_name="<script>"
-    )
+    data = replace(summary_data("sleepstudy_reml"), formula="y ~ I(x < 2 & z) + (1 | g)", data_name="<script>")
     fragment = summary_html(data)
     assert "<script>" not in fragment
     assert "I(x &lt; 2 &amp; z)" in fragment
@@ -169,9 +167,7 @@ def test_notes_come_last_everywhere():
 def test_correlations_of_many_coefficients_are_left_out_with_a_note():
     text = summary_text(summary_data("cake"))
     assert "Correlation of Fixed Effects" not in text
-    assert text.endswith(
-        "the 18 fixed effects are left out, being more than 12;\nmax_correlation=18 shows them."
-    )
+    assert text.endswith("the 18 fixed effects are left out, being more than 12;\nmax_correlation=18 shows them.")
     assert "max_correlation=18" in summary_html(summary_data("cake"))
     assert "Correlation of Fixed Effects" in summary_text(summary_data("cake"), max_correlation=18)
 

@@ -1,0 +1,39 @@
+"""Sixty random small problems: the optimum is at least as good as the best of many derivative-free searches."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import lmmpy as lmm
+from tests.fitting.problems import problem, uses_reml
+
+# Made by make_best.py: seed → least criterion found by derivative-free optimisers from many starts.
+BEST: dict[str, float] = json.loads((Path(__file__).parent / "best.json").read_text())
+
+
+# 25 rows for a 4 × 4 covariance of rank two: its likelihood has two minima 0.007 apart, and the start from the moments
+# of the data, like the further starts, lies in the valley of the other.
+LOCAL = {10630}
+
+
+def cases() -> list[Any]:
+    local = pytest.mark.xfail(reason="ends in another local minimum, 0.007 higher", raises=AssertionError)
+    return [pytest.param(int(seed), marks=[local] if int(seed) in LOCAL else []) for seed in BEST]
+
+
+@pytest.mark.parametrize("seed", cases())
+def test_no_search_from_many_starts_does_better(seed: int) -> None:
+    case = problem(seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        fit = lmm.lmer(case.formula, case.data, weights=case.weights, reml=uses_reml(seed))
+    assert -2.0 * fit.loglik <= BEST[str(seed)] + 1e-7, case.kind
+    # And not lower by more than a search without derivatives misses: the two compute the same criterion.
+    assert -2.0 * fit.loglik == pytest.approx(BEST[str(seed)], abs=1e-4)
+    assert fit.optimum.converged and fit.convergence.ok, f"{case.kind}: {fit.convergence}"
+    assert fit.is_singular() == bool(fit.convergence.boundary), f"{case.kind}: {fit.theta}"
