@@ -58,6 +58,8 @@ class Blueprint:
         Levels of the categorical columns that were read, by name.
     offset : Node or None
         The `offset` argument, when it was an expression.
+    has_numeric_offset : bool
+        Whether it was given as numbers, which new data do not have.
     """
 
     parsed: ParsedFormula
@@ -67,6 +69,7 @@ class Blueprint:
     levels: dict[str, Categorical] = field(default_factory=dict)
     column_levels: Mapping[str, Categorical] = field(default_factory=dict)
     offset: Node | None = None
+    has_numeric_offset: bool = False
 
     def __getstate__(self) -> dict[str, Any]:
         """Modules of the scope (np) do not pickle; their names do."""
@@ -176,6 +179,8 @@ def build_design(
     """
     if na_action not in NA_ACTIONS:
         raise DataError(f"na_action={na_action!r} is unknown; choose one of {shown(NA_ACTIONS)}.")
+    if not isinstance(formula, str):
+        raise FormulaError(f"The formula must be a text such as 'y ~ x + (1 | g)', not a {type(formula).__name__}.")
     parsed = parse_formula(formula)
     if parsed.response is None:
         raise FormulaError(f"The formula {formula!r} has no response left of '~'.")
@@ -195,6 +200,7 @@ def build_design(
         memory=memory,
         column_levels=columns.levels_seen(),
         offset=offset_node,
+        has_numeric_offset=offset is not None and offset_node is None,
     )
     return _assemble(blueprint, reading, rows, absent), blueprint
 
@@ -289,8 +295,8 @@ def _assemble(blueprint: Blueprint, reading: _Reading, rows: Rows, absent: Rows)
         assign=tuple(fixed.assign[i] for i in kept),
         dropped=tuple(name for i, name in enumerate(fixed.names) if whole is False and i not in set(kept.tolist())),
         random=_random(blueprint, reading, values, rows),
-        weights=None if weights is None else _checked_weights(weights, rows),
-        offset=offset,
+        weights=None if weights is None else _checked_weights(weights, rows).copy(),
+        offset=None if offset is None else offset.copy(),
         rows=rows,
         left_out=absent,
     )
@@ -332,7 +338,7 @@ def _response(parsed: ParsedFormula, values: Mapping[Node, Any], rows: Rows) -> 
     if value.ndim > 1:
         raise DataError(f"The response {text!r} is a matrix with {value.shape[1]} columns; one is expected.")
     require_finite(text, "response", value, rows)
-    return value
+    return value.copy()  # what the caller does to the data later does not touch the design
 
 
 def _checked_weights(weights: Floats, rows: Rows) -> Floats:

@@ -120,7 +120,8 @@ def _block(name: str, value: Any, by_contrasts: bool, contrasts: Contrasts) -> _
     if isinstance(value, Named):
         matrix, suffixes = value.matrix, value.names
     else:
-        matrix = value.astype(float).reshape(len(value), -1)
+        matrix = value.astype(float)
+        matrix = matrix if matrix.ndim == 2 else matrix[:, None]
         suffixes = [str(i + 1) for i in range(matrix.shape[1])]
     return _Block([name] if matrix.shape[1] == 1 else [name + s for s in suffixes], matrix)
 

@@ -163,7 +163,7 @@ def _from_objects(name: str, column: Any) -> Value:
         return factorize(column)
     if kind in ("integer", "floating", "mixed-integer-float", "decimal"):
         return pd.to_numeric(pd.Series(column), errors="raise").to_numpy(dtype=float)
-    examples = shown(list(dict.fromkeys(column[:100].tolist())), 3)
+    examples = shown(list({repr(value): value for value in column[:100]}.values()), 3)
     raise DataError(
         f"The column {name!r} mixes kinds of values ({kind}: {examples}, …). Make it all numbers or all text."
     )

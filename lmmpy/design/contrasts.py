@@ -59,7 +59,10 @@ class Contrast:
             )
         if isinstance(spec, pd.DataFrame):
             return cls("custom", matrix=spec.to_numpy(float), columns=tuple(str(c) for c in spec.columns))
-        matrix = np.asarray(spec, dtype=float)
+        try:
+            matrix = np.asarray(spec, dtype=float)
+        except (TypeError, ValueError):
+            raise FormulaError(f"The contrast for {where} is neither a name nor a matrix: {spec!r}.") from None
         if matrix.ndim == 1:
             matrix = matrix[:, None]
         if matrix.ndim != 2:
@@ -95,6 +98,12 @@ class Contrasts:
         if isinstance(spec, tuple | list) and len(spec) == 2:
             unordered, ordered = spec
             return cls(Contrast.read(unordered, "unordered factors"), Contrast.read(ordered, "ordered factors"))
+        if not isinstance(spec, str | Contrast):
+            raise FormulaError(
+                f"contrasts={spec!r} is not understood. Give a name such as 'sum', a pair for unordered "
+                "and ordered factors, "
+                "or a mapping from columns to names or matrices."
+            )
         return cls(unordered=Contrast.read(spec, "all unordered factors"))
 
     def choose(self, variable: str, factor: Categorical) -> Contrast:

@@ -6,7 +6,8 @@ import ast
 import difflib
 import operator
 import types
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from lmmpy.design.contrasts import CONTRAST_NAMES, Contrast
 from lmmpy.design.factor_functions import Named, numeric
 from lmmpy.design.functions import CONSTANTS, FUNCTIONS, REMEMBERING, RESERVED
 from lmmpy.design.values import Categorical, factorize, label_of, missing, truth
-from lmmpy.errors import DataError, FormulaError, shown
+from lmmpy.errors import DataError, FormulaError, LmmpyError, shown
 from lmmpy.formula import Node, deparse
 from lmmpy.formula.syntax import Argument, Binary, Call, Index, Name, Number, Paren, Python, String, Unary, walk
 
@@ -75,6 +76,8 @@ class Evaluator:
             length = len(value) if isinstance(value, Categorical) else len(value.matrix)
         else:
             value = np.asarray(value)
+            if value.ndim > 2 or (value.ndim == 2 and value.dtype.kind not in "biuf"):
+                raise FormulaError(f"{deparse(node)!r} is a table, not a column or a matrix of numbers.")
             if value.dtype.kind in "OUT":
                 value = factorize(
                     value.astype(object) if value.ndim else np.full(self.columns.n_rows, value, dtype=object)
@@ -96,15 +99,32 @@ class Evaluator:
             case Name(name):
                 return self.lookup(name)
             case Unary(sign, operand):
-                return self.unary(sign, operand, node)
+                inner = self.value(operand)
+                with self.guarded(node):
+                    return _unary(sign, inner, node)
             case Binary(symbol, left, right):
-                return self.binary(symbol, self.value(left), self.value(right), node)
+                a, b = self.value(left), self.value(right)
+                with self.guarded(node):
+                    return self.binary(symbol, a, b, node)
             case Call():
                 return self.call(node)
             case Index():
-                return self.index(node)
+                whole, place = self.value(node.value), self.place(node)
+                with self.guarded(node):
+                    return _index(whole, place, node)
             case Python(code):
-                return self.python(code)
+                with self.guarded(node, "The Python code {} in the formula fails"):
+                    return self.python(code)
+
+    @contextmanager
+    def guarded(self, node: Node, complaint: str = "'{}' cannot be evaluated") -> Iterator[None]:
+        """Python's complaints about an operation of the formula's, in terms of the formula."""
+        try:
+            yield
+        except LmmpyError:
+            raise
+        except (TypeError, ValueError, IndexError, KeyError, AttributeError, ArithmeticError) as error:
+            raise FormulaError(f"{complaint.format(deparse(node))}: {error}.") from error
 
     def lookup(self, name: str) -> Any:
         if name in self.columns:
@@ -133,12 +153,6 @@ class Evaluator:
                 return False, None
             value = getattr(value, part)
         return True, value
-
-    def unary(self, sign: str, operand: Node, node: Node) -> Any:
-        value = numeric(self.value(operand), repr(deparse(node)))
-        if sign == "!":
-            return truth(value == 0, np.isnan(value))
-        return -value if sign == "-" else value
 
     def binary(self, symbol: str, left: Any, right: Any, node: Node) -> Any:
         if symbol in _COMPARISON:
@@ -170,11 +184,10 @@ class Evaluator:
         if function is not FUNCTIONS.get(name):
             positional = [_for_python(v) for v in positional]
             named = {k: _for_python(v) for k, v in named.items()}
-        try:
-            value = function(*positional, **named)
-        except TypeError as error:
-            raise FormulaError(f"{deparse(node)!r} could not be called: {error}.") from error
-        return value
+        if function is FUNCTIONS.get(name):
+            with self.guarded(node, "'{}' could not be called"):
+                return function(*positional, **named)
+        return function(*positional, **named)
 
     def argument(self, call: Call, argument: Argument) -> Any:
         """An argument's value; `C(f, sum)` names a contrast bare, as in R."""
@@ -208,24 +221,37 @@ class Evaluator:
         close = difflib.get_close_matches(name, known, n=2)
         return f" Did you mean {shown(close)}?" if close else ""
 
-    def index(self, node: Index) -> Any:
-        value = self.value(node.value)
+    def place(self, node: Index) -> Any:
+        """What stands between the brackets."""
+        inside = node.arguments[0].value if len(node.arguments) == 1 else None
+        if inside is None:
+            raise FormulaError(f"{deparse(node)!r}: exactly one index is understood.")
         if node.bracket == "$":
-            field = node.arguments[0].value
-            return value[field.value if isinstance(field, String) else deparse(field)]
-        place = self.value(node.arguments[0].value)
-        array = np.asarray(value)
-        if np.asarray(place).dtype.kind == "b":
-            return array[np.asarray(place)]
-        picked = array[np.asarray(place, dtype=int) - 1]
-        return picked
+            return inside.value if isinstance(inside, String) else deparse(inside)
+        return self.value(inside)
 
     def python(self, code: str) -> Any:
         names = {name: _for_python(self.columns[name]) for name in self.columns.names if name in code}
         try:
             return eval(code, {"np": np, **self.scope, **names})
-        except (NameError, SyntaxError, AttributeError, TypeError) as error:
+        except (NameError, SyntaxError) as error:
             raise FormulaError(f"The Python code {{{code}}} in the formula fails: {error}.") from error
+
+
+def _unary(sign: str, operand: Any, node: Node) -> Any:
+    value = numeric(operand, repr(deparse(node)))
+    if sign == "!":
+        return truth(value == 0, np.isnan(value))
+    return -value if sign == "-" else value
+
+
+def _index(value: Any, place: Any, node: Index) -> Any:
+    """R's indexing: from 1, or by truth values."""
+    if node.bracket == "$":
+        return value[place]
+    array = np.asarray(_for_python(value))
+    where = np.asarray(_for_python(place))
+    return array[where if where.dtype.kind == "b" else where.astype(int) - 1]
 
 
 def _logical(symbol: str, a: Any, b: Any) -> Any:

@@ -79,6 +79,8 @@ def read_subset(value: Any, n: int) -> Rows:
     if isinstance(value, Categorical):
         value = value.by_row(value.levels.tolist(), False) if value.levels.dtype.kind == "b" else value.codes
     array = np.asarray(value)
+    if array.ndim != 1:
+        raise DataError(f"subset has {array.ndim} dimensions; it must be true or false for each row, or row numbers.")
     if array.dtype.kind == "O" and len(array) == n:
         array = np.array([isinstance(v, bool | np.bool_) and bool(v) for v in array])
     if array.dtype.kind == "f" and np.isin(array[~np.isnan(array)], (0.0, 1.0)).all() and len(array) == n:

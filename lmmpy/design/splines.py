@@ -65,6 +65,8 @@ def natural_spline(
 
 def _place_knots(x: Floats, df: int | None, knots: Any, intercept: bool, boundary_knots: Any) -> tuple[Floats, Floats]:
     seen = x[~np.isnan(x)]
+    if not len(seen):
+        raise FormulaError("ns() has no values to place knots among: the variable is missing everywhere.")
     boundary = (
         np.sort(np.asarray(boundary_knots, dtype=float))
         if boundary_knots is not None

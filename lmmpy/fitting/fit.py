@@ -46,7 +46,8 @@ class Control:
     engine: str = "auto"
 
     def __post_init__(self) -> None:
-        if not self.tolerance > 0 or self.max_evaluations < 1:
+        numbers = isinstance(self.tolerance, float | int) and isinstance(self.max_evaluations, int)
+        if not numbers or not self.tolerance > 0 or self.max_evaluations < 1:
             raise ModelError("control: tolerance must be positive and max_evaluations at least 1.")
         if self.check_sizes not in ("stop", "ignore"):
             raise ModelError(f"control: check_sizes is 'stop' or 'ignore', not {self.check_sizes!r}.")
@@ -133,7 +134,10 @@ def fit_theta(criterion: Criterion, control: Control, start: Floats | None = Non
 
 
 def _checked(start: Floats, size: int) -> Floats:
-    theta = np.asarray(start, dtype=float).reshape(-1)
+    try:
+        theta = np.asarray(start, dtype=float).reshape(-1)
+    except (TypeError, ValueError):
+        raise ModelError(f"start must hold {size} finite numbers, one a covariance parameter; got {start!r}.") from None
     if theta.shape != (size,) or not np.isfinite(theta).all():
         raise ModelError(f"start must hold {size} finite numbers, one a covariance parameter; got {start!r}.")
     return theta

@@ -119,15 +119,10 @@ def minimise(
         candidate = np.maximum(theta + step * scale, lower)
         step = (candidate - theta) / scale
         trial = evaluate(candidate, 2)
-        gain = now.value - trial.value
-        below_noise = promised <= 100.0 * noise and np.isfinite(trial.value)
-        if below_noise:
-            # Differences of values are rounding here; the gradient still tells.
-            accepted = _norm_in(_scaled(trial, scale)[0][moving], B) < _norm_in(g[moving], B)
-            quality = 1.0 if accepted else 0.0
-        else:
-            quality = gain / promised if np.isfinite(trial.value) and promised > 0 else -1.0
-            accepted = quality > _ACCEPT
+        gradient_left = _norm_in(_scaled(trial, scale)[0][moving], B) if np.isfinite(trial.value) else np.inf
+        at_noise = promised <= 100.0 * noise
+        quality = _quality(now.value - trial.value, promised, gradient_left < _norm_in(g[moving], B), at_noise)
+        accepted = quality > _ACCEPT
         length = float(np.linalg.norm(step))
         log.append(Step(candidate, trial.value, _norm_in(g[moving], B), radius, accepted))
         if np.isfinite(trial.value):
@@ -138,13 +133,17 @@ def minimise(
             radius *= 2.0
         if accepted:
             theta, now = candidate, trial
-        elif below_noise and misses < _PATIENCE:
-            misses += 1
-        elif below_noise:
-            return Minimum(theta, now, True, log)
-        elif radius < 1e-12:
-            return Minimum(theta, now, _norm_in(g[moving], B) ** 2 <= 1e-6, log)
+        elif misses == _PATIENCE or radius < 1e-12:
+            return Minimum(theta, now, at_noise or _norm_in(g[moving], B) ** 2 <= 1e-6, log)
+        misses += at_noise and not accepted
     return Minimum(theta, now, False, log)
+
+
+def _quality(gain: float, promised: float, gradient_falls: bool, at_noise: bool) -> float:
+    """How well a step kept its promise; where gains are rounding, whether it shortened the gradient."""
+    if at_noise:
+        return 1.0 if gradient_falls else 0.0
+    return gain / promised if np.isfinite(gain) and promised > 0 else -1.0
 
 
 def _scaled(evaluation: Evaluation, scale: Floats) -> tuple[Floats, Floats]:

@@ -63,6 +63,12 @@ def _expand(node: Node) -> list[Grouping]:
             around, within = _expand(left), _expand(right)
             whole = _whole(around)
             return [_interaction(t, whole) for t in within] + around
+        case Call() if node.function_name == "kin":
+            raise FormulaError(
+                f"{deparse(node)!r}: groups with a relatedness are not fitted by this version. Ordinary "
+                "grouping factors "
+                "are: (1 | id)."
+            )
         case Name() | Call() | Index():
             return [Grouping(deparse(node), (node,))]
     raise FormulaError(

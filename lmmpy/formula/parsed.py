@@ -97,6 +97,7 @@ def parse_formula(text: str) -> ParsedFormula:
             raise FormulaError(f"The formula {text!r} has no '~'. Write response ~ predictors + (1 | group).")
     if response is not None:
         _check_response(response)
+        _check_single(response)
     fixed_part, bars = _split(right)
     fixed = expand_terms(fixed_part, response)
     random = tuple(term for bar in bars for term in _random_terms(bar))
@@ -110,6 +111,11 @@ def _check_response(response: Node) -> None:
         raise FormulaError(
             f"The response {deparse(response)!r} holds a bar or a second '~'. It must be one expression."
         )
+
+
+def _check_single(response: Node) -> None:
+    if isinstance(response, Call) and response.function_name == "cbind":
+        raise FormulaError(f"{deparse(response)!r}: several traits at once are not fitted by this version. Name one.")
 
 
 @dataclass(frozen=True, slots=True)

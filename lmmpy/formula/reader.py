@@ -174,9 +174,9 @@ class _Reader:
             if opening == "(":
                 node = Call(node, self.arguments(")"))
             elif opening == "$":
-                field = self.advance()
-                if field.kind not in ("name", "quoted", "string"):
+                if self.current.kind not in ("name", "quoted", "string"):
                     raise self.error("expected a name after '$'")
+                field = self.advance()
                 node = Index(node, (Argument(String(field.text)),), "$")
             else:
                 arguments = self.arguments("]")

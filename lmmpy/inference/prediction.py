@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -33,7 +33,9 @@ def chosen_terms(design: Design, re_form: Any) -> list[int]:
         return list(range(len(design.random)))
     if re_form is None or (isinstance(re_form, str) and re_form.replace(" ", "") in ("none", "~0", "NA")):
         return []
-    wanted = [re_form] if isinstance(re_form, str) else list(re_form)
+    wanted = (
+        [re_form] if isinstance(re_form, str) else list(re_form) if isinstance(re_form, Iterable) else [repr(re_form)]
+    )
     places = [i for i, term in enumerate(design.random) if term.name in wanted or term.group in wanted]
     known = {name for term in design.random for name in (term.name, term.group)}
     unknown = [name for name in wanted if name not in known]
@@ -80,6 +82,12 @@ def predict_new(
     DataError
         For a missing column, or a level that was not seen.
     """
+    if blueprint.has_numeric_offset:
+        raise ModelError(
+            "The model was fitted with an offset given as numbers, which is unknown for new data. Fit it "
+            "with an expression, "
+            "offset='column' or + offset(column) in the formula."
+        )
     evaluator = blueprint.evaluator(data)
     n = evaluator.columns.n_rows
     fixed = blueprint.fixed_matrix(evaluator)

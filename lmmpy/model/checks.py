@@ -9,9 +9,10 @@ import numpy as np
 from lmmpy.design import Design, RandomEffects
 from lmmpy.errors import FormulaError, ModelError, RankDeficiencyWarning, ScaleWarning, shown
 
-__all__ = ["check_design", "warn_about_design"]
+__all__ = ["check_design", "check_residual", "warn_about_design"]
 
 _SCALE_RATIO = 1e4
+_NOTHING = 1e-6
 
 
 def check_design(design: Design, sizes: bool = True) -> None:
@@ -76,6 +77,31 @@ def _check_size(design: Design, term: RandomEffects) -> None:
         )
 
 
+def check_residual(design: Design, response: str, sigma: float, scale: float) -> None:
+    """
+    Refuse a fit whose random effects reproduce the response, for which the likelihood has no bound.
+
+    Parameters
+    ----------
+    design : Design
+    response : str
+        Its expression.
+    sigma : float
+    scale : float
+        Length of the residual of the fixed effects alone.
+
+    Raises
+    ------
+    ModelError
+    """
+    if sigma * np.sqrt(design.n) < _NOTHING * scale:
+        groups = shown([term.name for term in design.random])
+        raise ModelError(
+            f"The random effects of {groups} reproduce the response {response!r} exactly: nothing varies within their "
+            "levels, so the likelihood has no bound and no residual variance can be estimated. Is it constant in each level?"
+        )
+
+
 def warn_about_design(design: Design) -> None:
     """Say which columns were dropped, and when predictors are on wildly different scales."""
     if design.dropped:
@@ -85,7 +111,7 @@ def warn_about_design(design: Design) -> None:
             "because others determine "
             f"{'them' if count > 1 else 'it'}: {shown(design.dropped, 10)}.",
             RankDeficiencyWarning,
-            stacklevel=4,
+            stacklevel=3,
         )
     spread = design.X.std(axis=0)
     varying = [i for i in range(design.p) if spread[i] > 0 and len(np.unique(design.X[:100, i])) > 2]
@@ -98,5 +124,5 @@ def warn_about_design(design: Design) -> None:
                 "fit is not harmed, but "
                 "coefficients are easier to read after scale() or a change of units.",
                 ScaleWarning,
-                stacklevel=4,
+                stacklevel=3,
             )

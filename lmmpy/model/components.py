@@ -132,17 +132,25 @@ def theta_from_components(design: Design, components: Mapping[str, Any]) -> tupl
             "for a term with "
             "several effects)."
         )
-    residual = np.asarray(components[RESIDUAL], dtype=float)
+    residual = _numbers(RESIDUAL, components[RESIDUAL])
     if residual.ndim or not np.isfinite(residual) or residual <= 0:
         raise ModelError(f"varcomp: the residual variance must be a positive number, not {components[RESIDUAL]!r}.")
     parts = [_part(term, components[term.name], float(residual)) for term in design.random]
     return np.concatenate(parts), float(np.sqrt(residual))
 
 
+def _numbers(name: str, component: Any) -> Floats:
+    try:
+        return np.asarray(component, dtype=float)
+    except (TypeError, ValueError):
+        what = "the residual variance" if name == RESIDUAL else f"varcomp[{name!r}]"
+        raise ModelError(f"{what} must be a variance or a matrix of numbers, not {component!r}.") from None
+
+
 def _part(term: RandomEffects, component: Any, residual: float) -> Floats:
     if isinstance(component, pd.DataFrame):
         component = _aligned(term, component)
-    G = np.atleast_2d(np.asarray(component, dtype=float))
+    G = np.atleast_2d(_numbers(term.name, component))
     if not np.isfinite(G).all() or G.shape != (term.k, term.k):
         raise ModelError(
             f"varcomp[{term.name!r}] must be "

@@ -14,7 +14,7 @@ from lmmpy.errors import ConvergenceWarning, ModelError, SingularFitWarning
 from lmmpy.fitting import Control, fit_theta, hold_theta, unidentified
 from lmmpy.fitting.boundary import pinned
 from lmmpy.fitting.start import typical_scale
-from lmmpy.model.checks import check_design, warn_about_design
+from lmmpy.model.checks import check_design, check_residual, warn_about_design
 from lmmpy.model.components import theta_from_components, theta_names
 from lmmpy.model.lformula import data_index
 from lmmpy.model.lmm_fit import LmmFit, Request
@@ -81,6 +81,8 @@ def lmer(
     """
     scope = caller_scope()
     control = _checked_control(control)
+    if not isinstance(reml, bool | np.bool_):
+        raise ModelError(f"reml must be True or False, not {reml!r}.")
     design, blueprint = build_design(
         formula,
         data,
@@ -98,6 +100,8 @@ def lmer(
     if varcomp is None:
         optimum = fit_theta(criterion, control, start)
     else:
+        if not isinstance(varcomp, Mapping):
+            raise ModelError(f"varcomp must map terms and 'Residual' to variances, not be a {type(varcomp).__name__}.")
         theta, known_sigma = theta_from_components(design, varcomp)
         optimum = hold_theta(criterion, theta)
     request = Request(
@@ -111,6 +115,7 @@ def lmer(
     )
     fit = LmmFit(design, blueprint, criterion, optimum, request, data_index(data, design), known_sigma)
     if varcomp is None:
+        check_residual(design, fit.formula.split(" ~ ")[0], fit.sigma, criterion.products.scale)
         _warn_about_fit(fit)
     return fit
 
