@@ -98,7 +98,8 @@ def check_residual(design: Design, response: str, sigma: float, scale: float) ->
         groups = shown([term.name for term in design.random])
         raise ModelError(
             f"The random effects of {groups} reproduce the response {response!r} exactly: nothing varies within their "
-            "levels, so the likelihood has no bound and no residual variance can be estimated. Is it constant in each level?"
+            "levels, so the likelihood has no bound and no residual variance can be estimated. Is it "
+            "constant in each level?"
         )
 
 
