@@ -5,7 +5,7 @@ MAKEFLAGS += --no-print-directory
 BIN := .venv/bin
 export PYTHON
 
-.PHONY: help demo test lint bench setup clean
+.PHONY: help demo test lint bench bench-setup setup clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile
@@ -22,8 +22,13 @@ lint: setup  ## ruff, mypy --strict, and the walls between the rooms
 	@$(BIN)/mypy --strict lmmpy
 	@$(BIN)/lint-imports
 
-bench: setup  ## compare with other packages; writes benchmarks/RESULTS.md
+bench: bench-setup  ## compare with other packages; writes benchmarks/RESULTS.md
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+bench-setup: setup
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check statsmodels mixedlm
+	@command -v Rscript >/dev/null && Rscript -e 'quit(status = !all(c("lme4", "jsonlite") %in% rownames(installed.packages())))' \
+	    || echo "R's lme4 is missing and will not be compared: sudo apt-get install r-cran-lme4 r-cran-jsonlite libopenblas0-pthread"
 
 setup:  ## make .venv, and install SuiteSparse where it is missing
 	@scripts/setup
