@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 __all__ = [
     "ConvergenceWarning",
     "DataError",
@@ -52,9 +54,9 @@ class ConvergenceWarning(LmmpyWarning):
     """The optimiser stopped at a point that its own derivatives do not confirm as an optimum."""
 
 
-def shown(values: object, limit: int = 5) -> str:
+def shown(values: Iterable[object], limit: int = 5) -> str:
     """Render the first `limit` of some values for a message, and say how many more there are."""
-    items = list(values)  # type: ignore[call-overload]
+    items = list(values)
     text = ", ".join(repr(item) if isinstance(item, str) else str(item) for item in items[:limit])
     more = len(items) - limit
     return f"{text} and {more} more" if more > 0 else text

@@ -56,7 +56,7 @@ class CovarianceStructure(Protocol):
         """θ for independent effects with the relative standard deviations `sd`, shape (k,)."""
 
     def other_starts(self, sd: Floats) -> list[Floats]:
-        """Further θ from which a search may find a better optimum; empty when one start is as good as any."""
+        """Further θ, at least one, from which a search may find a better optimum."""
 
     def scale(self, unit: Floats) -> Floats:
         """Size of a typical change of each parameter when `unit`, shape (k,), is that of each standard deviation."""

@@ -12,7 +12,7 @@ from lmmpy.covariance.base import Factor, Floats
 __all__ = ["Diagonal"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Diagonal:
     """Diagonal covariance: θ holds the relative standard deviations (one when homogeneous)."""
 

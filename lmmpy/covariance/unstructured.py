@@ -13,7 +13,7 @@ from lmmpy.covariance.base import Factor, Floats
 __all__ = ["Unstructured", "semidefinite_cholesky"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Unstructured:
     """Unstructured covariance: θ is the lower triangle of T, column by column (Bates et al. 2015, eq. 58)."""
 

@@ -39,7 +39,7 @@ class _Module:
     name: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Blueprint:
     """
     What it takes to read new data as the old was read: expressions, contrasts, levels, and what transforms remember.
@@ -80,6 +80,11 @@ class Blueprint:
         scope = {n: import_module(v.name) if isinstance(v, _Module) else v for n, v in state["scope"].items()}
         self.__dict__.update({**state, "scope": scope})
 
+    @property
+    def response_text(self) -> str:
+        """The response as R would print it."""
+        return deparse(self.parsed.response) if self.parsed.response is not None else ""
+
     def evaluator(self, data: Any) -> Evaluator:
         """An evaluator over new data that replays the remembered transforms and leaves the memory as it is."""
         return Evaluator(Columns(data, self.column_levels), self.scope, copy.deepcopy(self.memory))
@@ -114,19 +119,16 @@ class Blueprint:
         factor = as_factor(value)
         if not isinstance(factor, Categorical):
             raise DataError(f"{text!r} was a factor when the model was fitted; in the new data it holds numbers.")
-        place = {label: i for i, label in enumerate(known.labels)}
-        used = factor.drop_unused()
-        unseen = [label for label in used.labels if label not in place]
+        codes, unseen = factor.codes_among(known.labels)
         if unseen:
             raise DataError(
-                f"The factor {text!r} has levels in the new data that the fit has not seen: "
-                f"{shown(unseen)}. The model says "
-                f"nothing about them; known are {shown(known.labels)}."
+                f"The factor {text!r} has levels in the new data that the fit has not seen: {shown(unseen)}. The "
+                f"model says nothing about them; known are {shown(known.labels)}."
             )
-        return replace(known, codes=used.by_row([place[label] for label in used.labels], -1).astype(np.intp))
+        return replace(known, codes=codes)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, slots=True)
 class _Reading:
     """All expressions of a model, evaluated on every row of the data."""
 
@@ -193,16 +195,18 @@ def build_design(
     kept = np.ones(columns.n_rows, dtype=bool) if subset is None else _subset(subset, evaluator)
     absent = missing_rows(reading.everything(), kept, na_action)
     rows = kept & ~absent
+    values = {node: _used(value, rows) for node, value in reading.values.items()}
     blueprint = Blueprint(
         parsed,
         chosen,
         scope=names_needed(_nodes(parsed, offset_node), columns, scope or {}),
         memory=memory,
+        levels=_levels(values),
         column_levels=columns.levels_seen(),
         offset=offset_node,
         has_numeric_offset=offset is not None and offset_node is None,
     )
-    return _assemble(blueprint, reading, rows, absent), blueprint
+    return _assemble(blueprint, reading, values, rows, absent), blueprint
 
 
 def _nodes(parsed: ParsedFormula, offset: Node | None) -> list[Node]:
@@ -249,9 +253,8 @@ def _per_row(spec: Any, what: str, evaluator: Evaluator) -> Floats:
     array = np.asarray(spec)
     if array.shape != (evaluator.columns.n_rows,) or array.dtype.kind not in "biuf":
         raise DataError(
-            f"{what} has the shape {array.shape} and the type {array.dtype}; expected "
-            f"{evaluator.columns.n_rows} numbers, one "
-            "a row of the data, or an expression over its columns."
+            f"{what} has the shape {array.shape} and the type {array.dtype}; expected {evaluator.columns.n_rows} "
+            "numbers, one a row of the data, or an expression over its columns."
         )
     return array.astype(float)
 
@@ -269,31 +272,25 @@ def _subset(spec: Any, evaluator: Evaluator) -> Rows:
     return read_subset(np.nan_to_num(number) != 0, evaluator.columns.n_rows)
 
 
-def _assemble(blueprint: Blueprint, reading: _Reading, rows: Rows, absent: Rows) -> Design:
+def _assemble(blueprint: Blueprint, reading: _Reading, values: Mapping[Node, Any], rows: Rows, absent: Rows) -> Design:
     parsed = blueprint.parsed
-    everywhere = bool(rows.all())
-    values = {node: _used(value, rows, everywhere) for node, value in reading.values.items()}
     _check_contrast_names(blueprint.contrasts, parsed.fixed, values)
-    for node, value in values.items():
-        factor = as_factor(value)
-        if isinstance(factor, Categorical):
-            blueprint.levels[deparse(node)] = replace(factor, codes=np.empty(0, dtype=np.intp))
     n = int(rows.sum())
     y = _response(parsed, values, rows)
     fixed = model_matrix(parsed.fixed, [values[v] for v in parsed.fixed.variables], blueprint.contrasts, n)
     for text, column in zip(fixed.names, fixed.X.T, strict=True):
         require_finite(text, "fixed effect", column, rows)
     kept = independent_columns(fixed.X) if fixed.names else np.arange(0)
-    whole = len(kept) == len(fixed.names)
-    weights, offset = (None if v is None else _used(v, rows, everywhere) for v in (reading.weights, reading.offset))
+    dropped = tuple(np.delete(fixed.names, kept).tolist())
+    weights, offset = (None if v is None else _used(v, rows) for v in (reading.weights, reading.offset))
     if offset is not None:
         require_finite("offset", "value", offset, rows)
     return Design(
         y=y,
-        X=fixed.X if whole else np.asfortranarray(fixed.X[:, kept]),
+        X=np.asfortranarray(fixed.X[:, kept]) if dropped else fixed.X,
         names=tuple(fixed.names[i] for i in kept),
         assign=tuple(fixed.assign[i] for i in kept),
-        dropped=tuple(name for i, name in enumerate(fixed.names) if whole is False and i not in set(kept.tolist())),
+        dropped=dropped,
         random=_random(blueprint, reading, values, rows),
         weights=None if weights is None else _checked_weights(weights, rows).copy(),
         offset=None if offset is None else offset.copy(),
@@ -302,8 +299,16 @@ def _assemble(blueprint: Blueprint, reading: _Reading, rows: Rows, absent: Rows)
     )
 
 
-def _used(value: Any, rows: Rows, everywhere: bool) -> Any:
+def _levels(values: Mapping[Node, Any]) -> dict[str, Categorical]:
+    """Levels of the categorical values, without their rows, by expression."""
+    factors = {deparse(node): as_factor(value) for node, value in values.items()}
+    empty = np.empty(0, dtype=np.intp)
+    return {text: replace(f, codes=empty) for text, f in factors.items() if isinstance(f, Categorical)}
+
+
+def _used(value: Any, rows: Rows) -> Any:
     """The rows of a value that are used, unused levels dropped; truth values keep both, as in R."""
+    everywhere = bool(rows.all())
     if isinstance(value, Named):
         return value if everywhere else Named(value.matrix[rows], value.names)
     kept = value if everywhere else take(value, rows)
@@ -328,9 +333,8 @@ def _response(parsed: ParsedFormula, values: Mapping[Node, Any], rows: Rows) -> 
         value = value.matrix
     if isinstance(value, Categorical):
         raise DataError(
-            f"The response {text!r} is a factor or text with the levels {shown(value.labels)}; a linear "
-            "mixed model needs "
-            "numbers."
+            f"The response {text!r} is a factor or text with the levels {shown(value.labels)}; a linear mixed model "
+            "needs numbers."
         )
     value = np.asarray(value, dtype=float)
     if value.ndim > 1 and value.shape[1] == 1:

@@ -20,7 +20,7 @@ CONTRAST_NAMES = ("treatment", "SAS", "sum", "helmert", "poly")
 _POLY_NAMES = (".L", ".Q", ".C")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, slots=True)
 class Contrast:
     """
     One way to code a factor.
@@ -70,9 +70,16 @@ class Contrast:
         return cls("custom", matrix=matrix)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, slots=True)
 class Contrasts:
-    """Which contrast each factor gets: per column, else by whether it is ordered."""
+    """Which contrast each factor gets: per column, else by whether it is ordered.
+
+    Attributes
+    ----------
+    unordered, ordered : Contrast
+        For the factors that `columns` does not name.
+    columns : mapping from variable to Contrast, optional
+    """
 
     unordered: Contrast = Contrast("treatment")
     ordered: Contrast = Contrast("poly")
@@ -100,9 +107,8 @@ class Contrasts:
             return cls(Contrast.read(unordered, "unordered factors"), Contrast.read(ordered, "ordered factors"))
         if not isinstance(spec, str | Contrast):
             raise FormulaError(
-                f"contrasts={spec!r} is not understood. Give a name such as 'sum', a pair for unordered "
-                "and ordered factors, "
-                "or a mapping from columns to names or matrices."
+                f"contrasts={spec!r} is not understood. Give a name such as 'sum', a pair for unordered and ordered "
+                "factors, or a mapping from columns to names or matrices."
             )
         return cls(unordered=Contrast.read(spec, "all unordered factors"))
 
@@ -132,9 +138,8 @@ def contrast_columns(contrast: Contrast, factor: Categorical, variable: str) -> 
     m = len(factor.levels)
     if m < 2:
         raise DataError(
-            f"The factor {variable!r} has only the level {factor.labels[0] if m else '(none)'!r} in the "
-            "rows used, so it "
-            "cannot be contrasted. Take it out of the formula."
+            f"The factor {variable!r} has only the level {factor.labels[0] if m else '(none)'!r} in the rows used, "
+            "so it cannot be contrasted. Take it out of the formula."
         )
     if contrast.name in ("treatment", "SAS"):
         base = m - 1 if contrast.name == "SAS" else contrast.base - 1

@@ -21,7 +21,7 @@ from lmmpy.errors import DataError, FormulaError, LmmpyError, shown
 from lmmpy.formula import Node, deparse
 from lmmpy.formula.syntax import Argument, Binary, Call, Index, Name, Number, Paren, Python, String, Unary, walk
 
-__all__ = ["Evaluator"]
+__all__ = ["Evaluator", "names_needed"]
 
 Value = Any  # a Categorical, a Named matrix, or an array with one entry a row
 
@@ -181,13 +181,10 @@ class Evaluator:
             named["state"] = self.memory.setdefault(deparse(node), {})
         elif getattr(function, "__is_stateful_transform__", False):
             named["_state"] = self.memory.setdefault(deparse(node), {})
-        if function is not FUNCTIONS.get(name):
-            positional = [_for_python(v) for v in positional]
-            named = {k: _for_python(v) for k, v in named.items()}
         if function is FUNCTIONS.get(name):
             with self.guarded(node, "'{}' could not be called"):
                 return function(*positional, **named)
-        return function(*positional, **named)
+        return function(*map(_for_python, positional), **{key: _for_python(v) for key, v in named.items()})
 
     def argument(self, call: Call, argument: Argument) -> Any:
         """An argument's value; `C(f, sum)` names a contrast bare, as in R."""
@@ -207,9 +204,8 @@ class Evaluator:
             return FUNCTIONS[name], name in REMEMBERING
         if not found:
             raise FormulaError(
-                f"The function {name!r} in {deparse(node)!r} is not known: it is neither among R's "
-                "functions that lmmpy "
-                f"has nor in your Python scope.{self.similar(name)} Define it, or compute the column first."
+                f"The function {name!r} in {deparse(node)!r} is not known: it is neither among R's functions that "
+                f"lmmpy has nor in your Python scope.{self.similar(name)} Define it, or compute the column first."
             )
         if not callable(own):
             raise FormulaError(f"{name!r} in {deparse(node)!r} is a {type(own).__name__}, not a function.")
@@ -231,9 +227,9 @@ class Evaluator:
         return self.value(inside)
 
     def python(self, code: str) -> Any:
-        names = {name: _for_python(self.columns[name]) for name in self.columns.names if name in code}
         try:
-            return eval(code, {"np": np, **self.scope, **names})
+            names = {name: _for_python(self.columns[name]) for name in _names_in_python(code) if name in self.columns}
+            return eval(code.strip(), {"np": np, **self.scope, **names})
         except (NameError, SyntaxError) as error:
             raise FormulaError(f"The Python code {{{code}}} in the formula fails: {error}.") from error
 
@@ -281,7 +277,8 @@ def _compare(symbol: str, left: Any, right: Any, node: Node) -> Any:
         return truth(_COMPARISON[symbol](*labels), missing(left) | missing(right))
     text = label_of(right)
     if symbol in ("==", "!="):
-        return truth(_COMPARISON[symbol](left.by_row(left.labels, None), text), missing(left))
+        equal = [_COMPARISON[symbol](label, text) for label in left.labels]
+        return truth(left.by_row(equal, False), missing(left))
     if not left.ordered or text not in left.labels:
         raise FormulaError(
             f"{deparse(node)!r} compares by size, but the factor is not ordered or has no level {text!r}."

@@ -7,7 +7,8 @@ from collections.abc import Callable, MutableMapping
 from typing import Any
 
 import numpy as np
-from formulaic.transforms import basis_spline, poly, scale
+from formulaic.transforms import basis_spline, poly
+from formulaic.transforms import scale as standardise
 
 from lmmpy.design.factor_functions import FACTOR_FUNCTIONS, REMEMBERING_FACTORS, Named, numeric, plain
 from lmmpy.design.splines import natural_spline
@@ -40,11 +41,8 @@ def _round(x: Any, digits: int = 0) -> Any:
 def _scale(x: Any, center: Any = True, scale: Any = True, *, state: State) -> Floats:
     x = numeric(x, "scale()")
     if not state:
-        transform_scale(x[~np.isnan(x)], center=center, scale=scale, _state=state)
-    return np.asarray(transform_scale(x, center=center, scale=scale, _state=state), dtype=float)
-
-
-transform_scale = scale
+        standardise(x[~np.isnan(x)], center=center, scale=scale, _state=state)
+    return np.asarray(standardise(x, center=center, scale=scale, _state=state), dtype=float)
 
 
 def _poly(x: Any, degree: int = 1, raw: bool = False, *, state: State) -> Named:

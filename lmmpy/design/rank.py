@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy import linalg
 
 from lmmpy.design.values import Codes, Floats
 
@@ -34,15 +33,23 @@ def independent_columns(X: Floats) -> Codes:
     kept = np.flatnonzero(norms > 0)
     if _clearly_regular(gram[np.ix_(kept, kept)] / np.outer(norms[kept], norms[kept])):
         return kept
-    while len(kept):
-        R = linalg.qr(X[:, kept] / norms[kept], mode="r", check_finite=False)[0]
-        residual = np.zeros(len(kept))
-        residual[: min(R.shape)] = np.abs(np.diag(R))
+    # R has the cross-products of X's columns, so dropping one of them never needs the rows again.
+    R = _triangle(X[:, kept] / norms[kept])
+    columns = np.arange(len(kept))
+    while len(columns):
+        diagonal = np.abs(np.diag(_triangle(R[:, columns])))
+        residual = np.zeros(len(columns))
+        residual[: len(diagonal)] = diagonal
         dependent = np.flatnonzero(residual < _TOLERANCE)
         if not len(dependent):
-            return kept
-        kept = np.delete(kept, dependent[0])
-    return kept
+            break
+        columns = np.delete(columns, dependent[0])
+    return kept[columns]
+
+
+def _triangle(A: Floats) -> Floats:
+    """R of A = QR, without Q."""
+    return np.asarray(np.linalg.qr(A, mode="r"))
 
 
 def _clearly_regular(gram: Floats) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -19,13 +19,13 @@ NA_ACTIONS = ("omit", "exclude", "fail")
 Rows = NDArray[np.bool_]
 
 
-def missing_rows(values: Iterable[tuple[str, Any]], considered: Rows, na_action: str) -> Rows:
+def missing_rows(values: Sequence[tuple[str, Any]], considered: Rows, na_action: str) -> Rows:
     """
     The rows among `considered` that miss some value.
 
     Parameters
     ----------
-    values : iterable of (text, value)
+    values : sequence of (text, value)
         Everything the model uses, with the expression it came from.
     considered : ndarray of bool, shape (n,)
         Rows that `subset` keeps.
@@ -51,8 +51,8 @@ def missing_rows(values: Iterable[tuple[str, Any]], considered: Rows, na_action:
                 complaints.append(f"{text!r} in {gaps.sum()} rows (first: {shown(np.flatnonzero(gaps).tolist())})")
     if complaints:
         raise DataError(
-            f"na_action='fail' and values are missing: {'; '.join(complaints)} (rows counted from 0). "
-            "Use na_action='omit' to leave these rows out, or fill them in."
+            f"na_action='fail' and values are missing: {'; '.join(complaints)} (rows counted from 0). Use "
+            "na_action='omit' to leave these rows out, or fill them in."
         )
     if absent.sum() == considered.sum():
         culprits = [
@@ -109,7 +109,6 @@ def require_finite(text: str, what: str, value: NDArray[np.float64], rows: Rows)
         places = np.flatnonzero(rows)[bad]
         raise DataError(
             f"The {what} {text!r} is not finite in {bad.sum()} of the rows used (first: {shown(places.tolist())}, "
-            f"values {shown(value[bad].tolist(), 3)}; rows counted from 0). Check the transformation, "
-            "for example log() of "
-            "zero."
+            f"values {shown(value[bad].tolist(), 3)}; rows counted from 0). Check the transformation, for example "
+            "log() of zero."
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -31,7 +32,7 @@ Floats = NDArray[np.float64]
 Codes = NDArray[np.intp]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Categorical:
     """
     A factor in R's sense.
@@ -77,6 +78,13 @@ class Categorical:
         levels = np.concatenate([known.levels.astype(object), used.levels[extra].astype(object)])
         codes = used.by_row([place[label] for label in used.labels], -1).astype(np.intp)
         return replace(known, codes=codes, levels=levels if extra else known.levels)
+
+    def codes_among(self, labels: Sequence[str]) -> tuple[Codes, list[str]]:
+        """The place of each row's level in `labels`, shape (n,), −1 where it is not there; and which are not."""
+        place = {label: i for i, label in enumerate(labels)}
+        used = self.drop_unused()
+        places = np.array([place.get(label, -1) for label in used.labels] + [-1], dtype=np.intp)
+        return places[used.codes], [label for label in used.labels if label not in place]
 
     def drop_unused(self) -> Categorical:
         """Without the levels that no row has."""
@@ -155,6 +163,9 @@ def combine(factors: Sequence[Categorical], separator: str = ":") -> Categorical
     """
     if len(factors) == 1:
         return factors[0]
+    if len(factors) > 2 and math.prod(len(factor.levels) for factor in factors) > np.iinfo(np.int64).max:
+        # What occurs is never more than the rows, so a pair of factors always fits in 64 bits.
+        return combine([combine(factors[:-1], separator), factors[-1].drop_unused()], separator)
     joint = np.zeros(len(factors[0]), dtype=np.int64)
     absent = np.zeros(len(joint), dtype=bool)
     for factor in factors:

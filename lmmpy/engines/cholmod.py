@@ -68,7 +68,8 @@ class SymbolicCholesky:
 
     Parameters
     ----------
-    indptr, indices : ndarray of int
+    indptr : ndarray of int, shape (q + 1,)
+    indices : ndarray of int, shape (n_entries,)
         The lower triangle, diagonal included, by compressed columns, rows ascending.
 
     Raises

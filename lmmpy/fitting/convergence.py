@@ -32,14 +32,14 @@ class ConvergenceReport:
     ----------
     ok : bool
         Whether everything below confirms a minimum.
-    gradient : Series
+    gradient : Series, shape (n_theta,)
         Exact derivative of the criterion by parameter.
     promised_decrease : float
         How much lower a Newton step with the observed Hessian would bring the criterion; in units of −2 log-likelihood,
         so that it means the same whatever the units of the predictors.
-    hessian : DataFrame
+    hessian : DataFrame, shape (n_free, n_free)
         Observed Hessian of the criterion in θ, over the parameters that are free (not at a zero of the factor).
-    eigenvalues : ndarray
+    eigenvalues : ndarray, shape (n_free,)
         Of the Hessian with every parameter in units of its typical change, ascending.
     boundary : tuple of str
         Parameters at a value that makes a covariance singular.
@@ -49,6 +49,8 @@ class ConvergenceReport:
     restarts : int
         How often the optimiser left a zero from which the criterion falls.
     engine : str
+    held : bool
+        Whether the variance components were given, so that there was nothing to find.
     advice : tuple of str
         What it means and what to do; empty when all is well.
     """
@@ -63,9 +65,12 @@ class ConvergenceReport:
     evaluations: int
     restarts: int
     engine: str
+    held: bool
     advice: tuple[str, ...]
 
     def __str__(self) -> str:
+        if self.held:
+            return "Convergence: the variance components were given, so nothing was estimated by search"
         spread = f"{self.eigenvalues[0]:.3g} to {self.eigenvalues[-1]:.3g}" if len(self.eigenvalues) else "(none free)"
         largest = float(np.abs(self.gradient.to_numpy()).max(initial=0.0))
         lines = [
@@ -174,6 +179,7 @@ def convergence_report(criterion: Criterion, optimum: Optimum, names: Sequence[s
         evaluations=len(optimum.log),
         restarts=optimum.restarts,
         engine=criterion.name,
+        held=optimum.held,
         advice=advice,
     )
 
@@ -182,8 +188,6 @@ def _advice(
     optimum: Optimum, promised: float, saddle: bool, flat: tuple[str, ...], boundary: tuple[str, ...]
 ) -> tuple[str, ...]:
     found = []
-    if optimum.held:
-        found.append("The variance components were given, not estimated; there is nothing to converge.")
     if saddle:
         found.append("The criterion still falls in some direction (a saddle point). Refit from other start= values.")
     elif promised > _PROMISE:

@@ -46,7 +46,7 @@ def start_values(design: Design, products: CrossProducts) -> tuple[Floats, list[
     Returns
     -------
     start : ndarray, shape (n_theta,)
-    others : list of ndarray
+    others : list of ndarray, each of shape (n_theta,)
         For a search that ends on the boundary, or a structure whose likelihood may have several optima.
     """
     total = 1.0 / max(design.n - design.p, 1)  # the residual has length one

@@ -31,7 +31,7 @@ class Step:
 
     Attributes
     ----------
-    theta : ndarray
+    theta : ndarray, shape (n_theta,)
     value : float
     gradient_norm : float
         Root of gᵀB⁻¹g, the length of the gradient in the metric of the curvature; NaN when not computed.

@@ -65,9 +65,8 @@ def _expand(node: Node) -> list[Grouping]:
             return [_interaction(t, whole) for t in within] + around
         case Call() if node.function_name == "kin":
             raise FormulaError(
-                f"{deparse(node)!r}: groups with a relatedness are not fitted by this version. Ordinary "
-                "grouping factors "
-                "are: (1 | id)."
+                f"{deparse(node)!r}: groups with a relatedness are not fitted by this version. Ordinary grouping "
+                "factors are: (1 | id)."
             )
         case Name() | Call() | Index():
             return [Grouping(deparse(node), (node,))]

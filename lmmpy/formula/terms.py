@@ -189,8 +189,8 @@ def _power(terms: list[frozenset[int]], exponent: Node) -> list[frozenset[int]]:
         exponent = exponent.inner
     if not isinstance(exponent, Number) or exponent.value < 1 or exponent.value % 1:
         raise FormulaError(
-            f"The power {deparse(exponent)!r} of a formula must be a positive whole number. For the "
-            "power of a variable write I(x^...)."
+            f"The power {deparse(exponent)!r} of a formula must be a positive whole number. For the power of a "
+            "variable write I(x^...)."
         )
     powered = terms
     for _ in range(int(exponent.value) - 1):

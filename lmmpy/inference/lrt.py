@@ -121,9 +121,9 @@ def _check_same_data(fits: Sequence[ComparableFit], names: Sequence[str]) -> Non
         if not response.index.equals(reference.index):
             only = reference.index.symmetric_difference(response.index)
             raise ModelError(
-                f"{names[0]} and {name} were fitted to different rows ({first.nobs} and {fit.nobs}); "
-                "these are in one only: "
-                f"{shown(only.tolist())}. Fit both to the rows without missing values, for example with subset=."
+                f"{names[0]} and {name} were fitted to different rows ({first.nobs} and {fit.nobs}); these are in "
+                f"one only: {shown(only.tolist())}. Fit both to the rows without missing values, for example with "
+                "subset=."
             )
         different = response.to_numpy() != reference.to_numpy()
         if different.any():

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from lmmpy.design import Blueprint, Design, RandomEffects
-from lmmpy.design.values import Categorical, Floats, combine, factorize
+from lmmpy.design.values import Categorical, Codes, Floats, combine, factorize
 from lmmpy.errors import DataError, ModelError, shown
 
-__all__ = ["chosen_terms", "predict_new"]
+__all__ = ["chosen_terms", "linear_predictor", "predict_new"]
 
 
 def chosen_terms(design: Design, re_form: Any) -> list[int]:
@@ -45,6 +45,33 @@ def chosen_terms(design: Design, re_form: Any) -> list[int]:
             f"{shown([term.name for term in design.random], 20)}."
         )
     return places
+
+
+def linear_predictor(
+    design: Design, beta: Floats, effects: Mapping[str, Floats], terms: Sequence[int] | None = None
+) -> Floats:
+    """
+    Xβ + Zb of the rows of a design, offset included.
+
+    Parameters
+    ----------
+    design : Design
+    beta : ndarray, shape (p,)
+    effects : mapping
+        b of each term by its name, shape (levels, k).
+    terms : sequence of int, optional
+        Which random terms to add; all by default.
+
+    Returns
+    -------
+    ndarray, shape (n,)
+    """
+    value: Floats = design.X @ beta
+    if design.offset is not None:
+        value = value + design.offset
+    for term in design.random if terms is None else [design.random[place] for place in terms]:
+        value += np.einsum("nk,nk->n", term.values, effects[term.name][term.codes])
+    return value
 
 
 def predict_new(
@@ -84,15 +111,13 @@ def predict_new(
     """
     if blueprint.has_numeric_offset:
         raise ModelError(
-            "The model was fitted with an offset given as numbers, which is unknown for new data. Fit it "
-            "with an expression, "
-            "offset='column' or + offset(column) in the formula."
+            "The model was fitted with an offset given as numbers, which is unknown for new data. Fit it with an "
+            "expression, offset='column' or + offset(column) in the formula."
         )
     evaluator = blueprint.evaluator(data)
-    n = evaluator.columns.n_rows
     fixed = blueprint.fixed_matrix(evaluator)
     kept = [fixed.names.index(name) for name in design.names]
-    value = fixed.X[:, kept] @ beta if kept else np.zeros(n)
+    value = (fixed.X[:, kept] if design.dropped else fixed.X) @ beta
     for node in [*blueprint.parsed.fixed.offsets, *([blueprint.offset] if blueprint.offset is not None else [])]:
         value = value + np.asarray(evaluator.column(node), dtype=float)
     for place in terms:
@@ -105,18 +130,14 @@ def predict_new(
     return value
 
 
-def _known_codes(term: RandomEffects, grouping: Categorical, allow_new_levels: bool) -> Any:
+def _known_codes(term: RandomEffects, grouping: Categorical, allow_new_levels: bool) -> Codes:
     """Place of each row's level among those of the fit; −1 (an effect of zero) for a new or missing one."""
-    place = {label: i for i, label in enumerate(term.levels)}
-    used = grouping.drop_unused()
-    unseen = [label for label in used.labels if label not in place]
+    codes, unseen = grouping.codes_among(term.levels)
     missing = bool((grouping.codes < 0).any())
     if (unseen or missing) and not allow_new_levels:
         what = f"levels that the fit has not seen: {shown(unseen)}" if unseen else "missing values"
         raise DataError(
-            f"The grouping factor {term.group!r} has {what}. With allow_new_levels=True their random "
-            "effects are taken as "
-            "zero; re_form='none' predicts without random effects."
+            f"The grouping factor {term.group!r} has {what}. With allow_new_levels=True their random effects are "
+            "taken as zero; re_form='none' predicts without random effects."
         )
-    renumbered = np.array([place.get(label, -1) for label in used.labels] + [-1], dtype=np.intp)
-    return renumbered[used.codes]
+    return codes

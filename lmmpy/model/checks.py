@@ -7,6 +7,7 @@ import warnings
 import numpy as np
 
 from lmmpy.design import Design, RandomEffects
+from lmmpy.design.values import Floats
 from lmmpy.errors import FormulaError, ModelError, RankDeficiencyWarning, ScaleWarning, shown
 
 __all__ = ["check_design", "check_residual", "warn_about_design"]
@@ -34,15 +35,13 @@ def check_design(design: Design, sizes: bool = True) -> None:
     """
     if not design.random:
         raise FormulaError(
-            "The formula has no random term, so this is an ordinary regression. Add one, for example + "
-            "(1 | group), or use "
-            "a package for linear models."
+            "The formula has no random term, so this is an ordinary regression. Add one, for example + (1 | group), "
+            "or use a package for linear models."
         )
     if design.n <= design.p:
         raise ModelError(
-            f"There are {design.p} fixed effects for {design.n} rows; at least one row more is needed. "
-            "Simplify the fixed "
-            "part or use more data."
+            f"There are {design.p} fixed effects for {design.n} rows; at least one row more is needed. Simplify the "
+            "fixed part or use more data."
         )
     for term in design.random:
         _check_levels(design, term)
@@ -53,27 +52,24 @@ def check_design(design: Design, sizes: bool = True) -> None:
 def _check_levels(design: Design, term: RandomEffects) -> None:
     if term.n_levels < 2:
         raise ModelError(
-            f"The grouping factor {term.group!r} of ({term.term.text}) has one level only "
-            f"({shown(term.levels)}) in the rows "
-            "used; a variance between levels needs at least two. Take the term out."
+            f"The grouping factor {term.group!r} of ({term.term.text}) has one level only ({shown(term.levels)}) in "
+            "the rows used; a variance between levels needs at least two. Take the term out."
         )
 
 
 def _check_size(design: Design, term: RandomEffects) -> None:
     if term.n_levels >= design.n:
         raise ModelError(
-            f"The grouping factor {term.group!r} of ({term.term.text}) has as many levels "
-            f"({term.n_levels}) as there are rows "
-            f"({design.n}), so its variance and the residual variance cannot be told apart. Group by something that "
-            "repeats."
+            f"The grouping factor {term.group!r} of ({term.term.text}) has as many levels ({term.n_levels}) as there "
+            f"are rows ({design.n}), so its variance and the residual variance cannot be told apart. Group by "
+            "something that repeats."
         )
     # An autoregression is determined by the decay of its correlations even with one record an effect.
     if term.q >= design.n and term.term.structure != "ar1":
         raise ModelError(
-            f"The term ({term.term.text}) has {term.q} random effects ({term.n_levels} levels × {term.k} columns) for "
-            f"{design.n} rows, so they and the residual variance cannot be told apart. Use fewer columns "
-            "left of the bar; "
-            "control=Control(check_sizes='ignore') fits it all the same."
+            f"The term ({term.term.text}) has {term.q} random effects ({term.n_levels} levels × {term.k} columns) "
+            f"for {design.n} rows, so they and the residual variance cannot be told apart. Use fewer columns left of "
+            "the bar; control=Control(check_sizes='ignore') fits it all the same."
         )
 
 
@@ -103,27 +99,30 @@ def check_residual(design: Design, response: str, sigma: float, scale: float) ->
         )
 
 
+def _two_valued(column: Floats) -> bool:
+    """Whether a column is that of a factor with two levels, or like one: its scale is nobody's choice."""
+    return bool(((column == column.min()) | (column == column.max())).all())
+
+
 def warn_about_design(design: Design) -> None:
     """Say which columns were dropped, and when predictors are on wildly different scales."""
     if design.dropped:
         count = len(design.dropped)
         warnings.warn(
-            f"The fixed-effects matrix is rank deficient: {count} column{'s' * (count > 1)} dropped, "
-            "because others determine "
-            f"{'them' if count > 1 else 'it'}: {shown(design.dropped, 10)}.",
+            f"The fixed-effects matrix is rank deficient: {count} column{'s' * (count > 1)} dropped, because others "
+            f"determine {'them' if count > 1 else 'it'}: {shown(design.dropped, 10)}.",
             RankDeficiencyWarning,
             stacklevel=3,
         )
     spread = design.X.std(axis=0)
-    varying = [i for i in range(design.p) if spread[i] > 0 and len(np.unique(design.X[:100, i])) > 2]
+    varying = [i for i in range(design.p) if spread[i] > 0 and not _two_valued(design.X[:, i])]
     if len(varying) > 1:
         largest, smallest = max(varying, key=lambda i: spread[i]), min(varying, key=lambda i: spread[i])
         if spread[largest] > _SCALE_RATIO * spread[smallest]:
             warnings.warn(
                 f"Predictors are on very different scales: the standard deviation of {design.names[largest]!r} is "
-                f"{spread[largest]:.3g}, that of {design.names[smallest]!r} {spread[smallest]:.3g}. The "
-                "fit is not harmed, but "
-                "coefficients are easier to read after scale() or a change of units.",
+                f"{spread[largest]:.3g}, that of {design.names[smallest]!r} {spread[smallest]:.3g}. The fit is not "
+                "harmed, but coefficients are easier to read after scale() or a change of units.",
                 ScaleWarning,
                 stacklevel=3,
             )

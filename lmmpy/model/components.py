@@ -128,9 +128,8 @@ def theta_from_components(design: Design, components: Mapping[str, Any]) -> tupl
     if unknown or absent:
         problem = f"does not know {shown(unknown)}" if unknown else f"lacks {shown(absent)}"
         raise ModelError(
-            f"varcomp {problem}. Give the variance of each of {shown([*names, RESIDUAL], 20)} (a matrix "
-            "for a term with "
-            "several effects)."
+            f"varcomp {problem}. Give the variance of each of {shown([*names, RESIDUAL], 20)} (a matrix for a term "
+            "with several effects)."
         )
     residual = _numbers(RESIDUAL, components[RESIDUAL])
     if residual.ndim or not np.isfinite(residual) or residual <= 0:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from lmmpy.design import Blueprint, Design, RandomEffects, build_design
@@ -15,7 +16,7 @@ from lmmpy.model.scope import caller_scope
 __all__ = ["ModelDesign", "lformula"]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, slots=True)
 class ModelDesign:
     """
     What a formula means over some data.
@@ -47,7 +48,7 @@ class ModelDesign:
     @property
     def offset(self) -> Floats:
         """The offset, shape (n,); zeros when there is none."""
-        return self.design.offset if self.design.offset is not None else 0.0 * self.design.y
+        return self.design.offset if self.design.offset is not None else np.zeros(self.design.n)
 
     @property
     def dropped(self) -> list[str]:

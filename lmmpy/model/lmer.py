@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from lmmpy.design import build_design
-from lmmpy.engines import make_criterion
+from lmmpy.engines import Criterion, make_criterion
 from lmmpy.errors import ConvergenceWarning, ModelError, SingularFitWarning
-from lmmpy.fitting import Control, fit_theta, hold_theta, unidentified
+from lmmpy.fitting import Control, Optimum, fit_theta, hold_theta, unidentified
 from lmmpy.fitting.boundary import pinned
 from lmmpy.fitting.start import typical_scale
 from lmmpy.model.checks import check_design, check_residual, warn_about_design
@@ -100,10 +100,7 @@ def lmer(
     if varcomp is None:
         optimum = fit_theta(criterion, control, start)
     else:
-        if not isinstance(varcomp, Mapping):
-            raise ModelError(f"varcomp must map terms and 'Residual' to variances, not be a {type(varcomp).__name__}.")
-        theta, known_sigma = theta_from_components(design, varcomp)
-        optimum = hold_theta(criterion, theta)
+        optimum, known_sigma = _known(criterion, varcomp)
     request = Request(
         reml=reml,
         na_action=na_action,
@@ -115,9 +112,23 @@ def lmer(
     )
     fit = LmmFit(design, blueprint, criterion, optimum, request, data_index(data, design), known_sigma)
     if varcomp is None:
-        check_residual(design, fit.formula.split(" ~ ")[0], fit.sigma, criterion.products.scale)
+        check_residual(design, blueprint.response_text, fit.sigma, criterion.products.scale)
         _warn_about_fit(fit)
     return fit
+
+
+def _known(criterion: Criterion, varcomp: Any) -> tuple[Optimum, float]:
+    """θ and σ of known variance components."""
+    if not isinstance(varcomp, Mapping):
+        raise ModelError(f"varcomp must map terms and 'Residual' to variances, not be a {type(varcomp).__name__}.")
+    theta, sigma = theta_from_components(criterion.design, varcomp)
+    optimum = hold_theta(criterion, theta)
+    if not np.isfinite(optimum.evaluation.value):
+        raise ModelError(
+            f"The likelihood cannot be computed at varcomp={dict(varcomp)!r}: a component is too large against the "
+            "residual variance. Give smaller ones."
+        )
+    return optimum, sigma
 
 
 def _checked_control(control: Control | None) -> Control:
@@ -157,8 +168,8 @@ def _warn_about_fit(fit: LmmFit) -> None:
         terms = [name for name, on in zip(names, optimum.on_boundary, strict=True) if on]
         warnings.warn(
             "Boundary (singular) fit: a variance of zero or a perfect correlation in "
-            f"{', '.join(terms) or 'a random term'}. "
-            "The fit is valid; the random terms say more than the data can support. See fit.convergence.",
+            f"{', '.join(terms) or 'a random term'}. The fit is valid; the random terms say more than the data can "
+            "support. See fit.convergence.",
             SingularFitWarning,
             stacklevel=3,
         )

@@ -14,7 +14,8 @@ from lmmpy.design import Blueprint, Design
 from lmmpy.design.values import Floats
 from lmmpy.engines import Criterion, Solution
 from lmmpy.fitting import Control, ConvergenceReport, Optimum, convergence_report, fit_theta
-from lmmpy.inference import chosen_terms, predict_new
+from lmmpy.fitting.start import units
+from lmmpy.inference import chosen_terms, linear_predictor, predict_new
 from lmmpy.model.components import VarCorr, make_varcorr, split_theta, theta_names
 from lmmpy.model.describe import summary_data
 from lmmpy.model.ranef import RandomEffectsFrames
@@ -23,9 +24,18 @@ from lmmpy.report import Summary, print_text
 __all__ = ["LmmFit", "Request"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Request:
-    """What was asked for, as far as a summary repeats it."""
+    """What was asked for, as far as a summary or a further fit repeats it.
+
+    Attributes
+    ----------
+    reml : bool
+    na_action : {"omit", "exclude", "fail"}
+    control : Control
+    data_name, weights, offset, subset : str or None
+        The caller's expressions, or the names of the variables that held the values; None when there was none.
+    """
 
     reml: bool
     na_action: str
@@ -238,8 +248,7 @@ class LmmFit:
 
     @cached_property
     def _linear_predictor(self) -> Floats:
-        value = self.design.X @ self._solution.beta + self.design.Z @ self._solution.b
-        return np.asarray(value if self.design.offset is None else value + self.design.offset)
+        return linear_predictor(self.design, self._solution.beta, self._by_term(self._solution.b))
 
     def fitted(self) -> pd.Series:
         """Fitted values Xβ̂ + Zb, offset included."""
@@ -303,11 +312,7 @@ class LmmFit:
         places = chosen_terms(self.design, re_form)
         effects = self._by_term(self._solution.b)
         if newdata is None:
-            value = self.design.X @ self._solution.beta
-            value = value if self.design.offset is None else value + self.design.offset
-            for place in places:
-                term = self.design.random[place]
-                value = value + np.einsum("nk,nk->n", term.values, effects[term.name][term.codes])
+            value = linear_predictor(self.design, self._solution.beta, effects, places)
             return self._per_row(value, "prediction")
         value = predict_new(
             self.design, self.blueprint, newdata, self._solution.beta, effects, places, allow_new_levels
@@ -341,11 +346,13 @@ class LmmFit:
         ----------
         tol : float
             Least singular value of a term's relative factor that is not singular, with the effects measured in units
-            in which each has the same influence on the response, so that the units of predictors do not matter.
+            in which each has the same influence on the response, so that neither the units of predictors nor that of
+            the weights matter.
         """
-        for term, part in zip(self.design.random, split_theta(self.design, self.optimum.theta), strict=True):
-            size = np.sqrt((term.values**2).mean(axis=0))
-            scaled = size[:, None] * term.structure.factor(part).T
+        parts = split_theta(self.design, self.optimum.theta)
+        sizes = units(self.design, self.criterion.products)
+        for term, part, unit in zip(self.design.random, parts, sizes, strict=True):
+            scaled = term.structure.factor(part).T / unit[:, None]
             if np.linalg.svd(scaled, compute_uv=False)[-1] < tol:
                 return True
         return False

@@ -11,7 +11,7 @@ from scipy import sparse
 __all__ = ["Relatedness"]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, slots=True)
 class Relatedness:
     """
     How the levels of one random term are related: Cov(b) = σ² (T Tᵀ) ⊗ K.

@@ -1,7 +1,7 @@
 """The plain data of a printed mixed model, which the fit fills and the printers read."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -104,7 +104,7 @@ class SummaryData:
     Attributes
     ----------
     method_line : str
-        The first line, e.g. `Linear mixed model fit by REML ['lmerMod']`.
+        The first line, e.g. `Linear mixed model fit by REML`.
     formula : str
     criterion : mapping of str to float
         One entry, `{"REML criterion at convergence": …}`, or `AIC, BIC, logLik, deviance, df.resid`.
@@ -140,4 +140,4 @@ class SummaryData:
     offset: str | None = None
     subset: str | None = None
     family: str | None = None
-    notes: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = ()
