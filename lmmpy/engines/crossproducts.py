@@ -16,7 +16,7 @@ from scipy import linalg
 from lmmpy.design import Design, RandomEffects
 from lmmpy.errors import ModelError
 
-__all__ = ["Block", "CrossProducts", "cross_products"]
+__all__ = ["Basis", "Block", "CrossProducts", "cross_products", "orthonormal_basis", "times_Z", "times_Zt"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
@@ -53,10 +53,8 @@ class CrossProducts:
         Where each term begins in q.
     blocks : tuple of Block
         The lower triangle of ZᵀWZ.
-    ZtX : ndarray, shape (q, p)
-        ZᵀWQ, with Q = X R⁻¹ and QᵀWQ = I.
-    Zty : ndarray, shape (q,)
-        ZᵀW(y − Xβ₀)/scale.
+    ZtXy : ndarray, shape (q, p + 1)
+        ZᵀW[Q e], with Q = X R⁻¹, QᵀWQ = I, and e = (y − Xβ₀)/scale.
     R : ndarray, shape (p, p)
         Upper triangular, RᵀR = XᵀWX.
     beta0 : ndarray, shape (p,)
@@ -74,18 +72,49 @@ class CrossProducts:
     q: int
     starts: tuple[int, ...]
     blocks: tuple[Block, ...]
-    ZtX: Floats
-    Zty: Floats
+    ZtXy: Floats
     R: Floats
     beta0: Floats
     scale: float
     logdet_weights: float
     logdet_relatedness: float
 
+    @property
+    def Zty(self) -> Floats:
+        """ZᵀWe, shape (q,)."""
+        return self.ZtXy[:, -1]
 
-def cross_products(design: Design) -> CrossProducts:
+    def units(self) -> list[Floats]:
+        """For each term the relative standard deviation, shape (k,), whose effect on y is the size of the residual's."""
+        found = []
+        for block in self.blocks:
+            if block.t == block.s:
+                squares = np.einsum("laa->a", block.values) / self.n
+                found.append(1.0 / np.sqrt(np.where(squares > 0, squares, 1.0)))
+        return found
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Basis:
+    """X and y in stable coordinates, multiplied by the root of the weights.
+
+    Attributes
+    ----------
+    columns : ndarray, shape (n, p + 1)
+        W^½[Q e], of length one and orthogonal.
+    R, beta0, scale
+        As in `CrossProducts`.
     """
-    Form the cross-products of a design.
+
+    columns: Floats
+    R: Floats
+    beta0: Floats
+    scale: float
+
+
+def orthonormal_basis(design: Design) -> Basis:
+    """
+    Replace X by an orthonormal basis and y by its scaled residual.
 
     Parameters
     ----------
@@ -93,7 +122,7 @@ def cross_products(design: Design) -> CrossProducts:
 
     Returns
     -------
-    CrossProducts
+    Basis
 
     Raises
     ------
@@ -115,25 +144,52 @@ def cross_products(design: Design) -> CrossProducts:
             "The fixed effects reproduce the response exactly, so there is no variation left for random effects. "
             "Is the response among the predictors, or constant?"
         )
-    weighted = np.column_stack([Q, residual / scale])
-    if root is not None:
-        weighted *= root[:, None]
-    products = [term.Z.T @ weighted for term in design.random]
-    ZtXy = np.concatenate(products) if products else np.zeros((0, design.p + 1))
+    beta0 = linalg.solve_triangular(R, coordinates) if design.p else coordinates
+    return Basis(np.column_stack([Q, residual / scale]), R, beta0, scale)
+
+
+def cross_products(design: Design, basis: Basis) -> CrossProducts:
+    """
+    Form the cross-products of a design.
+
+    Parameters
+    ----------
+    design : Design
+    basis : Basis
+        Of the same design.
+
+    Returns
+    -------
+    CrossProducts
+    """
+    w = design.weights
     return CrossProducts(
         n=design.n,
         p=design.p,
         q=design.q,
         starts=design.starts,
         blocks=tuple(_blocks(design)),
-        ZtX=np.ascontiguousarray(ZtXy[:, :-1]),
-        Zty=ZtXy[:, -1].copy(),
-        R=R,
-        beta0=linalg.solve_triangular(R, coordinates) if design.p else coordinates,
-        scale=scale,
+        ZtXy=times_Zt(design, basis.columns),
+        R=basis.R,
+        beta0=basis.beta0,
+        scale=basis.scale,
         logdet_weights=0.0 if w is None else float(np.log(w).sum()),
         logdet_relatedness=sum(term.k * term.relatedness.logdet for term in design.random),
     )
+
+
+def times_Zt(design: Design, columns: Floats) -> Floats:
+    """ZᵀW^½ V of some columns V, shape (n, m) → (q, m)."""
+    if design.weights is not None:
+        columns = columns * np.sqrt(design.weights)[:, None]
+    return np.concatenate([term.Z.T @ columns for term in design.random])
+
+
+def times_Z(design: Design, effects: Floats) -> Floats:
+    """W^½Z B of some effects B, shape (q, m) → (n, m)."""
+    starts = design.starts
+    value = sum(term.Z @ effects[a:b] for term, a, b in zip(design.random, starts[:-1], starts[1:], strict=True))
+    return np.asarray(value if design.weights is None else value * np.sqrt(design.weights)[:, None])
 
 
 def _orthonormal(X: Floats) -> tuple[Floats, Floats]:

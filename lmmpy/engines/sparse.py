@@ -20,7 +20,14 @@ from lmmpy.covariance import Factor
 from lmmpy.design import Design
 from lmmpy.engines.cholmod import NotPositiveDefiniteError, SparseFactor, SymbolicCholesky
 from lmmpy.engines.criterion import Evaluation, Solution
-from lmmpy.engines.crossproducts import CrossProducts, cross_products
+from lmmpy.engines.crossproducts import (
+    Basis,
+    CrossProducts,
+    cross_products,
+    orthonormal_basis,
+    times_Z,
+    times_Zt,
+)
 from lmmpy.engines.selected_inverse import SelectedInverse
 from lmmpy.engines.system import SystemPattern, apply_factors, transpose_apply_factors
 
@@ -30,20 +37,50 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False, slots=True)
+class _Anchor:
+    """
+    [Q e] = ZC + E with C close to least squares: what the random effects can explain at most, and the rest.
+
+    With V = W⁻¹ + ZΛΛᵀZᵀ and U = M⁻¹ΛᵀZᵀW[Q e], D = C − ΛU,
+
+        [Q e]ᵀV⁻¹[Q e] = EᵀWE + DᵀZᵀWZD + DᵀZᵀWE + EᵀWZD + UᵀU,
+
+    a sum of squares (but for ZᵀWE, which is nearly zero) that stays accurate when the random effects explain almost
+    everything, where I − HᵀH loses all digits.
+
+    Attributes
+    ----------
+    C : ndarray, shape (q, p + 1)
+    EE : ndarray, shape (p + 1, p + 1)
+        EᵀWE.
+    ZtE : ndarray, shape (q, p + 1)
+        ZᵀWE.
+    """
+
+    C: Floats
+    EE: Floats
+    ZtE: Floats
+
+
+@dataclass(frozen=True, eq=False, slots=True)
 class _State:
     """What one θ gives before any derivative.
 
-    `LZX` is ΛᵀZᵀWQ, `LZy` is ΛᵀZᵀWy; `S` = QᵀV⁻¹Q = R_XᵀR_X in the orthonormal basis; `gamma` are its coefficients.
+    `U` is M⁻¹ΛᵀZᵀW[Q e] and `ZtVF` is ZᵀV⁻¹[Q e], both (q, p + 1); S = QᵀV⁻¹Q = R_XᵀR_X in the orthonormal basis; `g`
+    is (−γ, 1), with which [Q e]g is the residual of e on Q.
     """
 
     factors: list[Factor]
     factor: SparseFactor
-    LZX: Floats
-    LZy: Floats
+    U: Floats
+    ZtVF: Floats
     S_chol: Floats
-    gamma: Floats
+    g: Floats
     r2: float
     logdet_M: float
+
+
+_WIDE = 1e4
 
 
 class SparseCriterion:
@@ -63,12 +100,26 @@ class SparseCriterion:
         if any(not term.relatedness.is_identity for term in design.random):
             raise NotImplementedError("the sparse engine takes unrelated levels only, so far")
         self.design, self.reml = design, reml
-        self.products: CrossProducts = cross_products(design)
+        basis = orthonormal_basis(design)
+        self.products: CrossProducts = cross_products(design, basis)
         self._pattern = SystemPattern(self.products, [term.k for term in design.random])
         self._symbolic = SymbolicCholesky(self._pattern.indptr, self._pattern.indices)
         self._ZtZ = self._pattern.cross_product_matrix()
         self._selected: tuple[SelectedInverse, NDArray[np.intp]] | None = None
         self._cuts = np.cumsum([term.structure.n_theta for term in design.random])[:-1]
+        self._anchor = self._make_anchor(basis)
+
+    def _make_anchor(self, basis: Basis) -> _Anchor:
+        """Least squares on Z by a wide prior and one step of refinement; the rest is computed from the rows."""
+        products = self.products
+        wide = [Factor(np.diag(_WIDE * unit), np.empty((0, len(unit), len(unit)))) for unit in products.units()]
+        factor = self._symbolic.factorize(self._pattern.assemble(wide))
+        C = np.zeros_like(products.ZtXy)
+        for _ in range(2):
+            left = transpose_apply_factors(wide, products.ZtXy - self._ZtZ @ C, products.starts)
+            C = C + apply_factors(wide, factor.solve(left), products.starts)
+        E = basis.columns - times_Z(self.design, C)
+        return _Anchor(C, E.T @ E, times_Zt(self.design, E))
 
     def __reduce__(self) -> tuple[type[SparseCriterion], tuple[Design, bool]]:
         """Pickle the design only: CHOLMOD's factors do not pickle, and are quickly made again."""
@@ -99,12 +150,12 @@ class SparseCriterion:
     def solve(self, theta: Floats) -> Solution:
         """See `Criterion.solve`."""
         state, products = self._state(theta), self.products
-        u = state.factor.solve(state.LZy - state.LZX @ state.gamma) * products.scale
+        u = state.U @ state.g * products.scale
         R_inverse = linalg.solve_triangular(products.R, np.eye(products.p))
         half = linalg.solve_triangular(state.S_chol, R_inverse.T, lower=True)
         r2 = state.r2 * products.scale**2
         return Solution(
-            beta=products.beta0 + products.scale * (R_inverse @ state.gamma),
+            beta=products.beta0 + products.scale * (R_inverse @ -state.g[:-1]),
             unscaled_vcov=half.T @ half,
             u=u,
             b=apply_factors(state.factors, u, products.starts),
@@ -124,19 +175,20 @@ class SparseCriterion:
         return [term.structure.factor(part) for term, part in zip(self.design.random, parts, strict=True)]
 
     def _state(self, theta: Floats) -> _State:
-        products, factors = self.products, self._factors(theta)
+        products, anchor, factors = self.products, self._anchor, self._factors(theta)
         factor = self._symbolic.factorize(self._pattern.assemble(factors))
-        LZX = transpose_apply_factors(factors, products.ZtX, products.starts)
-        LZy = transpose_apply_factors(factors, products.Zty, products.starts)
-        half = factor.half_solve(np.column_stack([LZX, LZy]))
-        gram = half.T @ half
-        S_chol = np.asarray(np.linalg.cholesky(np.eye(products.p) - gram[:-1, :-1]), dtype=float)
-        forward = linalg.solve_triangular(S_chol, -gram[:-1, -1], lower=True)
-        gamma = linalg.solve_triangular(S_chol, forward, lower=True, trans=1)
-        r2 = float(1.0 - gram[-1, -1] - forward @ forward)
+        U = factor.solve(transpose_apply_factors(factors, products.ZtXy, products.starts))
+        D = anchor.C - apply_factors(factors, U, products.starts)
+        ZtZD = self._ZtZ @ D
+        cross = D.T @ anchor.ZtE
+        gram = anchor.EE + D.T @ ZtZD + cross + cross.T + U.T @ U
+        S_chol = np.asarray(np.linalg.cholesky(gram[:-1, :-1]), dtype=float)
+        g = np.append(-linalg.cho_solve((S_chol, True), gram[:-1, -1]), 1.0)
+        d, u = D @ g, U @ g
+        r2 = float(g @ anchor.EE @ g + d @ (ZtZD @ g) + 2.0 * d @ (anchor.ZtE @ g) + u @ u)
         if r2 <= 0.0:
             raise NotPositiveDefiniteError("the residual sum of squares vanishes")
-        return _State(factors, factor, LZX, LZy, S_chol, gamma, r2, factor.logdet())
+        return _State(factors, factor, U, ZtZD + anchor.ZtE, S_chol, g, r2, factor.logdet())
 
     def _value(self, state: _State) -> float:
         products, dof = self.products, self.dof
@@ -147,12 +199,9 @@ class SparseCriterion:
         return value
 
     def _derivatives(self, state: _State, order: int) -> tuple[Floats, Floats | None, Floats | None]:
-        products, starts = self.products, self.products.starts
-        solved = state.factor.solve(np.column_stack([state.LZX, state.LZy]))
-        UX, u = solved[:, :-1], solved[:, -1] - solved[:, :-1] @ state.gamma
-        right = np.column_stack([products.ZtX, products.Zty - products.ZtX @ state.gamma])
-        fitted = self._ZtZ @ apply_factors(state.factors, np.column_stack([UX, u]), starts)
-        ZtEX, Zte = (right - fitted)[:, :-1], (right - fitted)[:, -1]
+        starts = self.products.starts
+        ZtEX, Zte = state.ZtVF[:, :-1], state.ZtVF @ state.g
+        UX, u = state.U[:, :-1], state.U @ state.g
         UXS = linalg.cho_solve((state.S_chol, True), UX.T).T
         slopes = self._logdet_slopes(state)
         for t, (start, end) in enumerate(itertools.pairwise(starts)):

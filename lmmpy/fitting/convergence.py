@@ -70,7 +70,7 @@ class ConvergenceReport:
 
     def __str__(self) -> str:
         if self.held:
-            return "Convergence: the variance components were given, so nothing was estimated by search"
+            return f"Convergence: nothing to judge. {self.advice[0]}"
         spread = f"{self.eigenvalues[0]:.3g} to {self.eigenvalues[-1]:.3g}" if len(self.eigenvalues) else "(none free)"
         largest = float(np.abs(self.gradient.to_numpy()).max(initial=0.0))
         lines = [
@@ -187,6 +187,8 @@ def convergence_report(criterion: Criterion, optimum: Optimum, names: Sequence[s
 def _advice(
     optimum: Optimum, promised: float, saddle: bool, flat: tuple[str, ...], boundary: tuple[str, ...]
 ) -> tuple[str, ...]:
+    if optimum.held:
+        return ("The variance components were given, not estimated.",)
     found = []
     if saddle:
         found.append("The criterion still falls in some direction (a saddle point). Refit from other start= values.")
@@ -197,13 +199,13 @@ def _advice(
         )
     for combination in flat:
         found.append(
-            f"The data do not determine {combination}. Simplify the random terms, or collect more levels or repeats."
+            f"The data do not determine {combination}. Centre predictors that lie far from zero; else simplify the "
+            "random terms, or collect more levels or repeats."
         )
     if boundary:
         found.append(
-            f"At the boundary: {', '.join(boundary)}. A variance is estimated as zero or a correlation "
-            "as one; the fit is "
-            "a proper optimum, but the random terms say more than the data can support. Consider leaving the term out, "
+            f"At the boundary: {', '.join(boundary)}. A variance is estimated as zero or a correlation as one; the fit "
+            "is a proper optimum, but the random terms say more than the data can support. Consider leaving the term out, "
             "or fewer effects left of the bar."
         )
     return tuple(found)

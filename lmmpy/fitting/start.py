@@ -8,26 +8,16 @@ from numpy.typing import NDArray
 from lmmpy.design import Design
 from lmmpy.engines import CrossProducts
 
-__all__ = ["start_values", "typical_scale", "units"]
+__all__ = ["start_values", "typical_scale"]
 
 Floats = NDArray[np.float64]
 
 _LEAST, _MOST = 0.3, 3.0
 
 
-def units(design: Design, products: CrossProducts) -> list[Floats]:
-    """For each term the relative standard deviation, shape (k,), whose effect on y is as large as the residual's."""
-    diagonal = {block.t: block.values for block in products.blocks if block.t == block.s}
-    found = []
-    for t in range(len(design.random)):
-        squares = np.einsum("laa->a", diagonal[t]) / design.n
-        found.append(1.0 / np.sqrt(np.where(squares > 0, squares, 1.0)))
-    return found
-
-
 def typical_scale(design: Design, products: CrossProducts) -> Floats:
     """Size of a typical change of each θ, shape (n_theta,); makes the optimiser blind to the units of predictors."""
-    scales = [t.structure.scale(unit) for t, unit in zip(design.random, units(design, products), strict=True)]
+    scales = [t.structure.scale(unit) for t, unit in zip(design.random, products.units(), strict=True)]
     return np.concatenate(scales)
 
 
@@ -51,7 +41,7 @@ def start_values(design: Design, products: CrossProducts) -> tuple[Floats, list[
     """
     total = 1.0 / max(design.n - design.p, 1)  # the residual has length one
     start, others = [], []
-    for t, (term, unit) in enumerate(zip(design.random, units(design, products), strict=True)):
+    for t, (term, unit) in enumerate(zip(design.random, products.units(), strict=True)):
         block = next(b for b in products.blocks if b.t == b.s == t)
         A = np.einsum("laa->la", block.values)
         effect = products.Zty[products.starts[t] : products.starts[t + 1]].reshape(A.shape)

@@ -13,7 +13,7 @@ from lmmpy.errors import FormulaError, ModelError, RankDeficiencyWarning, ScaleW
 __all__ = ["check_design", "check_residual", "warn_about_design"]
 
 _SCALE_RATIO = 1e4
-_NOTHING = 1e-6
+_NOTHING = 5e-7
 
 
 def check_design(design: Design, sizes: bool = True) -> None:

@@ -14,7 +14,6 @@ from lmmpy.design import Blueprint, Design
 from lmmpy.design.values import Floats
 from lmmpy.engines import Criterion, Solution
 from lmmpy.fitting import Control, ConvergenceReport, Optimum, convergence_report, fit_theta
-from lmmpy.fitting.start import units
 from lmmpy.inference import chosen_terms, linear_predictor, predict_new
 from lmmpy.model.components import VarCorr, make_varcorr, split_theta, theta_names
 from lmmpy.model.describe import summary_data
@@ -350,7 +349,7 @@ class LmmFit:
             the weights matter.
         """
         parts = split_theta(self.design, self.optimum.theta)
-        sizes = units(self.design, self.criterion.products)
+        sizes = self.criterion.products.units()
         for term, part, unit in zip(self.design.random, parts, sizes, strict=True):
             scaled = term.structure.factor(part).T / unit[:, None]
             if np.linalg.svd(scaled, compute_uv=False)[-1] < tol:
