@@ -10,6 +10,7 @@ __all__ = [
     "FormulaError",
     "LmmpyError",
     "LmmpyWarning",
+    "MissingValuesWarning",
     "ModelError",
     "RankDeficiencyWarning",
     "ScaleWarning",
@@ -40,6 +41,10 @@ class LmmpyWarning(UserWarning):
 
 class RankDeficiencyWarning(LmmpyWarning):
     """Columns of the fixed-effects matrix were dropped because others determine them."""
+
+
+class MissingValuesWarning(LmmpyWarning):
+    """A transformation made missing values where there were none, so that rows are left out."""
 
 
 class ScaleWarning(LmmpyWarning):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import itertools
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib import import_module
@@ -22,9 +23,9 @@ from lmmpy.design.evaluate import Evaluator, names_needed
 from lmmpy.design.factor_functions import Named, numeric
 from lmmpy.design.rank import independent_columns
 from lmmpy.design.rows import NA_ACTIONS, missing_rows, read_subset, require_finite
-from lmmpy.design.values import Categorical, Floats, as_factor, combine, factorize, take
-from lmmpy.errors import DataError, FormulaError, shown
-from lmmpy.formula import Node, ParsedFormula, RandomTerm, Terms, deparse, parse_formula, read_expression
+from lmmpy.design.values import Categorical, Floats, as_factor, combine, factorize, missing, take
+from lmmpy.errors import DataError, FormulaError, MissingValuesWarning, shown
+from lmmpy.formula import Node, ParsedFormula, RandomTerm, Terms, deparse, names_in, parse_formula, read_expression
 from lmmpy.relatedness import Relatedness
 
 __all__ = ["Blueprint", "build_design"]
@@ -194,6 +195,7 @@ def build_design(
     reading = _read(parsed, evaluator, weights, offset)
     kept = np.ones(columns.n_rows, dtype=bool) if subset is None else _subset(subset, evaluator)
     absent = missing_rows(reading.everything(), kept, na_action)
+    _warn_about_new_gaps(reading, columns, kept)
     rows = kept & ~absent
     values = {node: _used(value, rows) for node, value in reading.values.items()}
     blueprint = Blueprint(
@@ -207,6 +209,26 @@ def build_design(
         has_numeric_offset=offset is not None and offset_node is None,
     )
     return _assemble(blueprint, reading, values, rows, absent), blueprint
+
+
+def _warn_about_new_gaps(reading: _Reading, columns: Columns, kept: Rows) -> None:
+    """Say which transformations made a missing value of one that was there, such as the log of a negative number."""
+    for node, value in reading.values.items():
+        names = names_in(node)
+        if isinstance(value, Categorical | Named) or {"NA", "NaN"} & set(names):
+            continue
+        made = missing(value) & kept
+        for name in names:
+            if name in columns:
+                made &= ~missing(columns[name])
+        if made.any():
+            warnings.warn(
+                f"{deparse(node)!r} is undefined in {made.sum()} rows (first: "
+                f"{shown(np.flatnonzero(made).tolist())}, counted "
+                "from 0), although nothing is missing there; these rows are left out.",
+                MissingValuesWarning,
+                stacklevel=4,
+            )
 
 
 def _nodes(parsed: ParsedFormula, offset: Node | None) -> list[Node]:
@@ -241,7 +263,7 @@ def _grouping_factor(node: Node, evaluator: Evaluator) -> Categorical:
 
 
 def _numbers(value: Any, what: str) -> Floats:
-    if isinstance(value, Categorical | Named) or value.ndim > 1:
+    if isinstance(value, Categorical | Named) or value.ndim > 1 or value.dtype.kind == "b":
         raise DataError(f"The {what} must be one number a row.")
     return np.asarray(value, dtype=float)
 
@@ -250,6 +272,7 @@ def _per_row(spec: Any, what: str, evaluator: Evaluator) -> Floats:
     """An argument that is an expression over the columns, or holds one number a row."""
     if isinstance(spec, str):
         return _numbers(evaluator.column(read_expression(spec)), f"{what} {spec!r}")
+    evaluator.columns.require_same_index(what, spec)
     array = np.asarray(spec)
     if array.shape != (evaluator.columns.n_rows,) or array.dtype.kind not in "biuf":
         raise DataError(
@@ -261,6 +284,7 @@ def _per_row(spec: Any, what: str, evaluator: Evaluator) -> Floats:
 
 def _subset(spec: Any, evaluator: Evaluator) -> Rows:
     if not isinstance(spec, str):
+        evaluator.columns.require_same_index("subset", spec)
         return read_subset(spec, evaluator.columns.n_rows)
     value = evaluator.column(read_expression(spec))
     number = value if isinstance(value, Named) else as_factor(value)

@@ -37,15 +37,16 @@ class Columns:
 
     def __init__(self, data: Any, levels: Mapping[str, Categorical] | None = None) -> None:
         self._cache: dict[str, Value] = {}
+        self.index: pd.Index | None = None
         self._levels = levels or {}
         if isinstance(data, pd.DataFrame):
             self._frame: Any = data
             self._keys = {str(name): name for name in data.columns}
-            self.n_rows = len(data)
+            self.n_rows, self.index = len(data), data.index
         elif isinstance(data, Mapping):
             self._frame = data
             self._keys = {str(name): name for name in data}
-            self.n_rows = _common_length(data)
+            self.n_rows, self.index = _common_length(data), _common_index(data)
         else:
             try:
                 self._frame = nw.from_native(data, eager_only=True)
@@ -71,6 +72,15 @@ class Columns:
                 value = as_factor(value).aligned(self._levels[name]) if _is_discrete(value) else value
             self._cache[name] = value
         return self._cache[name]
+
+    def require_same_index(self, what: str, values: Any) -> None:
+        """Refuse a Series whose labels are not those of the data: taking it by position would mix up the rows."""
+        if isinstance(values, pd.Series) and self.index is not None and not values.index.equals(self.index):
+            raise DataError(
+                f"{what} is a Series with another index than the data. Write .loc[data.index] to bring "
+                "it into the order "
+                "of the data, or .to_numpy() to take it by position."
+            )
 
     def levels_seen(self) -> dict[str, Categorical]:
         """Levels of the categorical columns that were asked for, without their rows."""
@@ -98,6 +108,21 @@ def _common_length(data: Mapping[Any, Any]) -> int:
         listed = ", ".join(f"{name}: {length}" for name, length in lengths.items())
         raise DataError(f"The arrays of data differ in length ({listed}). Each must have one value a row.")
     return next(iter(lengths.values()))
+
+
+def _common_index(data: Mapping[Any, Any]) -> pd.Index | None:
+    series = {str(name): values for name, values in data.items() if isinstance(values, pd.Series)}
+    first = next(iter(series), None)
+    different = (
+        [name for name, values in series.items() if not values.index.equals(series[first].index)] if first else []
+    )
+    if different:
+        raise DataError(
+            f"data is a mapping whose Series have different indexes ({first!r} and {shown(different)}). "
+            "Make a DataFrame of "
+            "them, which aligns the rows, or pass .to_numpy()."
+        )
+    return series[first].index if first else None
 
 
 def _convert(name: str, column: Any) -> Value:

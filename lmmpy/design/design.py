@@ -45,6 +45,9 @@ class RandomEffects:
     structure: CovarianceStructure
     relatedness: Relatedness
 
+    def __repr__(self) -> str:
+        return f"RandomEffects({', '.join(self.columns)} | {self.name}, {self.n_levels} levels)"
+
     @property
     def group(self) -> str:
         """R's label of the grouping factor, such as `h:g`."""

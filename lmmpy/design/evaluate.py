@@ -92,6 +92,8 @@ class Evaluator:
     def value(self, node: Node) -> Any:
         """The value of an expression, a scalar left as it is."""
         match node:
+            case Unary("~", _) | Binary("~", _, _):
+                raise FormulaError(f"{deparse(node)!r} is a formula, not a value. For 'not' write !, as in R.")
             case Number(number) | String(number):
                 return number
             case Paren(inner):

@@ -178,11 +178,14 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     **REMEMBERING,
 }
 
-#: R's reserved words: nothing hides them.
+#: R's reserved words, and Python's for the same: nothing hides them.
 RESERVED: dict[str, Any] = {
     "TRUE": True,
     "FALSE": False,
     "NULL": None,
+    "True": True,
+    "False": False,
+    "None": None,
     "NA": np.nan,
     "NaN": np.nan,
     "Inf": np.inf,

@@ -85,7 +85,7 @@ class CrossProducts:
         return self.ZtXy[:, -1]
 
     def units(self) -> list[Floats]:
-        """For each term the relative standard deviation, shape (k,), whose effect on y is the size of the residual's."""
+        """For each term the relative standard deviations, shape (k,), at which each effect varies y as σ does."""
         found = []
         for block in self.blocks:
             if block.t == block.s:

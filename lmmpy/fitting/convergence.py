@@ -105,13 +105,41 @@ def observed_hessian(criterion: Criterion, theta: Floats, scale: Floats, free: N
     columns = []
     for place in places:
         ahead, behind = theta.copy(), theta.copy()
-        step = _STEP * max(scale[place], abs(theta[place]))
+        step = _STEP * scale[place]
         ahead[place] += step
         behind[place] -= step
         difference = _gradient(criterion, ahead) - _gradient(criterion, behind)
         columns.append(difference[places] / (2.0 * step))
     hessian = np.array(columns).reshape(len(places), len(places))
     return np.asarray(0.5 * (hessian + hessian.T))
+
+
+def _reach(criterion: Criterion, theta: Floats) -> Floats:
+    """A typical change of each parameter: that of its units, or its own size where that is larger."""
+    return np.maximum(typical_scale(criterion.design, criterion.products), np.abs(theta))
+
+
+def flat_directions(criterion: Criterion, optimum: Optimum, names: Sequence[str]) -> tuple[str, ...]:
+    """
+    Combinations of parameters that the average information at an optimum says nothing about.
+
+    Parameters
+    ----------
+    criterion : Criterion
+    optimum : Optimum
+    names : sequence of str
+        Of the parameters.
+
+    Returns
+    -------
+    tuple of str
+    """
+    information = optimum.evaluation.information
+    if information is None:
+        return ()
+    free = ~pinned(criterion.design, optimum.theta)
+    free_names = [name for name, is_free in zip(names, free, strict=True) if is_free]
+    return unidentified(information[np.ix_(free, free)], _reach(criterion, optimum.theta)[free], free_names)
 
 
 def _gradient(criterion: Criterion, theta: Floats) -> Floats:
@@ -153,7 +181,7 @@ def convergence_report(criterion: Criterion, optimum: Optimum, names: Sequence[s
     """
     theta, gradient = optimum.theta, optimum.evaluation.gradient
     assert gradient is not None
-    scale = typical_scale(criterion.design, criterion.products)
+    scale = _reach(criterion, theta)
     lower = np.concatenate([term.structure.lower for term in criterion.design.random])
     at_bound = (theta <= lower) & (gradient > 0)
     free = ~pinned(criterion.design, theta) & ~at_bound & (not optimum.held)
@@ -205,7 +233,8 @@ def _advice(
     if boundary:
         found.append(
             f"At the boundary: {', '.join(boundary)}. A variance is estimated as zero or a correlation as one; the fit "
-            "is a proper optimum, but the random terms say more than the data can support. Consider leaving the term out, "
+            "is a proper optimum, but the random terms say more than the data can support. Consider "
+            "leaving the term out, "
             "or fewer effects left of the bar."
         )
     return tuple(found)

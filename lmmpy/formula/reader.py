@@ -108,7 +108,8 @@ def _closing_brace(text: str, start: int) -> int:
 
 def _pointing(text: str, position: int, message: str) -> str:
     line = text.replace("\n", " ")
-    return f"In the formula, {message}:\n    {line}\n    {' ' * position}^"
+    hint = "" if "~" in text else "\n(A formula reads response ~ predictors + (1 | group).)"
+    return f"In the formula, {message}:\n    {line}\n    {' ' * position}^{hint}"
 
 
 class _Reader:

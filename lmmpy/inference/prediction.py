@@ -22,16 +22,17 @@ def chosen_terms(design: Design, re_form: Any) -> list[int]:
     ----------
     design : Design
     re_form : "all", "none", None or sequence of str
-        All terms, none (also None and R's ``~0``), or those with these names or grouping factors.
+        All terms (also None, as R's NULL), none (also R's ``~0`` and ``NA``), or those with these names or grouping
+        factors.
 
     Returns
     -------
     list of int
         Places in `design.random`.
     """
-    if isinstance(re_form, str) and re_form == "all":
+    if re_form is None or (isinstance(re_form, str) and re_form == "all"):
         return list(range(len(design.random)))
-    if re_form is None or (isinstance(re_form, str) and re_form.replace(" ", "") in ("none", "~0", "NA")):
+    if isinstance(re_form, str) and re_form.replace(" ", "") in ("none", "~0", "NA"):
         return []
     wanted = (
         [re_form] if isinstance(re_form, str) else list(re_form) if isinstance(re_form, Iterable) else [repr(re_form)]

@@ -12,7 +12,7 @@ from lmmpy.errors import FormulaError, ModelError, RankDeficiencyWarning, ScaleW
 
 __all__ = ["check_design", "check_residual", "warn_about_design"]
 
-_SCALE_RATIO = 1e4
+_SCALE_RATIO, _SHIFT_RATIO = 1e4, 3e3
 _NOTHING = 5e-7
 
 
@@ -114,6 +114,12 @@ def warn_about_design(design: Design) -> None:
             RankDeficiencyWarning,
             stacklevel=3,
         )
+    _warn_about_scales(design)
+    for term in design.random:
+        _warn_about_shift(term)
+
+
+def _warn_about_scales(design: Design) -> None:
     spread = design.X.std(axis=0)
     varying = [i for i in range(design.p) if spread[i] > 0 and not _two_valued(design.X[:, i])]
     if len(varying) > 1:
@@ -124,5 +130,22 @@ def warn_about_design(design: Design) -> None:
                 f"{spread[largest]:.3g}, that of {design.names[smallest]!r} {spread[smallest]:.3g}. The fit is not "
                 "harmed, but coefficients are easier to read after scale() or a change of units.",
                 ScaleWarning,
-                stacklevel=3,
+                stacklevel=4,
             )
+
+
+def _warn_about_shift(term: RandomEffects) -> None:
+    """An intercept and a slope that lies far from zero are nearly the same column, and hard to tell apart."""
+    if term.term.structure != "us" or not term.term.lhs.intercept:
+        return
+    mean, spread = np.abs(term.values.mean(axis=0)), term.values.std(axis=0)
+    for i in np.flatnonzero((spread > 0) & (mean > _SHIFT_RATIO * spread)):
+        warnings.warn(
+            f"In ({term.term.text}) the values of {term.columns[i]!r} lie {mean[i] / spread[i]:.3g} "
+            "standard deviations "
+            f"from zero, so intercept and slope can hardly be told apart. Centre {term.columns[i]!r} "
+            "(subtract its mean): the "
+            "model is the same, its variances mean more, and it is fitted more reliably.",
+            ScaleWarning,
+            stacklevel=4,
+        )

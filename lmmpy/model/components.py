@@ -132,6 +132,7 @@ def theta_from_components(design: Design, components: Mapping[str, Any]) -> tupl
             "with several effects)."
         )
     residual = _numbers(RESIDUAL, components[RESIDUAL])
+    residual = residual.reshape(()) if residual.size == 1 else residual
     if residual.ndim or not np.isfinite(residual) or residual <= 0:
         raise ModelError(f"varcomp: the residual variance must be a positive number, not {components[RESIDUAL]!r}.")
     parts = [_part(term, components[term.name], float(residual)) for term in design.random]

@@ -11,9 +11,7 @@ import numpy as np
 from lmmpy.design import build_design
 from lmmpy.engines import Criterion, make_criterion
 from lmmpy.errors import ConvergenceWarning, ModelError, SingularFitWarning
-from lmmpy.fitting import Control, Optimum, fit_theta, hold_theta, unidentified
-from lmmpy.fitting.boundary import pinned
-from lmmpy.fitting.start import typical_scale
+from lmmpy.fitting import Control, Optimum, fit_theta, flat_directions, hold_theta
 from lmmpy.model.checks import check_design, check_residual, warn_about_design
 from lmmpy.model.components import theta_from_components, theta_names
 from lmmpy.model.lformula import data_index
@@ -145,26 +143,19 @@ def _text(spec: Any, scope: Mapping[str, Any]) -> str | None:
 
 def _warn_about_fit(fit: LmmFit) -> None:
     optimum, names = fit.optimum, theta_names(fit.design)
+    doubts = []
     if not optimum.converged:
+        doubts.append(f"the optimiser stopped after {len(optimum.log)} evaluations without meeting its stopping rule")
+    flat = flat_directions(fit.criterion, optimum, names)
+    if flat:
+        doubts.append(f"the data do not determine {'; '.join(flat)}")
+    if doubts:
         warnings.warn(
-            f"The optimiser stopped after {len(optimum.log)} evaluations without meeting its stopping rule. See "
-            "fit.convergence for what the derivatives say.",
+            f"Doubtful fit: {', and '.join(doubts)}. See fit.convergence for what to do.",
             ConvergenceWarning,
             stacklevel=3,
         )
-    free = ~pinned(fit.design, optimum.theta)
-    scale = typical_scale(fit.design, fit.criterion.products)
-    information = optimum.evaluation.information
-    if information is not None:
-        free_names = [name for name, is_free in zip(names, free, strict=True) if is_free]
-        flat = unidentified(information[np.ix_(free, free)], scale[free], free_names)
-        if flat:
-            warnings.warn(
-                f"The data do not determine {'; '.join(flat)}. Simplify the random terms. See fit.convergence.",
-                ConvergenceWarning,
-                stacklevel=3,
-            )
-    if fit.is_singular():
+    elif fit.is_singular():
         terms = [name for name, on in zip(names, optimum.on_boundary, strict=True) if on]
         warnings.warn(
             "Boundary (singular) fit: a variance of zero or a perfect correlation in "

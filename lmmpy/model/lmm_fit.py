@@ -13,6 +13,7 @@ import pandas as pd
 from lmmpy.design import Blueprint, Design
 from lmmpy.design.values import Floats
 from lmmpy.engines import Criterion, Solution
+from lmmpy.errors import ModelError
 from lmmpy.fitting import Control, ConvergenceReport, Optimum, convergence_report, fit_theta
 from lmmpy.inference import chosen_terms, linear_predictor, predict_new
 from lmmpy.model.components import VarCorr, make_varcorr, split_theta, theta_names
@@ -269,7 +270,7 @@ class LmmFit:
         Series
         """
         if type not in ("response", "pearson"):
-            raise ValueError(f"type is 'response' or 'pearson', not {type!r}")
+            raise ModelError(f"type is 'response' or 'pearson', not {type!r}.")
         values = self.design.y - self._linear_predictor
         if type == "pearson" and self.design.weights is not None:
             values = values * np.sqrt(self.design.weights)
@@ -295,7 +296,7 @@ class LmmFit:
         newdata : frame or mapping, optional
             Transformations, contrasts and levels are those of the fit.
         re_form : "all", "none", None or sequence of str
-            Random terms to include: all, none (also None), or those named.
+            Random terms to include: all (also None, as R's NULL), none (also ``"~0"``), or those named.
         allow_new_levels : bool
             Whether levels that were not seen when fitting get a random effect of zero; else they are an error.
 
@@ -374,9 +375,23 @@ class LmmFit:
 
     # ---- reports
 
-    def summary(self) -> Summary:
-        """A summary in lme4's layout; shows itself as text or HTML, and has `.to_latex()` and `.to_frame()`."""
-        return Summary(summary_data(self))
+    def summary(self, digits: int = 4, max_correlation: int = 12) -> Summary:
+        """
+        Summarise in lme4's layout.
+
+        Parameters
+        ----------
+        digits : int
+            Significant digits.
+        max_correlation : int
+            With more coefficients than this, their correlations are left out.
+
+        Returns
+        -------
+        Summary
+            Shows itself as text or HTML, and has `.to_latex()` and `.to_frame()`.
+        """
+        return Summary(summary_data(self), digits=digits, max_correlation=max_correlation)
 
     def __str__(self) -> str:
         return print_text(summary_data(self))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 
 from lmmpy.report.printer import anova_html, anova_latex
@@ -35,7 +37,7 @@ class AnovaTable(pd.DataFrame):
         """Write plain text in R's layout."""
         return anova_text(pd.DataFrame(self), self.headings)
 
-    def to_latex_table(self) -> str:
+    def to_latex(self, *_: Any, **__: Any) -> str:  # type: ignore[override]
         """Write LaTeX in the layout of the print; it needs the booktabs package."""
         return anova_latex(pd.DataFrame(self), self.headings)
 

@@ -1,8 +1,8 @@
 """The criterion keeps its digits when the random effects explain almost everything: the balanced one-way layout.
 
-Closed forms (Searle, Casella & McCulloch 1992, §3.8): with mean squares MSW within and MSB between G groups of m rows,
-the REML criterion at its optimum is (n − 1)(1 + log 2π) + G(m − 1) log MSW + (G − 1) log MSB + log n, and the variance of
-the mean is MSB/n.
+Closed forms (Searle, Casella & McCulloch 1992, §3.8): with mean squares MSW within and MSB between G groups of m
+rows, the REML criterion at its optimum is (n − 1)(1 + log 2π) + G(m − 1) log MSW + (G − 1) log MSB + log n, and the
+variance of the mean is MSB/n.
 """
 
 import math

@@ -175,6 +175,6 @@ def test_html_and_latex_hold_the_same_figures(name):
 
 def test_comparison_as_html_and_latex():
     table = comparisons()["two"]
-    for markup in (table._repr_html_(), table.to_latex_table()):
+    for markup in (table._repr_html_(), table.to_latex()):
         found = NUMBER.findall(plain(markup))
         assert {"1762.0", "1763.9", "0.0639", "0.8004"} <= set(found)
