@@ -1,6 +1,6 @@
 """Fitting: start values, trust-region Newton, the boundary, and the convergence report."""
 
-from lmmpy.fitting.convergence import ConvergenceReport, convergence_report, flat_directions
+from lmmpy.fitting.convergence import ConvergenceReport, convergence_report, warn_if_doubtful
 from lmmpy.fitting.fit import Control, Optimum, fit_theta, hold_theta
 
 __all__ = [
@@ -9,6 +9,6 @@ __all__ = [
     "Optimum",
     "convergence_report",
     "fit_theta",
-    "flat_directions",
     "hold_theta",
+    "warn_if_doubtful",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,11 +11,19 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lmmpy.engines import Criterion
+from lmmpy.errors import ConvergenceWarning
 from lmmpy.fitting.boundary import pinned
 from lmmpy.fitting.fit import Optimum
 from lmmpy.fitting.start import typical_scale
 
-__all__ = ["ConvergenceReport", "convergence_report", "observed_hessian", "unidentified"]
+__all__ = [
+    "ConvergenceReport",
+    "convergence_report",
+    "flat_directions",
+    "observed_hessian",
+    "unidentified",
+    "warn_if_doubtful",
+]
 
 Floats = NDArray[np.float64]
 
@@ -204,7 +213,7 @@ def convergence_report(criterion: Criterion, optimum: Optimum, names: Sequence[s
         eigenvalues=eigenvalues,
         boundary=boundary,
         flat=flat,
-        evaluations=len(optimum.log),
+        evaluations=optimum.evaluations,
         restarts=optimum.restarts,
         engine=criterion.name,
         held=optimum.held,
@@ -238,3 +247,32 @@ def _advice(
             "or fewer effects left of the bar."
         )
     return tuple(found)
+
+
+def warn_if_doubtful(criterion: Criterion, optimum: Optimum, names: Sequence[str], stacklevel: int) -> None:
+    """
+    Warn of an optimum that its own derivatives do not confirm.
+
+    Parameters
+    ----------
+    criterion : Criterion
+    optimum : Optimum
+    names : sequence of str
+        Of the parameters.
+    stacklevel : int
+        As in `warnings.warn`, counted from the caller of this function.
+    """
+    doubts = []
+    if not optimum.converged:
+        doubts.append(
+            f"the optimiser stopped after {optimum.evaluations} evaluations without meeting its stopping rule"
+        )
+    flat = flat_directions(criterion, optimum, names)
+    if flat:
+        doubts.append(f"the data do not determine {'; '.join(flat)}")
+    if doubts:
+        warnings.warn(
+            f"Doubtful fit: {', and '.join(doubts)}. See fit.convergence for what to do.",
+            ConvergenceWarning,
+            stacklevel=stacklevel + 1,
+        )

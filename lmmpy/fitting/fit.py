@@ -73,8 +73,10 @@ class Optimum:
         Whether θ was given, not estimated.
     restarts : int
         How often a zero was left because the criterion falls away from it.
+    evaluations : int
+        How often the criterion was computed in all, probes of the boundary included.
     log : tuple of Step
-        Every evaluation of the optimiser.
+        Every step that the optimiser tried.
     """
 
     theta: Floats
@@ -83,13 +85,14 @@ class Optimum:
     on_boundary: Mask
     held: bool
     restarts: int
+    evaluations: int
     log: tuple[Step, ...]
 
 
 def hold_theta(criterion: Criterion, theta: Floats) -> Optimum:
     """The record of a θ that is known."""
     evaluation = criterion.evaluate(theta, 2)
-    return Optimum(theta, evaluation, True, np.zeros(len(theta), dtype=bool), True, 0, ())
+    return Optimum(theta, evaluation, True, np.zeros(len(theta), dtype=bool), True, 0, 1, ())
 
 
 def fit_theta(criterion: Criterion, control: Control, start: Floats | None = None) -> Optimum:
@@ -124,13 +127,24 @@ def fit_theta(criterion: Criterion, control: Control, start: Floats | None = Non
         )
     if start is None and search.may_be_local(minimum):
         for other in others:
+            if search.left() <= 0:
+                break
             rival = search.descend(other)
             if rival.evaluation.value < minimum.evaluation.value - 1e-9 * (1.0 + abs(minimum.evaluation.value)):
                 minimum = rival
     theta = minimum.theta
     boundary = np.zeros(len(theta), dtype=bool)
     boundary[search.on_boundary(theta)] = True
-    return Optimum(theta, minimum.evaluation, minimum.converged, boundary, False, search.restarts, tuple(search.log))
+    return Optimum(
+        theta,
+        minimum.evaluation,
+        minimum.converged,
+        boundary,
+        False,
+        search.restarts,
+        search.evaluations,
+        tuple(search.log),
+    )
 
 
 def _checked(start: Floats, size: int) -> Floats:
@@ -151,7 +165,16 @@ class _Search:
         self.design = criterion.design
         self.lower = np.concatenate([term.structure.lower for term in self.design.random])
         self.log: list[Step] = []
-        self.restarts = 0
+        self.restarts, self.evaluations = 0, 0
+
+    def evaluate(self, theta: Floats, order: int) -> Evaluation:
+        """The criterion, counted."""
+        self.evaluations += 1
+        return self.criterion.evaluate(theta, order)
+
+    def left(self) -> int:
+        """How many evaluations are still allowed."""
+        return self.control.max_evaluations - self.evaluations
 
     def descend(self, start: Floats) -> Minimum:
         """From a start to a minimum that no zero hides: search, settle, leave a zero where that is downhill, polish."""
@@ -161,7 +184,7 @@ class _Search:
         for attempt in range(_RESTARTS + 1):
             minimum = self.settle(minimum)
             stuck = pinned(self.design, minimum.theta)
-            direction = descent_from_zero(self.criterion.evaluate, minimum.theta, self.scale, stuck)
+            direction = descent_from_zero(self.evaluate, minimum.theta, self.scale, stuck)
             if direction is None or attempt == _RESTARTS:
                 break
             self.restarts += 1
@@ -182,13 +205,13 @@ class _Search:
 
     def run(self, theta: Floats, free: Mask, tolerance: float, known: Evaluation | None = None) -> Minimum:
         minimum = minimise(
-            self.criterion.evaluate,
+            self.evaluate,
             theta,
             self.scale,
             self.lower,
             free,
             tolerance=max(tolerance, self.control.tolerance),
-            max_evaluations=max(self.control.max_evaluations - len(self.log), known is None),
+            max_evaluations=max(self.left(), known is None),
             known=known,
         )
         self.log += minimum.log
@@ -203,7 +226,7 @@ class _Search:
             snapped = minimum.theta.copy()
             snapped[place] = value
             snapped = canonical(self.design, snapped)
-            evaluation = self.criterion.evaluate(snapped, 2)
+            evaluation = self.evaluate(snapped, 2)
             if evaluation.value <= minimum.evaluation.value + _COST * (1.0 + abs(minimum.evaluation.value)):
                 minimum = self.run(snapped, ~pinned(self.design, snapped), _COARSE, evaluation)
                 minimum = self.at(canonical(self.design, minimum.theta), minimum)
@@ -213,7 +236,7 @@ class _Search:
         """The same minimum at an equivalent θ, derivatives taken there."""
         if np.array_equal(theta, minimum.theta):
             return minimum
-        return Minimum(theta, self.criterion.evaluate(theta, 2), minimum.converged, minimum.log)
+        return Minimum(theta, self.evaluate(theta, 2), minimum.converged, minimum.log)
 
     def leave(self, minimum: Minimum, direction: Floats) -> Minimum:
         """Leap off the boundary downhill and search from there."""
@@ -221,7 +244,7 @@ class _Search:
         while leap > 1e-6:
             theta = minimum.theta + leap * direction * self.scale
             theta = np.where(np.isfinite(self.lower), np.abs(theta), theta)
-            if self.criterion.evaluate(theta, 0).value < minimum.evaluation.value:
+            if self.evaluate(theta, 0).value < minimum.evaluation.value:
                 return self.run(theta, np.ones(len(theta), dtype=bool), _COARSE)
             leap *= 0.3
         return minimum

@@ -10,8 +10,8 @@ import numpy as np
 
 from lmmpy.design import build_design
 from lmmpy.engines import Criterion, make_criterion
-from lmmpy.errors import ConvergenceWarning, ModelError, SingularFitWarning
-from lmmpy.fitting import Control, Optimum, fit_theta, flat_directions, hold_theta
+from lmmpy.errors import ModelError, SingularFitWarning
+from lmmpy.fitting import Control, Optimum, fit_theta, hold_theta, warn_if_doubtful
 from lmmpy.model.checks import check_design, check_residual, warn_about_design
 from lmmpy.model.components import theta_from_components, theta_names
 from lmmpy.model.lformula import data_index
@@ -111,7 +111,8 @@ def lmer(
     fit = LmmFit(design, blueprint, criterion, optimum, request, data_index(data, design), known_sigma)
     if varcomp is None:
         check_residual(design, blueprint.response_text, fit.sigma, criterion.products.scale)
-        _warn_about_fit(fit)
+        warn_if_doubtful(fit.criterion, optimum, theta_names(design), stacklevel=3)
+        _warn_if_singular(fit)
     return fit
 
 
@@ -141,25 +142,12 @@ def _text(spec: Any, scope: Mapping[str, Any]) -> str | None:
     return spec if spec is None or isinstance(spec, str) else name_of(spec, scope) or "(values)"
 
 
-def _warn_about_fit(fit: LmmFit) -> None:
-    optimum, names = fit.optimum, theta_names(fit.design)
-    doubts = []
-    if not optimum.converged:
-        doubts.append(f"the optimiser stopped after {len(optimum.log)} evaluations without meeting its stopping rule")
-    flat = flat_directions(fit.criterion, optimum, names)
-    if flat:
-        doubts.append(f"the data do not determine {'; '.join(flat)}")
-    if doubts:
-        warnings.warn(
-            f"Doubtful fit: {', and '.join(doubts)}. See fit.convergence for what to do.",
-            ConvergenceWarning,
-            stacklevel=3,
-        )
-    elif fit.is_singular():
-        terms = [name for name, on in zip(names, optimum.on_boundary, strict=True) if on]
+def _warn_if_singular(fit: LmmFit) -> None:
+    if fit.optimum.converged and fit.is_singular():
+        on = [name for name, there in zip(theta_names(fit.design), fit.optimum.on_boundary, strict=True) if there]
         warnings.warn(
             "Boundary (singular) fit: a variance of zero or a perfect correlation in "
-            f"{', '.join(terms) or 'a random term'}. The fit is valid; the random terms say more than the data can "
+            f"{', '.join(on) or 'a random term'}. The fit is valid; the random terms say more than the data can "
             "support. See fit.convergence.",
             SingularFitWarning,
             stacklevel=3,

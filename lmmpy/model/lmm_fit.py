@@ -14,7 +14,7 @@ from lmmpy.design import Blueprint, Design
 from lmmpy.design.values import Floats
 from lmmpy.engines import Criterion, Solution
 from lmmpy.errors import ModelError
-from lmmpy.fitting import Control, ConvergenceReport, Optimum, convergence_report, fit_theta
+from lmmpy.fitting import Control, ConvergenceReport, Optimum, convergence_report, fit_theta, warn_if_doubtful
 from lmmpy.inference import chosen_terms, linear_predictor, predict_new
 from lmmpy.model.components import VarCorr, make_varcorr, split_theta, theta_names
 from lmmpy.model.describe import summary_data
@@ -327,12 +327,11 @@ class LmmFit:
         if not self.reml:
             return self
         criterion = self.criterion.by_ml()
-        held = self.optimum.held
-        optimum = (
-            replace(self.optimum, evaluation=criterion.evaluate(self.optimum.theta, 2))
-            if held
-            else fit_theta(criterion, self.request.control)
-        )
+        if self.optimum.held:
+            optimum = replace(self.optimum, evaluation=criterion.evaluate(self.optimum.theta, 2))
+        else:
+            optimum = fit_theta(criterion, self.request.control)
+            warn_if_doubtful(criterion, optimum, theta_names(self.design), stacklevel=2)
         request = replace(self.request, reml=False)
         return LmmFit(self.design, self.blueprint, criterion, optimum, request, self._data_index, self._known_sigma)
 
