@@ -189,6 +189,8 @@ def build_design(
         raise FormulaError(f"The formula {formula!r} has no response left of '~'.")
     chosen = Contrasts.read(contrasts)
     columns = Columns(data)
+    if columns.names and columns.n_rows == 0:
+        raise DataError("No rows are left to fit: the data have none.")
     offset_node = read_expression(offset) if isinstance(offset, str) else None
     memory: dict[str, dict[str, Any]] = {}
     evaluator = Evaluator(columns, scope or {}, memory)

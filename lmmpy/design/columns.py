@@ -39,6 +39,7 @@ class Columns:
         self._cache: dict[str, Value] = {}
         self.index: pd.Index | None = None
         self._levels = levels or {}
+        self._is_new = levels is not None
         if isinstance(data, pd.DataFrame):
             self._frame: Any = data
             self._keys = {str(name): name for name in data.columns}
@@ -93,7 +94,7 @@ class Columns:
         """The message for a name that is no column."""
         close = difflib.get_close_matches(name, self.names, n=3)
         hint = f"Did you mean {shown(close)}?" if close else f"The columns are {shown(self.names, 12)}."
-        return f"There is no column {name!r} in the data. {hint}"
+        return f"There is no column {name!r} in the {'new ' if self._is_new else ''}data. {hint}"
 
 
 def _is_discrete(value: Value) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 
 import numpy as np
 
@@ -40,13 +41,23 @@ def check_design(design: Design, sizes: bool = True) -> None:
         )
     if design.n <= design.p:
         raise ModelError(
-            f"There are {design.p} fixed effects for {design.n} rows; at least one row more is needed. Simplify the "
-            "fixed part or use more data."
+            f"There are {design.p} fixed effects for {design.n} row{'s' * (design.n > 1)}; at least one "
+            "row more than effects "
+            f"is needed.{_widest_term(design)} Simplify the fixed part or use more data."
         )
     for term in design.random:
         _check_levels(design, term)
         if sizes:
             _check_size(design, term)
+
+
+def _widest_term(design: Design) -> str:
+    """Name a fixed term that takes most of the columns: often numbers that were read as text."""
+    term, count = max(Counter(design.assign).items(), key=lambda item: item[1])
+    if count <= max(2, design.p // 2):
+        return ""
+    names = [name for name, of in zip(design.names, design.assign, strict=True) if of == term]
+    return f" {count} of them belong to one factor ({shown(names, 3)}): were numbers read as text?"
 
 
 def _check_levels(design: Design, term: RandomEffects) -> None:

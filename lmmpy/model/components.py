@@ -43,6 +43,9 @@ class VarCorr(Mapping[str, pd.DataFrame]):
         """One row a variance or covariance: columns `grp, var1, var2, vcov, sdcor`, in R's order."""
         return varcorr_frame(self.table)
 
+    def _repr_html_(self) -> str:
+        return self.to_frame().to_html(index=False, na_rep="")
+
     def __str__(self) -> str:
         return varcorr_text(self.table)
 

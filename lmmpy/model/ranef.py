@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from html import escape
 
 import pandas as pd
 
@@ -30,6 +31,12 @@ class RandomEffectsFrames(dict[str, pd.DataFrame]):
         super().__init__(frames)
         self.cond_var = None if cond_var is None else dict(cond_var)
         self._groups = {term.name: term.group for term in design.random}
+
+    def __repr__(self) -> str:
+        return "\n\n".join(f"${name}\n{frame}" for name, frame in self.items())
+
+    def _repr_html_(self) -> str:
+        return "".join(f"<p>{escape(name)}</p>{frame.to_html()}" for name, frame in self.items())
 
     def added_to(self, fixef: pd.Series) -> dict[str, pd.DataFrame]:
         """Coefficients by grouping factor: the fixed effects plus the random effects of all its terms."""

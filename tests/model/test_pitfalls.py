@@ -77,3 +77,25 @@ def test_the_summary_takes_digits_and_the_size_of_the_correlation(data: pd.DataF
     fit = lmm.lmer(MODEL, data)
     assert "251.4051" in str(fit.summary(digits=7))
     assert "Correlation of Fixed Effects" not in str(fit.summary(max_correlation=1))
+
+
+def test_numbers_that_were_read_as_text(data: pd.DataFrame) -> None:
+    data["text"] = data["Reaction"].astype(str)
+    with pytest.raises(lmm.ModelError, match="were numbers read as text"):
+        lmm.lmer("Reaction ~ text + (1 | Subject)", data)
+
+
+def test_no_rows(data: pd.DataFrame) -> None:
+    with pytest.raises(DataError, match="No rows are left"):
+        lmm.lmer(MODEL, data.iloc[:0])
+
+
+def test_a_column_that_new_data_lack(data: pd.DataFrame) -> None:
+    with pytest.raises(DataError, match="no column 'Subject' in the new data"):
+        lmm.lmer(MODEL, data).predict({"Days": [1.0]})
+
+
+def test_random_effects_print_by_term(data: pd.DataFrame) -> None:
+    fit = lmm.lmer("Reaction ~ Days + (Days || Subject)", data)
+    assert "$Subject.1" in repr(fit.ranef())
+    assert "<table" in fit.ranef()._repr_html_() and "<table" in fit.varcorr._repr_html_()
