@@ -24,7 +24,7 @@ setup(
     cmdclass={"sdist": SourceDistribution},
     install_requires=[
         "formulaic>=1.1",
-        "narwhals>=1.10",
+        "narwhals>=1.42",
         "numpy>=1.26",
         "pandas>=2.2",
         suitesparse.requirement(suitesparse.look()),

@@ -31,7 +31,7 @@ class VarCorr(Mapping[str, pd.DataFrame]):
     def __getitem__(self, term: str) -> pd.DataFrame:
         if term not in self._covariances:
             raise KeyError(f"no random term {term!r}; the terms are {shown(self._covariances)}")
-        return self._covariances[term]
+        return self._covariances[term].copy()
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._covariances)

@@ -38,7 +38,7 @@ class ModelDesign:
     @property
     def X(self) -> pd.DataFrame:
         """Fixed-effects matrix, shape (n, p), with R's column names."""
-        return pd.DataFrame(self.design.X, columns=list(self.design.names), index=self.index)
+        return pd.DataFrame(self.design.X.copy(), columns=list(self.design.names), index=self.index)
 
     @property
     def y(self) -> Floats:

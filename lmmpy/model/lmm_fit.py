@@ -96,7 +96,7 @@ class LmmFit:
     @property
     def fixef(self) -> pd.Series:
         """Fixed effects β̂, by R's names."""
-        return pd.Series(self._solution.beta, index=list(self.design.names), name="Estimate")
+        return pd.Series(self._solution.beta.copy(), index=list(self.design.names), name="Estimate")
 
     @property
     def se(self) -> pd.Series:
@@ -121,7 +121,7 @@ class LmmFit:
     @property
     def theta(self) -> pd.Series:
         """Covariance parameters relative to sigma; for `us` terms as in lme4."""
-        return pd.Series(self.optimum.theta, index=theta_names(self.design), name="theta")
+        return pd.Series(self.optimum.theta.copy(), index=theta_names(self.design), name="theta")
 
     @property
     def varcorr(self) -> VarCorr:
@@ -239,7 +239,7 @@ class LmmFit:
     def _per_row(self, values: Floats, name: str) -> pd.Series:
         """Label row-wise results; under na_action='exclude' the rows left out come back as NaN."""
         if self.request.na_action != "exclude" or not self.design.left_out.any():
-            return pd.Series(values, index=self._index, name=name)
+            return pd.Series(values.copy(), index=self._index, name=name)
         design = self.design
         considered = design.rows | design.left_out
         full = np.full(len(design.rows), np.nan)
@@ -279,13 +279,13 @@ class LmmFit:
     @property
     def response(self) -> pd.Series:
         """The response of the rows used."""
-        return pd.Series(self.design.y, index=self._index, name="response")
+        return pd.Series(self.design.y.copy(), index=self._index, name="response")
 
     @property
     def prior_weights(self) -> pd.Series:
         """Prior weights of the rows used; ones when none were given."""
         weights = self.design.weights
-        return pd.Series(np.ones(self.nobs) if weights is None else weights, index=self._index, name="weights")
+        return pd.Series(np.ones(self.nobs) if weights is None else weights.copy(), index=self._index, name="weights")
 
     def predict(self, newdata: Any = None, re_form: Any = "all", allow_new_levels: bool = False) -> pd.Series:
         """

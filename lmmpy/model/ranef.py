@@ -27,7 +27,7 @@ class RandomEffectsFrames(dict[str, pd.DataFrame]):
         frames = {}
         for term in design.random:
             index = pd.Index(term.levels, name=term.group)
-            frames[term.name] = pd.DataFrame(values[term.name], index=index, columns=list(term.columns))
+            frames[term.name] = pd.DataFrame(values[term.name].copy(), index=index, columns=list(term.columns))
         super().__init__(frames)
         self.cond_var = None if cond_var is None else dict(cond_var)
         self._groups = {term.name: term.group for term in design.random}
