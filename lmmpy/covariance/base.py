@@ -49,6 +49,10 @@ class CovarianceStructure(Protocol):
     def lower(self) -> Floats:
         """Lower bounds, shape (n_theta,); −inf where the sign of a parameter does not matter to T Tᵀ."""
 
+    @property
+    def several_optima(self) -> bool:
+        """Whether the likelihood often has more than one optimum, so that a search should begin from several θ."""
+
     def names(self, columns: Sequence[str]) -> list[str]:
         """Names of the parameters, given those of the k effects."""
 

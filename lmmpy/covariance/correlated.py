@@ -57,6 +57,10 @@ class OneCorrelation(ABC):
         bound = 0.0 if self.n_sd > 1 else -np.inf
         return np.concatenate([np.full(self.n_sd, bound), np.full(self.n_theta - self.n_sd, -np.inf)])
 
+    @property
+    def several_optima(self) -> bool:
+        return self.k > 1
+
     def names(self, columns: Sequence[str]) -> list[str]:
         sds = ["sd"] if self.homogeneous and self.k > 1 else list(columns)
         return sds + ["angle"] * (self.k > 1)

@@ -27,6 +27,10 @@ class Diagonal:
     def lower(self) -> Floats:
         return np.full(self.n_theta, -np.inf)
 
+    @property
+    def several_optima(self) -> bool:
+        return False
+
     def names(self, columns: Sequence[str]) -> list[str]:
         return ["sd"] if self.homogeneous and self.k > 1 else list(columns)
 

@@ -37,6 +37,10 @@ class Unstructured:
     def lower(self) -> Floats:
         return np.full(self.n_theta, -np.inf)
 
+    @property
+    def several_optima(self) -> bool:
+        return False
+
     def names(self, columns: Sequence[str]) -> list[str]:
         pairs = zip(self._rows, self._columns, strict=True)
         return [columns[r] if r == c else f"{columns[r]}.{columns[c]}" for r, c in pairs]

@@ -20,10 +20,10 @@ from lmmpy.design.columns import Columns
 from lmmpy.design.contrasts import Contrasts
 from lmmpy.design.design import Design, RandomEffects
 from lmmpy.design.evaluate import Evaluator, names_needed
-from lmmpy.design.factor_functions import Named, numeric
+from lmmpy.design.factor_functions import numeric
 from lmmpy.design.rank import independent_columns
 from lmmpy.design.rows import NA_ACTIONS, missing_rows, read_subset, require_finite
-from lmmpy.design.values import Categorical, Floats, as_factor, combine, factorize, missing, take
+from lmmpy.design.values import Categorical, Floats, Named, as_factor, combine, factorize, missing, take
 from lmmpy.errors import DataError, FormulaError, MissingValuesWarning, shown
 from lmmpy.formula import Node, ParsedFormula, RandomTerm, Terms, deparse, names_in, parse_formula, read_expression
 from lmmpy.relatedness import Relatedness
@@ -334,10 +334,7 @@ def _levels(values: Mapping[Node, Any]) -> dict[str, Categorical]:
 
 def _used(value: Any, rows: Rows) -> Any:
     """The rows of a value that are used, unused levels dropped; truth values keep both, as in R."""
-    everywhere = bool(rows.all())
-    if isinstance(value, Named):
-        return value if everywhere else Named(value.matrix[rows], value.names)
-    kept = value if everywhere else take(value, rows)
+    kept = value if rows.all() else take(value, rows)
     has_levels = isinstance(kept, Categorical) and kept.levels.dtype.kind != "b"
     return kept.drop_unused() if has_levels else kept
 

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 
 from lmmpy.design.contrasts import Contrasts, contrast_columns
-from lmmpy.design.factor_functions import Named
-from lmmpy.design.values import Categorical, Floats, as_factor
+from lmmpy.design.values import Categorical, Floats, Named, as_factor
 from lmmpy.formula import Terms, deparse
 
 __all__ = ["ModelMatrix", "model_matrix"]

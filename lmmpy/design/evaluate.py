@@ -14,9 +14,9 @@ import numpy as np
 
 from lmmpy.design.columns import Columns
 from lmmpy.design.contrasts import CONTRAST_NAMES, Contrast
-from lmmpy.design.factor_functions import Named, numeric
+from lmmpy.design.factor_functions import numeric
 from lmmpy.design.functions import CONSTANTS, FUNCTIONS, REMEMBERING, RESERVED
-from lmmpy.design.values import Categorical, factorize, label_of, missing, truth
+from lmmpy.design.values import Categorical, Named, factorize, label_of, missing, truth
 from lmmpy.errors import DataError, FormulaError, LmmpyError, shown
 from lmmpy.formula import Node, deparse
 from lmmpy.formula.syntax import Argument, Binary, Call, Index, Name, Number, Paren, Python, String, Unary, walk
@@ -73,7 +73,7 @@ class Evaluator:
         """
         value: Value = self.value(node)
         if isinstance(value, Categorical | Named):
-            length = len(value) if isinstance(value, Categorical) else len(value.matrix)
+            length = len(value)
         else:
             value = np.asarray(value)
             if value.ndim > 2 or (value.ndim == 2 and value.dtype.kind not in "biuf"):

@@ -10,19 +10,12 @@ from typing import Any
 import numpy as np
 
 from lmmpy.design.contrasts import Contrast, contrast_columns
-from lmmpy.design.values import Categorical, Floats, combine, factorize, label_of, truth
+from lmmpy.design.values import Categorical, Floats, Named, combine, factorize, label_of, truth
 from lmmpy.errors import FormulaError, shown
 
-__all__ = ["FACTOR_FUNCTIONS", "REMEMBERING_FACTORS", "Named", "numeric", "plain"]
+__all__ = ["FACTOR_FUNCTIONS", "REMEMBERING_FACTORS", "numeric", "plain"]
 
 State = MutableMapping[str, Any]
-
-
-class Named:
-    """A matrix of columns together with their names."""
-
-    def __init__(self, matrix: Floats, names: list[str]) -> None:
-        self.matrix, self.names = matrix, names
 
 
 def numeric(x: Any, where: str = "this expression") -> Any:

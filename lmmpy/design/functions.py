@@ -10,9 +10,9 @@ import numpy as np
 from formulaic.transforms import basis_spline, poly
 from formulaic.transforms import scale as standardise
 
-from lmmpy.design.factor_functions import FACTOR_FUNCTIONS, REMEMBERING_FACTORS, Named, numeric, plain
+from lmmpy.design.factor_functions import FACTOR_FUNCTIONS, REMEMBERING_FACTORS, numeric, plain
 from lmmpy.design.splines import natural_spline
-from lmmpy.design.values import Floats
+from lmmpy.design.values import Floats, Named
 from lmmpy.errors import FormulaError
 
 __all__ = ["CONSTANTS", "FUNCTIONS", "REMEMBERING", "RESERVED"]

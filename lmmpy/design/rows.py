@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lmmpy.design.factor_functions import Named
 from lmmpy.design.values import Categorical, missing
 from lmmpy.errors import DataError, shown
 
@@ -43,7 +42,7 @@ def missing_rows(values: Sequence[tuple[str, Any]], considered: Rows, na_action:
     absent = np.zeros(len(considered), dtype=bool)
     complaints = []
     for text, value in values:
-        gaps = missing(value.matrix if isinstance(value, Named) else value)
+        gaps = missing(value)
         if gaps.any():
             gaps = gaps & considered
             absent |= gaps
@@ -55,9 +54,7 @@ def missing_rows(values: Sequence[tuple[str, Any]], considered: Rows, na_action:
             "na_action='omit' to leave these rows out, or fill them in."
         )
     if absent.sum() == considered.sum():
-        culprits = [
-            text for text, value in values if missing(value.matrix if isinstance(value, Named) else value).all()
-        ]
+        culprits = [text for text, value in values if missing(value).all()]
         hint = (
             f"{shown(culprits)} is missing everywhere."
             if culprits

@@ -19,6 +19,7 @@ __all__ = [
     "Categorical",
     "Codes",
     "Floats",
+    "Named",
     "as_factor",
     "combine",
     "factorize",
@@ -94,6 +95,24 @@ class Categorical:
             return self
         renumbered = np.append(np.cumsum(used) - 1, -1)
         return replace(self, codes=renumbered[self.codes], levels=self.levels[used])
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Named:
+    """
+    A matrix of numbers whose columns have names of their own, such as a polynomial basis.
+
+    Attributes
+    ----------
+    matrix : ndarray, shape (n, m)
+    names : list of str, length m
+    """
+
+    matrix: Floats
+    names: list[str]
+
+    def __len__(self) -> int:
+        return len(self.matrix)
 
 
 def label_of(value: object) -> str:
@@ -187,6 +206,8 @@ def take(value: Any, rows: NDArray[np.bool_]) -> Any:
     """Keep some rows of a value."""
     if isinstance(value, Categorical):
         return replace(value, codes=value.codes[rows])
+    if isinstance(value, Named):
+        return Named(value.matrix[rows], value.names)
     return value[rows]
 
 
@@ -194,6 +215,8 @@ def missing(value: Any) -> NDArray[np.bool_]:
     """Which rows of a value are missing, shape (n,)."""
     if isinstance(value, Categorical):
         return value.codes < 0
+    if isinstance(value, Named):
+        value = value.matrix
     if value.dtype.kind == "f":
         nan = np.isnan(value)
         return np.asarray(nan if nan.ndim == 1 else nan.any(axis=1))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lmmpy.engines import Criterion, Evaluation
-from lmmpy.errors import ModelError
+from lmmpy.engines import ENGINES, Criterion, Evaluation
+from lmmpy.errors import ModelError, shown
 from lmmpy.fitting.boundary import canonical, descent_from_zero, near_boundary, pinned
 from lmmpy.fitting.start import start_values, typical_scale
 from lmmpy.fitting.trust_region import Minimum, Step, minimise
@@ -51,8 +51,9 @@ class Control:
             raise ModelError("control: tolerance must be positive and max_evaluations at least 1.")
         if self.check_sizes not in ("stop", "ignore"):
             raise ModelError(f"control: check_sizes is 'stop' or 'ignore', not {self.check_sizes!r}.")
-        if self.engine not in ("auto", "sparse"):
-            raise ModelError(f"control: engine is 'auto' or 'sparse', not {self.engine!r}.")
+        engines = ("auto", *ENGINES)
+        if self.engine not in engines:
+            raise ModelError(f"control: engine is one of {shown(engines)}, not {self.engine!r}.")
 
 
 @dataclass(frozen=True, eq=False)
@@ -190,12 +191,13 @@ class _Search:
             self.restarts += 1
             minimum = self.leave(minimum, direction)
         polished = self.run(minimum.theta, ~stuck, self.control.tolerance, minimum.evaluation)
-        return self.at(canonical(self.design, polished.theta), polished)
+        polished = self.at(canonical(self.design, polished.theta), polished)
+        # A zero from which the criterion still falls, after all restarts, is no minimum.
+        return polished if direction is None else replace(polished, converged=False)
 
     def may_be_local(self, minimum: Minimum) -> bool:
         """Whether other starts are worth their cost: on the boundary, or with a correlation among the parameters."""
-        terms = [term for term in self.design.random if term.k > 1]
-        several = any(len(term.structure.other_starts(np.ones(term.k))) > 2 for term in terms)
+        several = any(term.structure.several_optima for term in self.design.random)
         return several or bool(self.on_boundary(minimum.theta))
 
     def on_boundary(self, theta: Floats) -> list[int]:

@@ -54,8 +54,6 @@ class ParsedFormula:
         The left-hand side; None for a one-sided formula.
     fixed : Terms
         The fixed part.
-    fixed_text : str
-        The formula without its random terms.
     random : tuple of RandomTerm
         In the order in which lme4 lists them before it sorts by the number of levels.
     """
@@ -63,7 +61,6 @@ class ParsedFormula:
     text: str
     response: Node | None
     fixed: Terms
-    fixed_text: str
     random: tuple[RandomTerm, ...]
 
 
@@ -101,9 +98,7 @@ def parse_formula(text: str) -> ParsedFormula:
     fixed_part, bars = _split(right)
     fixed = expand_terms(fixed_part, response)
     random = tuple(term for bar in bars for term in _random_terms(bar))
-    before = f"{deparse(response)} " if response is not None else ""
-    fixed_text = f"{before}~ {deparse(fixed_part) if fixed_part is not None else '1'}"
-    return ParsedFormula(deparse(tree), response, fixed, fixed_text, random)
+    return ParsedFormula(deparse(tree), response, fixed, random)
 
 
 def _check_response(response: Node) -> None:
