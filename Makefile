@@ -22,13 +22,13 @@ lint: setup  ## ruff, mypy --strict, and the walls between the rooms
 	@$(BIN)/mypy --strict lmmpy
 	@$(BIN)/lint-imports
 
-bench: bench-setup  ## compare with other packages; writes benchmarks/RESULTS.md
+bench: bench-setup  ## compare with other packages (half an hour; ARGS=--quick); writes benchmarks/RESULTS.md
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 bench-setup: setup
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check statsmodels mixedlm
-	@command -v Rscript >/dev/null && Rscript -e 'quit(status = !all(c("lme4", "jsonlite") %in% rownames(installed.packages())))' \
-	    || echo "R's lme4 is missing and will not be compared: sudo apt-get install r-cran-lme4 r-cran-jsonlite libopenblas0-pthread"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check statsmodels mixedlm joblib matplotlib
+	@command -v Rscript >/dev/null && Rscript -e 'quit(status = !all(c("lme4", "glmmTMB", "jsonlite") %in% rownames(installed.packages())))' \
+	    || echo "R's lme4 or glmmTMB is missing and will not be compared: sudo apt-get install r-cran-lme4 r-cran-glmmtmb r-cran-jsonlite libopenblas0-pthread"
 
 setup:  ## make .venv, and install SuiteSparse where it is missing
 	@scripts/setup

@@ -7,7 +7,7 @@ computed. A wheel therefore suits the machine that built it: lmmpy is published 
 from pathlib import Path
 
 import suitesparse
-from setuptools import setup
+from setuptools import Extension, setup
 from setuptools.command.sdist import sdist
 
 
@@ -22,6 +22,7 @@ class SourceDistribution(sdist):
 
 setup(
     cmdclass={"sdist": SourceDistribution},
+    ext_modules=[Extension("lmmpy.engines._kernels", ["lmmpy/engines/_kernels.pyx"], extra_compile_args=["-O3"])],
     install_requires=[
         "formulaic>=1.1",
         "narwhals>=1.42",

@@ -4,27 +4,34 @@ import argparse
 import shlex
 import signal
 import sys
+import time
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
+from benchmarks import bootstrap, growth
 from benchmarks.machine import describe
 from benchmarks.peers import PEERS
-from benchmarks.problems import PROBLEMS, choose
+from benchmarks.problems import PROBLEMS
 from benchmarks.report import Report, write
 from benchmarks.runner import Settings, run_problem
 
+HEAVY = {p.name for p in PROBLEMS.values() if p.heavy} | {growth.NAME}
+NAMES = (*PROBLEMS, bootstrap.NAME, growth.NAME)
 DEFAULT_OUTPUT = Path(__file__).parent / "RESULTS.md"
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Time lmmpy beside its peers.")
     add = parser.add_argument
-    add("--problem", nargs="+", default=[], metavar="NAME", help=f"of {', '.join(PROBLEMS)}")
-    add("--heavy", action="store_true", help="the heavy problems too (about half an hour)")
+    add("--problem", nargs="+", default=[], metavar="NAME", help=f"of {', '.join(NAMES)}")
+    add("--quick", action="store_true", help="without the heavy problems and the growth")
+    add("--growth-budget", type=float, default=180.0, metavar="S", help="seconds for the growth")
     add("--peer", nargs="+", choices=[p.name for p in PEERS], help="these peers only")
     add("--rounds", type=int, metavar="N", help="measured rounds (by default as many as the budget allows)")
-    add("--budget", type=float, default=30.0, metavar="S", help="seconds for the rounds of one problem")
+    add("--budget", type=float, default=15.0, metavar="S", help="seconds for the rounds of one problem")
     add("--time-limit", type=float, metavar="S", help="seconds for one call (by default the problem's own)")
     add("--threads", type=int, default=2, metavar="N", help="threads of every peer")
     add("--output", type=Path, default=DEFAULT_OUTPUT, help="the page; results.json is written beside it")
@@ -38,22 +45,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(words)
     if options.rounds is not None and options.rounds < 1:
         parser.error(f"--rounds {options.rounds}: at least one round is needed")
-    try:
-        problems = choose(options.problem, heavy=options.heavy)
-    except ValueError as error:
-        parser.error(str(error))
+    if unknown := [name for name in options.problem if name not in NAMES]:
+        parser.error(f"no problem named {', '.join(unknown)}; there are {', '.join(NAMES)}")
+    wanted = options.problem or [name for name in NAMES if not (options.quick and name in HEAVY)]
     peers = [p for p in PEERS if options.peer is None or p.name in options.peer]
     settings = Settings(options.rounds, options.budget, options.time_limit, threads=options.threads)
     setting = describe(shlex.join(["python", "-m", "benchmarks", *words]), settings.threads)
     # sys.exit unwinds, and so the workers end with the runner
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
-    results = []
-    for problem in problems:
-        result, versions = run_problem(problem, peers, settings, partial(print, flush=True))
-        results.append(result)
-        for told in versions.values():
-            setting.update(told)
-        write(Report(setting, tuple(results)), options.output)
+    told = partial(print, flush=True)
+    report = Report(setting, ())
+    begin = time.monotonic()
+
+    def keep(**found: Any) -> Report:
+        """Write after each step: a run that is broken off leaves what it has."""
+        setting["the run took"] = f"{(time.monotonic() - begin) / 60:.1f} min"
+        so_far = replace(report, **found)
+        write(so_far, options.output)
+        return so_far
+
+    for problem in (PROBLEMS[name] for name in PROBLEMS if name in wanted):
+        result, versions = run_problem(problem, peers, settings, told)
+        for version in versions.values():
+            setting.update(version)
+        report = keep(results=(*report.results, result))
+    if bootstrap.NAME in wanted:
+        report = keep(refits=bootstrap.run(settings, told)[0])
+    if growth.NAME in wanted:
+        keep(growth=growth.run(options.growth_budget, settings.threads, told))
     print(f"written: {options.output}")
     return 0
 

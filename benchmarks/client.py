@@ -22,7 +22,11 @@ class WorkerError(RuntimeError):
 
 
 class WorkerTimeoutError(RuntimeError):
-    """The worker did not answer within its limit and was killed."""
+    """The worker did not answer within `limit` seconds and was killed."""
+
+    def __init__(self, limit: float) -> None:
+        super().__init__(f"over {limit:g} s, stopped")
+        self.limit = limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +79,7 @@ class Worker:
             line = self._lines.get(timeout=limit)
         except queue.Empty:
             self._kill()
-            raise WorkerTimeoutError(f"over {limit:g} s, stopped") from None
+            raise WorkerTimeoutError(limit) from None
         if line is None:
             raise WorkerError(self._last_words())
         message: dict[str, Any] = json.loads(line)

@@ -20,7 +20,6 @@ THREAD_VARIABLES = (
     "VECLIB_MAXIMUM_THREADS",
     "RAYON_NUM_THREADS",
 )
-R_PACKAGES = ("lme4", "jsonlite")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,16 +41,16 @@ class Peer:
     missing: Callable[[], str | None]
 
 
-def _missing_module(module: str) -> str | None:
+def missing_module(module: str) -> str | None:
     if importlib.util.find_spec(module) is None:
         return f"pip install {module}"
     return None
 
 
-def _missing_r() -> str | None:
+def missing_r(package: str) -> str | None:
     if shutil.which("Rscript") is None:
         return "no Rscript on the path"
-    wanted = ", ".join(f'"{package}"' for package in R_PACKAGES)
+    wanted = f'"{package}", "jsonlite"'
     code = f"cat(Filter(function(p) !nzchar(system.file(package = p)), c({wanted})), fill = TRUE)"
     said = subprocess.run(["Rscript", "-e", code], capture_output=True, text=True, check=True)
     absent = said.stdout.split()
@@ -60,12 +59,17 @@ def _missing_r() -> str | None:
 
 def _python_peer(name: str) -> Peer:
     command = (sys.executable, "-m", f"benchmarks.bench_{name}")
-    return Peer(name, command, partial(_missing_module, name))
+    return Peer(name, command, partial(missing_module, name))
+
+
+def _r_peer(name: str) -> Peer:
+    return Peer(name, ("Rscript", str(HERE / f"bench_{name}.R")), partial(missing_r, name))
 
 
 PEERS: tuple[Peer, ...] = (
     _python_peer("lmmpy"),
-    Peer(BASELINE, ("Rscript", str(HERE / "bench_lme4.R")), _missing_r),
+    _r_peer(BASELINE),
+    _r_peer("glmmTMB"),
     _python_peer("mixedlm"),
     _python_peer("statsmodels"),
 )

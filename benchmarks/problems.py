@@ -1,7 +1,7 @@
 """What is measured: the models, their data and how each peer spells them."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import pandas as pd
@@ -9,6 +9,8 @@ import pandas as pd
 from benchmarks import simulate
 
 DENSE_CROSSED = "crossed factors become one dense group: too large"
+LOOPS_OVER_GROUPS = "9 s for 2,000 groups (slopes): over half an hour"
+OUT_OF_MEMORY = "1.7 GB for 20,000 groups (slopes-heavy): some 40 GB"
 ONE_FACTOR_WITH_SLOPES = "a correlated slope is possible for one grouping factor only"
 
 
@@ -35,6 +37,26 @@ class StatsmodelsSpelling:
 
 
 @dataclass(frozen=True, slots=True)
+class Target:
+    """What lmmpy is to reach on a problem.
+
+    Attributes
+    ----------
+    must, aim : float
+        At most this: the time as a ratio to lme4's in the same run, or seconds.
+    seconds : bool
+        The figures are seconds, else ratios.
+    memory_gib : float or None
+        Peak resident memory of the process, at most.
+    """
+
+    must: float
+    aim: float
+    seconds: bool = False
+    memory_gib: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Problem:
     """A model and its data.
 
@@ -55,11 +77,13 @@ class Problem:
     cannot : mapping of str to str
         Peers that cannot run the problem, and why.
     heavy : bool
-        Run only when named or under `--heavy`.
+        Left out under `--quick`.
     time_limit : float
         Seconds that one call may take before the peer is stopped.
     min_rounds : int
         Rounds that are run even when they go over the time budget.
+    target : Target or None
+        What lmmpy is to reach.
     """
 
     name: str
@@ -72,11 +96,15 @@ class Problem:
     heavy: bool = False
     time_limit: float = 60.0
     min_rounds: int = 3
+    target: Target | None = None
 
     @property
     def method(self) -> str:
         """`REML` or `ML`."""
         return "REML" if self.reml else "ML"
+
+
+SMALL = Target(must=0.4, aim=0.2)
 
 
 def _dataset(name: str) -> pd.DataFrame:
@@ -93,6 +121,7 @@ def _real() -> tuple[Problem, ...]:
             columns=("Reaction", "Days", "Subject"),
             data=partial(_dataset, "sleepstudy"),
             statsmodels=StatsmodelsSpelling("Reaction ~ Days", "Subject", "~Days"),
+            target=SMALL,
         ),
         Problem(
             name="penicillin",
@@ -102,6 +131,7 @@ def _real() -> tuple[Problem, ...]:
             statsmodels=StatsmodelsSpelling(
                 "diameter ~ 1", None, None, {"plate": "0 + C(plate)", "sample": "0 + C(sample)"}
             ),
+            target=SMALL,
         ),
         Problem(
             name="pastes",
@@ -131,38 +161,47 @@ def _real() -> tuple[Problem, ...]:
             columns=("y", "service", "s", "d", "dept"),
             data=partial(_dataset, "InstEval"),
             cannot={"statsmodels": DENSE_CROSSED},
+            target=Target(must=0.2, aim=0.1),
         ),
     )
 
 
-def _slopes(name: str, n_rows: int, n_groups: int, *, heavy: bool) -> Problem:
+def _slopes(name: str, n_rows: int, n_groups: int) -> Problem:
     return Problem(
         name=name,
         formula="y ~ x + (x | g)",
         columns=("y", "x", "g"),
         data=partial(simulate.random_slopes, n_rows, n_groups, seed=20_000),
         statsmodels=StatsmodelsSpelling("y ~ x", "g", "~x"),
-        heavy=heavy,
     )
 
 
-def _crossed(name: str, n_rows: int, n_a: int, n_c: int, *, heavy: bool) -> Problem:
+def _crossed(name: str, n_rows: int, n_a: int, n_c: int) -> Problem:
     return Problem(
         name=name,
         formula="y ~ x + (1 | a) + (x | c)",
         columns=("y", "x", "a", "c"),
         data=partial(simulate.crossed, n_rows, n_a, n_c, seed=4_000),
         cannot={"statsmodels": ONE_FACTOR_WITH_SLOPES},
-        heavy=heavy,
     )
 
 
 def _simulated() -> tuple[Problem, ...]:
     return (
-        _slopes("slopes", 20_000, 2_000, heavy=False),
-        _crossed("crossed", 4_000, 400, 100, heavy=False),
-        _slopes("slopes-heavy", 200_000, 20_000, heavy=True),
-        _crossed("crossed-heavy", 40_000, 4_000, 400, heavy=True),
+        _slopes("slopes", 20_000, 2_000),
+        _crossed("crossed", 4_000, 400, 100),
+        replace(
+            _slopes("slopes-heavy", 200_000, 20_000),
+            heavy=True,
+            min_rounds=1,
+            target=Target(must=0.1, aim=0.05),
+        ),
+        replace(
+            _crossed("crossed-heavy", 40_000, 4_000, 400),
+            heavy=True,
+            min_rounds=1,
+            target=Target(must=0.25, aim=0.1),
+        ),
         Problem(
             name="maximal",
             formula="y ~ a*b*c + (1 + a*b*c | subj) + (1 + a*b*c | item)",
@@ -170,26 +209,31 @@ def _simulated() -> tuple[Problem, ...]:
             data=partial(simulate.maximal, 60, 30, seed=72),
             cannot={"statsmodels": ONE_FACTOR_WITH_SLOPES},
             heavy=True,
-            time_limit=600.0,
+            time_limit=200.0,
             min_rounds=1,
+            target=Target(must=0.02, aim=0.005),
+        ),
+        Problem(
+            name="ratings",
+            formula="y ~ x + (1 | user) + (1 | film)",
+            columns=("y", "x", "user", "film"),
+            data=partial(simulate.ratings, 1_000_000, 6_000, 3_700, seed=1_000_000),
+            cannot={"statsmodels": DENSE_CROSSED},
+            heavy=True,
+            time_limit=90.0,
+            min_rounds=1,
+            target=Target(must=60.0, aim=20.0, seconds=True, memory_gib=3.0),
+        ),
+        replace(
+            _slopes("slopes-huge", 5_000_000, 500_000),
+            statsmodels=None,
+            cannot={"statsmodels": LOOPS_OVER_GROUPS, "glmmTMB": OUT_OF_MEMORY},
+            heavy=True,
+            time_limit=90.0,
+            min_rounds=1,
+            target=Target(must=15.0, aim=5.0, seconds=True, memory_gib=4.0),
         ),
     )
 
 
 PROBLEMS: Mapping[str, Problem] = {p.name: p for p in (*_real(), *_simulated())}
-
-
-def choose(names: list[str], *, heavy: bool) -> tuple[Problem, ...]:
-    """Return the named problems, or all of them (the heavy ones only under `heavy`).
-
-    Raises
-    ------
-    ValueError
-        A name is not that of a problem.
-    """
-    unknown = [name for name in names if name not in PROBLEMS]
-    if unknown:
-        raise ValueError(f"no problem named {', '.join(unknown)}; there are {', '.join(PROBLEMS)}")
-    if names:
-        return tuple(PROBLEMS[name] for name in names)
-    return tuple(p for p in PROBLEMS.values() if heavy or not p.heavy)

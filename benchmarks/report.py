@@ -6,10 +6,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks import bootstrap
+from benchmarks.growth import Measured
+from benchmarks.growth_plot import draw
 from benchmarks.peers import BASELINE
+from benchmarks.problems import Target
 from benchmarks.runner import PeerResult, ProblemResult, Status
+from benchmarks.targets import AGREEMENT, OURS, judge, off
 
-AGREEMENT = 1e-3
 NOTHING = "–"
 COLUMNS = ("peer", "median", "min to max", "ratio", "criterion", "− lme4's", "peak MB", "loaded MB", "note")
 SLOW_BLAS = (
@@ -29,10 +33,16 @@ class Report:
         Machine, libraries, command and date.
     results : tuple of ProblemResult
         In the order they were run.
+    refits : ProblemResult or None
+        The bootstrap, as `bootstrap.run` returns it.
+    growth : tuple of Measured
+        The designs that grow.
     """
 
     setting: dict[str, str]
     results: tuple[ProblemResult, ...]
+    refits: ProblemResult | None = None
+    growth: tuple[Measured, ...] = ()
 
 
 def _time(seconds: float | None) -> str:
@@ -58,23 +68,21 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def mark(result: ProblemResult, peer: PeerResult) -> str:
     """Return ‡ for a criterion above lme4's by more than `AGREEMENT`, † for one below, else nothing."""
-    difference = result.difference(peer)
-    if difference is None or abs(difference) <= AGREEMENT:
-        return ""
-    return "‡" if difference > 0 else "†"
+    difference = off(result, peer)
+    return "" if difference == 0 else "‡" if difference > 0 else "†"
 
 
 def _note(result: ProblemResult, peer: PeerResult) -> str:
     if peer.status is not Status.OK:
         return _cell(f"{peer.status}: {peer.message}")
-    notes = [MEANING[sign]] if (sign := mark(result, peer)) else []
+    notes = ["one call, without warm-up"] if peer.warmup is None else []
+    notes += [MEANING[sign]] if (sign := mark(result, peer)) else []
     notes += peer.reply.warnings[:1] if peer.reply else []
     return _cell("; ".join(notes))
 
 
 def _detail_row(result: ProblemResult, peer: PeerResult) -> list[str]:
     ok = peer.median is not None
-    memory = peer.reply.peak_rss_mb if ok and peer.reply else None
     span = f"{_time(min(peer.seconds))} to {_time(max(peer.seconds))}" if ok else NOTHING
     return [
         peer.peer,
@@ -83,7 +91,7 @@ def _detail_row(result: ProblemResult, peer: PeerResult) -> list[str]:
         _number(result.ratio(peer), ".3g"),
         _number(peer.criterion, ".6f"),
         _number(result.difference(peer), "+.1e"),
-        _number(memory, ".0f"),
+        _number(peer.peak_rss_mb if ok else None, ".0f"),
         _number(peer.loaded_rss_mb if ok else None, ".0f"),
         _note(result, peer),
     ]
@@ -103,6 +111,8 @@ def _detail(result: ProblemResult) -> str:
 
 
 def _summary_cell(result: ProblemResult, peer: PeerResult) -> str:
+    if peer.stopped_after is not None:
+        return f"over {_time(peer.stopped_after)}"
     if peer.status is not Status.OK:
         return str(peer.status)
     if peer.peer == BASELINE:
@@ -112,13 +122,116 @@ def _summary_cell(result: ProblemResult, peer: PeerResult) -> str:
     return f"{figure} {mark(result, peer)}".rstrip()
 
 
+def _memory_cell(result: ProblemResult) -> str:
+    ours = next((peer for peer in result.peers if peer.peer == OURS), None)
+    if ours is None or ours.peak_rss_mb is None or ours.loaded_rss_mb is None:
+        return NOTHING
+    return f"{ours.peak_rss_mb:,.0f} (+{max(ours.peak_rss_mb - ours.loaded_rss_mb, 0.0):,.0f})"
+
+
 def _summary(results: Sequence[ProblemResult]) -> str:
     names = list(dict.fromkeys(peer.peer for result in results for peer in result.peers))
     rows = []
     for result in results:
         cells = {peer.peer: _summary_cell(result, peer) for peer in result.peers}
-        rows.append([result.problem.name, *[cells.get(name, NOTHING) for name in names]])
-    return table(["problem", *names], rows)
+        rows.append([result.problem.name, *[cells.get(name, NOTHING) for name in names], _memory_cell(result)])
+    return table(["problem", *names, "lmmpy's peak MB"], rows)
+
+
+def _goal(target: Target, figure: float) -> str:
+    told = f"{figure:g} s" if target.seconds else f"{figure:g}"
+    return told if target.memory_gib is None else f"{told}, {target.memory_gib:g} GiB"
+
+
+def _target_rows(results: Sequence[ProblemResult]) -> list[list[str]]:
+    rows = []
+    for result in results:
+        target, verdict = result.problem.target, judge(result)
+        if target is None or verdict is None:
+            continue
+        figure = NOTHING
+        if verdict.measured is not None:
+            figure = _time(verdict.measured) if target.seconds else f"{verdict.measured:.3g}"
+        if verdict.bound:
+            figure = f"under {figure}"
+        if target.memory_gib is not None:
+            figure += f", {_number(verdict.memory_gib, '.2f')} GiB"
+        faster = ", ".join(f"{name} {ratio:.2g}" for name, ratio in verdict.faster)
+        rows.append(
+            [
+                result.problem.name,
+                _goal(target, target.must),
+                _goal(target, target.aim),
+                figure,
+                verdict.met,
+                faster or "nobody",
+            ]
+        )
+    return rows
+
+
+def _targets(results: Sequence[ProblemResult]) -> list[str]:
+    rows = _target_rows(results)
+    if not rows:
+        return []
+    reading = (
+        "Ratios are to lme4's time in this run; seconds are lmmpy's own, with its peak memory. Met says which of the "
+        "two figures was reached. Faster than lmmpy are the peers that reached the optimum in less time, with "
+        "their time as a ratio to lmmpy's."
+    )
+    header = ("problem", "must", "aim", "measured", "met", "faster than lmmpy")
+    return ["## Targets", reading, table(header, rows)]
+
+
+def _refits(result: ProblemResult | None) -> list[str]:
+    if result is None:
+        return []
+    medians = {peer.peer: peer.median for peer in result.peers}
+    unit = medians.get(bootstrap.EVALUATIONS)
+    rows = []
+    for peer in result.peers:
+        per_unit = None if unit is None or peer.median is None else peer.median / unit
+        rows.append([peer.peer, _time(peer.median), _number(per_unit, ".3g"), _note(result, peer)])
+    reading = (
+        f"{bootstrap.REPLICATES:,} replicates of `{result.problem.formula}` on sleepstudy, beside as many evaluations "
+        "of lmmpy's criterion with its derivatives at the optimum: a replicate simulates, fits and reads off estimates."
+    )
+    return ["## Bootstrap", reading, table(("what", "median", "ratio to the evaluations", "note"), rows)]
+
+
+def _growth(lines: Sequence[Measured]) -> list[str]:
+    if not lines:
+        return []
+    rows = []
+    for line in lines:
+        first, last = line.points[0], line.points[-1]
+        sizes = f"{getattr(first, line.axis):,} to {getattr(last, line.axis):,}"
+        rows.append(
+            [
+                f"{line.name}: `{_cell(line.formula)}`",
+                line.axis,
+                sizes,
+                _time(last.lmer),
+                _number(line.slope("lmer"), ".2f"),
+                line.expected,
+                _time(last.summary),
+                _number(line.slope("summary"), ".2f"),
+            ]
+        )
+    reading = (
+        "One whole `lmer()` call, and `str(fit.summary())`, at sizes that double: rows n with the levels fixed, and "
+        "random effects q with the rows of a level fixed. The grouping factors are strings, so that finding their "
+        "levels is in the time. The slope is that of log time on log size, by least squares over the upper half of the "
+        "sizes; 1 is linear, and less means that the size does not matter yet. More than 1 is expected in one place: "
+        "where both crossed factors grow, the dense Cholesky factor of what is left of the smaller one "
+        "after the larger is eliminated takes the third power of its levels."
+    )
+    header = ("design", "against", "sizes", "lmer() at the last", "slope", "expected", "summary at the last", "slope")
+    return ["## Growth", reading, table(header, rows), "![time against size](growth.svg)"]
+
+
+def _json_growth(line: Measured) -> dict[str, Any]:
+    return {**asdict(line), "slopes": {what: line.slope(what) for what in ("lmer", "summary")}}
 
 
 def markdown(report: Report) -> str:
@@ -129,15 +242,18 @@ def markdown(report: Report) -> str:
         "(lme4's own column is its time; below 1 is faster than lme4). "
         f"‡: the criterion is more than {AGREEMENT:g} above lme4's, so the peer stopped short of the optimum "
         "and its time counts for nothing. †: it is as much below lme4's: a better optimum, or not the same "
-        "criterion."
+        "criterion. The last column is the peak resident memory of lmmpy's process during a call, in "
+        "parentheses what of it is above the interpreter, the libraries and the data."
     )
     columns = (
         "The criterion is −2 log-likelihood (REML or ML) with its constants, as R prints it; a negative "
-        "difference is a better optimum than lme4's. Peak MB is the worker's peak resident memory since the "
-        "data were loaded, loaded MB its resident memory before the first fit (interpreter, libraries, data)."
+        "difference is a better optimum than lme4's. Peak MB is the worker's peak resident memory during a "
+        "call, the largest of the calls; loaded MB is its resident memory before the first fit "
+        "(interpreter, libraries, data)."
     )
     caution = [SLOW_BLAS] if report.setting.get("R BLAS", "").startswith("blas/") else []
     parts = ["# Benchmark results", reading, _summary(report.results), *caution]
+    parts += _targets(report.results) + _refits(report.refits) + _growth(report.growth)
     parts += ["## What they were made on", setting]
     parts += ["## By problem", columns, *[_detail(result) for result in report.results]]
     return "\n\n".join(parts) + "\n"
@@ -148,25 +264,36 @@ def _json_peer(result: ProblemResult, peer: PeerResult) -> dict[str, Any]:
     return {**asdict(peer), **found}
 
 
+def _json_problem(result: ProblemResult) -> dict[str, Any]:
+    verdict = judge(result)
+    return {
+        "name": result.problem.name,
+        "formula": result.problem.formula,
+        "method": result.problem.method,
+        "rows": result.n_rows,
+        "levels": result.n_levels,
+        "rounds": result.rounds,
+        "target": None if result.problem.target is None else asdict(result.problem.target),
+        "verdict": None if verdict is None else asdict(verdict),
+        "peers": [_json_peer(result, peer) for peer in result.peers],
+    }
+
+
 def as_json(report: Report) -> str:
     """Return every sample and estimate."""
-    problems = [
-        {
-            "name": result.problem.name,
-            "formula": result.problem.formula,
-            "method": result.problem.method,
-            "rows": result.n_rows,
-            "levels": result.n_levels,
-            "rounds": result.rounds,
-            "peers": [_json_peer(result, peer) for peer in result.peers],
-        }
-        for result in report.results
-    ]
-    return json.dumps({"setting": report.setting, "problems": problems}, indent=1) + "\n"
+    found = {
+        "setting": report.setting,
+        "problems": [_json_problem(result) for result in report.results],
+        "bootstrap": None if report.refits is None else _json_problem(report.refits),
+        "growth": [_json_growth(line) for line in report.growth],
+    }
+    return json.dumps(found, indent=1) + "\n"
 
 
 def write(report: Report, output: Path) -> None:
-    """Write the page to `output` and `results.json` beside it."""
+    """Write the page to `output`, and beside it `results.json` and the picture of the growth."""
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(markdown(report), encoding="utf-8")
     output.with_name("results.json").write_text(as_json(report), encoding="utf-8")
+    if report.growth:
+        draw(report.growth, output.with_name("growth.svg"))

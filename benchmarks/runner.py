@@ -15,6 +15,7 @@ from benchmarks.peers import BASELINE, Peer, environment
 from benchmarks.problems import Problem
 
 MOST_ROUNDS = 50
+LONG_CALL = 15.0
 
 
 class Status(StrEnum):
@@ -43,6 +44,8 @@ class Settings:
         Seconds for starting a worker and loading the data.
     threads : int
         BLAS and OpenMP threads of every peer.
+    long_call : float
+        A peer whose first call takes more seconds than this is measured by that call alone.
     """
 
     rounds: int | None = None
@@ -50,6 +53,7 @@ class Settings:
     time_limit: float | None = None
     load_limit: float = 120.0
     threads: int = 2
+    long_call: float = LONG_CALL
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +71,15 @@ class PeerResult:
     seconds : tuple of float
         The measured calls, in order; the warm-up is apart. Calls before a failure are kept.
     warmup : float or None
-        The first call's seconds.
+        The first call's seconds; None when that call was so long that it is the one measured.
     reply : Reply or None
         The last answer.
     loaded_rss_mb : float or None
         Memory of the worker before the first fit.
+    peak_rss_mb : float or None
+        The largest of the peaks during a call.
+    stopped_after : float or None
+        The limit in seconds, where a call was stopped at it.
     """
 
     peer: str
@@ -81,6 +89,8 @@ class PeerResult:
     warmup: float | None = None
     reply: Reply | None = None
     loaded_rss_mb: float | None = None
+    peak_rss_mb: float | None = None
+    stopped_after: float | None = None
 
     @property
     def median(self) -> float | None:
@@ -124,29 +134,52 @@ class ProblemResult:
 
 @dataclass(slots=True)
 class Lane:
-    """A peer while its problem runs."""
+    """A peer while its problem runs; after one call over `long_call` seconds it has done its part."""
 
     peer: Peer
+    long_call: float = LONG_CALL
     worker: Worker | None = None
     status: Status = Status.OK
     message: str = ""
     seconds: list[float] = field(default_factory=list)
     reply: Reply | None = None
+    peak_rss_mb: float | None = None
+    stopped_after: float | None = None
+
+    @property
+    def once(self) -> bool:
+        """Is the first call so long that a warm-up would change nothing but the bill?"""
+        return bool(self.seconds) and self.seconds[0] > self.long_call
+
+    @property
+    def running(self) -> bool:
+        """Does the peer take part in the rounds to come?"""
+        return self.status is Status.OK and not self.once
+
+    def record(self, reply: Reply) -> None:
+        """Keep an answer."""
+        self.seconds.append(reply.seconds)
+        self.reply = reply
+        if reply.peak_rss_mb is not None:
+            self.peak_rss_mb = max(reply.peak_rss_mb, self.peak_rss_mb or 0.0)
 
     def stop(self, status: Status, message: str) -> None:
         """Take the peer out of the rounds to come."""
         self.status, self.message = status, message
 
     def result(self) -> PeerResult:
-        """Condense; the first call is the warm-up."""
+        """Condense; the first call is the warm-up, unless it is the only one."""
+        first = 0 if self.once else 1
         return PeerResult(
             peer=self.peer.name,
             status=self.status,
             message=self.message,
-            seconds=tuple(self.seconds[1:]),
-            warmup=self.seconds[0] if self.seconds else None,
+            seconds=tuple(self.seconds[first:]),
+            warmup=self.seconds[0] if self.seconds and not self.once else None,
             reply=self.reply,
             loaded_rss_mb=self.worker.ready["loaded_rss_mb"] if self.worker else None,
+            peak_rss_mb=self.peak_rss_mb,
+            stopped_after=self.stopped_after,
         )
 
 
@@ -161,6 +194,8 @@ def _stopping(lane: Lane, progress: Progress) -> Iterator[None]:
         yield
     except WorkerTimeoutError as error:
         lane.stop(Status.TIMED_OUT, str(error))
+        if lane.worker is not None:  # else it was the loading
+            lane.stopped_after = error.limit
     except WorkerError as error:
         lane.stop(Status.FAILED, str(error))
     if lane.status is not Status.OK:
@@ -177,7 +212,7 @@ def open_lanes(
     progress: Progress,
 ) -> list[Lane]:
     """Start a worker for every peer that is there and can run the problem."""
-    lanes = [Lane(peer) for peer in peers]
+    lanes = [Lane(peer, settings.long_call) for peer in peers]
     for lane in lanes:
         missing = lane.peer.missing()
         if lane.peer.name in problem.cannot:
@@ -200,21 +235,19 @@ def rotated(lanes: Sequence[Lane], number: int) -> list[Lane]:
 
 def run_round(lanes: Sequence[Lane], number: int, limit: float, progress: Progress) -> None:
     """Let each peer that is still running fit once."""
-    for lane in rotated([lane for lane in lanes if lane.status is Status.OK], number):
+    for lane in rotated([lane for lane in lanes if lane.running], number):
         assert lane.worker is not None
         with _stopping(lane, progress):
-            reply = lane.worker.fit(limit)
-            lane.seconds.append(reply.seconds)
-            lane.reply = reply
+            lane.record(lane.worker.fit(limit))
 
 
 def another(problem: Problem, lanes: Sequence[Lane], settings: Settings, done: int) -> bool:
     """Tell whether one more measured round is wanted after `done` of them."""
-    if all(lane.status is not Status.OK for lane in lanes):
+    if not any(lane.running for lane in lanes):
         return False
     if settings.rounds is not None:
         return done < settings.rounds
-    spent = sum(sum(lane.seconds[1:]) for lane in lanes)
+    spent = sum(sum(lane.seconds[1:]) for lane in lanes)  # the warm-ups and the long calls are not of the budget
     return done < problem.min_rounds or (done < MOST_ROUNDS and spent < settings.budget)
 
 
@@ -223,7 +256,7 @@ def _measure(problem: Problem, lanes: Sequence[Lane], settings: Settings, progre
     limit = problem.time_limit if settings.time_limit is None else settings.time_limit
     run_round(lanes, 0, limit, progress)
     first = [f"{lane.peer.name} {lane.seconds[0]:.3g} s" for lane in lanes if lane.seconds]
-    progress(f"    warm-up: {', '.join(first) or 'none'}")
+    progress(f"    first call: {', '.join(first) or 'none'}")
     done = 0
     while another(problem, lanes, settings, done):
         done += 1

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.optimize import brentq
 
 Codes = NDArray[np.int64]
 
@@ -80,3 +81,43 @@ def maximal(n_subjects: int, n_items: int, seed: int) -> pd.DataFrame:
     y = X @ np.linspace(1.0, 0.3, 8) + random + rng.standard_normal(subj.size)
     factors = {"subj": _factor(subj, n_subjects), "item": _factor(item, n_items)}
     return pd.DataFrame({"y": y, "a": a, "b": b, "c": c, **factors})
+
+
+def _user_counts(rng: np.random.Generator, n_rows: int, n_users: int, least: int, most: int) -> Codes:
+    """Return how many films each user rates, shape (n_users,): log-normal above `least`, `n_rows` in all."""
+    raw = rng.lognormal(sigma=1.15, size=n_users)
+    scale = brentq(lambda s: np.minimum(least + s * raw, most).sum() - n_rows, 0.0, n_rows / raw.min())
+    counts = np.minimum(least + scale * raw, most).astype(np.int64)
+    # what rounding down has lost goes to users who have room for it
+    short = n_rows - counts.sum()
+    counts[np.flatnonzero(counts < most)[:short]] += 1
+    return counts
+
+
+def ratings(n_rows: int, n_users: int, n_films: int, seed: int) -> pd.DataFrame:
+    """Simulate y = 3.5 + 0.2 x + u[user] + v[film] + e with the skewed counts of film ratings.
+
+    A few users rate a large part of the films, most users some dozens (20 at least); a few films are rated
+    by most users, some by one. Nobody rates a film twice; every film is rated.
+
+    Returns
+    -------
+    DataFrame
+        Columns `y`, `x`, `user`, `film`, with `n_rows` rows, by user; var(u) is 0.16, var(v) is 0.36,
+        var(e) is 0.81.
+    """
+    rng = np.random.default_rng(seed)
+    counts = _user_counts(rng, n_rows, n_users, least=min(20, n_films // 4), most=(5 * n_films) // 8)
+    appeal = np.log(rng.weibull(0.6, size=n_films))
+    surely = rng.permutation(n_users)[np.arange(n_films) % n_users]
+    by_user = []
+    for user, count in enumerate(counts):
+        # the largest of log(weight) + Gumbel noise: a sample without replacement, by weight
+        keys = appeal + rng.gumbel(size=n_films)
+        keys[surely == user] = np.inf
+        by_user.append(np.argpartition(-keys, count - 1)[:count])
+    user, film = np.repeat(np.arange(n_users), counts), np.concatenate(by_user)
+    x = rng.standard_normal(n_rows)
+    u, v = 0.4 * rng.standard_normal(n_users), 0.6 * rng.standard_normal(n_films)
+    y = 3.5 + 0.2 * x + u[user] + v[film] + 0.9 * rng.standard_normal(n_rows)
+    return pd.DataFrame({"y": y, "x": x, "user": _factor(user, n_users), "film": _factor(film, n_films)})

@@ -68,7 +68,7 @@ def _memory_mb(entry: str) -> float | None:
 
 
 def _reset_peak() -> None:
-    """Let the peak start anew, so that it is the fit's and not the CSV reader's."""
+    """Let the peak start anew at what is resident now, so that it is the coming call's."""
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")
 
@@ -95,11 +95,13 @@ def _say(channel: TextIO, message: dict[str, Any]) -> None:
 def _answer(adapter: Adapter, job: Job, frame: pd.DataFrame) -> dict[str, Any]:
     """Fit once; only the whole fitting call is timed."""
     gc.collect()
+    _reset_peak()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         begin = time.perf_counter()
         result = adapter.fit(job, frame)
         seconds = time.perf_counter() - begin
+    peak = _memory_mb("VmHWM")  # before anything is read off: some peers compute the log-likelihood only then
     read = adapter.read(job, result)
     return {
         "seconds": seconds,
@@ -107,7 +109,7 @@ def _answer(adapter: Adapter, job: Job, frame: pd.DataFrame) -> dict[str, Any]:
         "beta": [float(value) for value in read.beta],
         "theta": None if read.theta is None else [float(value) for value in read.theta],
         "varcomp": read.varcomp,
-        "peak_rss_mb": _memory_mb("VmHWM"),
+        "peak_rss_mb": peak,
         "warnings": list(dict.fromkeys(str(w.message) for w in caught))[:KEPT_WARNINGS],
         "error": None,
     }
@@ -123,9 +125,9 @@ def serve(adapter: Adapter) -> None:
         _say(channel, {"error": f"{kind.__name__}: {error}"})
 
     sys.excepthook = report
-    job = read_job(Path(sys.argv[1]))
+    job = read_job(Path(sys.argv[-1]))
     frame = read_frame(job)
-    _reset_peak()
+    gc.collect()
     versions = {adapter.distribution: _version(adapter.distribution)}
     _say(channel, {"ready": True, "loaded_rss_mb": _memory_mb("VmRSS"), "versions": versions, "error": None})
     for line in sys.stdin:

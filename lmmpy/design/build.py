@@ -131,7 +131,7 @@ class Blueprint:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class _Reading:
-    """All expressions of a model, evaluated on every row of the data."""
+    """All expressions of a model, evaluated on every row of the data or on those that are used."""
 
     values: dict[Node, Any]
     groups: dict[str, Categorical]
@@ -142,6 +142,19 @@ class _Reading:
         named = [(deparse(node), value) for node, value in self.values.items()] + list(self.groups.items())
         extra = [("weights", self.weights), ("offset", self.offset)]
         return named + [(text, value) for text, value in extra if value is not None]
+
+    def used(self, rows: Rows) -> _Reading:
+        """The rows that are used, without the levels that they do not have."""
+        every = bool(rows.all())
+        taken = {node: value if every else take(value, rows) for node, value in self.values.items()}
+        groups = {label: factor if every else take(factor, rows) for label, factor in self.groups.items()}
+        weights, offset = (v if v is None or every else take(v, rows) for v in (self.weights, self.offset))
+        return _Reading(
+            {node: _without_unused(value) for node, value in taken.items()},
+            {label: factor.drop_unused() for label, factor in groups.items()},
+            weights,
+            offset,
+        )
 
 
 def build_design(
@@ -197,20 +210,21 @@ def build_design(
     reading = _read(parsed, evaluator, weights, offset)
     kept = np.ones(columns.n_rows, dtype=bool) if subset is None else _subset(subset, evaluator)
     absent = missing_rows(reading.everything(), kept, na_action)
-    _warn_about_new_gaps(reading, columns, kept)
+    if absent.any():
+        _warn_about_new_gaps(reading, columns, kept)
     rows = kept & ~absent
-    values = {node: _used(value, rows) for node, value in reading.values.items()}
+    reading = reading.used(rows)
     blueprint = Blueprint(
         parsed,
         chosen,
         scope=names_needed(_nodes(parsed, offset_node), columns, scope or {}),
         memory=memory,
-        levels=_levels(values),
+        levels=_levels(reading.values),
         column_levels=columns.levels_seen(),
         offset=offset_node,
         has_numeric_offset=offset is not None and offset_node is None,
     )
-    return _assemble(blueprint, reading, values, rows, absent), blueprint
+    return _assemble(blueprint, reading, rows, absent), blueprint
 
 
 def _warn_about_new_gaps(reading: _Reading, columns: Columns, kept: Rows) -> None:
@@ -298,17 +312,15 @@ def _subset(spec: Any, evaluator: Evaluator) -> Rows:
     return read_subset(np.nan_to_num(number) != 0, evaluator.columns.n_rows)
 
 
-def _assemble(blueprint: Blueprint, reading: _Reading, values: Mapping[Node, Any], rows: Rows, absent: Rows) -> Design:
-    parsed = blueprint.parsed
+def _assemble(blueprint: Blueprint, reading: _Reading, rows: Rows, absent: Rows) -> Design:
+    parsed, values = blueprint.parsed, reading.values
     _check_contrast_names(blueprint.contrasts, parsed.fixed, values)
-    n = int(rows.sum())
     y = _response(parsed, values, rows)
-    fixed = model_matrix(parsed.fixed, [values[v] for v in parsed.fixed.variables], blueprint.contrasts, n)
-    for text, column in zip(fixed.names, fixed.X.T, strict=True):
-        require_finite(text, "fixed effect", column, rows)
-    kept = independent_columns(fixed.X) if fixed.names else np.arange(0)
-    dropped = tuple(np.delete(fixed.names, kept).tolist())
-    weights, offset = (None if v is None else _used(v, rows) for v in (reading.weights, reading.offset))
+    fixed = model_matrix(parsed.fixed, [values[v] for v in parsed.fixed.variables], blueprint.contrasts, len(y))
+    _require_finite_columns(fixed, "fixed effect", rows)
+    kept = independent_columns(fixed.X).tolist() if fixed.names else []
+    dropped = tuple(fixed.names[i] for i in sorted(set(range(len(fixed.names))).difference(kept)))
+    weights, offset = reading.weights, reading.offset
     if offset is not None:
         require_finite("offset", "value", offset, rows)
     return Design(
@@ -317,12 +329,18 @@ def _assemble(blueprint: Blueprint, reading: _Reading, values: Mapping[Node, Any
         names=tuple(fixed.names[i] for i in kept),
         assign=tuple(fixed.assign[i] for i in kept),
         dropped=dropped,
-        random=_random(blueprint, reading, values, rows),
+        random=_random(blueprint, reading, rows),
         weights=None if weights is None else _checked_weights(weights, rows).copy(),
         offset=None if offset is None else offset.copy(),
         rows=rows,
         left_out=absent,
     )
+
+
+def _require_finite_columns(matrix: ModelMatrix, what: str, rows: Rows) -> None:
+    if not np.isfinite(matrix.X).all():
+        for text, column in zip(matrix.names, matrix.X.T, strict=True):
+            require_finite(text, what, column, rows)
 
 
 def _levels(values: Mapping[Node, Any]) -> dict[str, Categorical]:
@@ -332,11 +350,10 @@ def _levels(values: Mapping[Node, Any]) -> dict[str, Categorical]:
     return {text: replace(f, codes=empty) for text, f in factors.items() if isinstance(f, Categorical)}
 
 
-def _used(value: Any, rows: Rows) -> Any:
-    """The rows of a value that are used, unused levels dropped; truth values keep both, as in R."""
-    kept = value if rows.all() else take(value, rows)
-    has_levels = isinstance(kept, Categorical) and kept.levels.dtype.kind != "b"
-    return kept.drop_unused() if has_levels else kept
+def _without_unused(value: Any) -> Any:
+    """Drop the levels that no row has; truth values keep both, as in R."""
+    has_levels = isinstance(value, Categorical) and value.levels.dtype.kind != "b"
+    return value.drop_unused() if has_levels else value
 
 
 def _check_contrast_names(contrasts: Contrasts, fixed: Terms, values: Mapping[Node, Any]) -> None:
@@ -380,23 +397,18 @@ def _checked_weights(weights: Floats, rows: Rows) -> Floats:
     return weights
 
 
-def _random(
-    blueprint: Blueprint, reading: _Reading, values: Mapping[Node, Any], rows: Rows
-) -> tuple[RandomEffects, ...]:
-    n = int(rows.sum())
-    groups = {label: take(factor, rows).drop_unused() for label, factor in reading.groups.items()}
+def _random(blueprint: Blueprint, reading: _Reading, rows: Rows) -> tuple[RandomEffects, ...]:
     effects: list[RandomEffects] = []
-    for term in _in_order(blueprint.parsed.random, groups):
-        coded = model_matrix(term.lhs, [values[v] for v in term.lhs.variables], blueprint.bar_contrasts, n)
-        for text, column in zip(coded.names, coded.X.T, strict=True):
-            require_finite(text, f"column left of the bar in ({term.text})", column, rows)
-        grouping = groups[term.grouping.label]
+    for term in _in_order(blueprint.parsed.random, reading.groups):
+        values, grouping = [reading.values[v] for v in term.lhs.variables], reading.groups[term.grouping.label]
+        coded = model_matrix(term.lhs, values, blueprint.bar_contrasts, len(grouping), order="C")
+        _require_finite_columns(coded, f"column left of the bar in ({term.text})", rows)
         effects.append(
             RandomEffects(
                 term=term,
                 name=_unique(term.grouping.label, [e.name for e in effects]),
                 columns=coded.names,
-                values=np.ascontiguousarray(coded.X),
+                values=coded.X,
                 grouping=grouping,
                 structure=_structure(term, len(coded.names)),
                 relatedness=Relatedness.identity(len(grouping.levels)),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from math import prod
+from typing import Any, Literal
 
 import numpy as np
 
@@ -24,7 +25,6 @@ class ModelMatrix:
     Attributes
     ----------
     X : ndarray, shape (n, p)
-        In Fortran order: columns are contiguous.
     names : tuple of str, length p
         R's names of the columns.
     assign : tuple of int, length p
@@ -56,7 +56,9 @@ class _Block:
         return np.asarray(picked)
 
 
-def model_matrix(terms: Terms, values: Sequence[Any], contrasts: Contrasts, n: int) -> ModelMatrix:
+def model_matrix(
+    terms: Terms, values: Sequence[Any], contrasts: Contrasts, n: int, order: Literal["C", "F"] = "F"
+) -> ModelMatrix:
     """
     Code terms as columns.
 
@@ -68,6 +70,8 @@ def model_matrix(terms: Terms, values: Sequence[Any], contrasts: Contrasts, n: i
     contrasts : Contrasts
     n : int
         Number of rows.
+    order : {"C", "F"}
+        Whether rows or columns of X are contiguous.
 
     Returns
     -------
@@ -83,8 +87,8 @@ def model_matrix(terms: Terms, values: Sequence[Any], contrasts: Contrasts, n: i
                 for place, flag in zip(term.variables, flags, strict=True)
             ]
         )
-    widths = [int(np.prod([block.width for block in term])) for term in blocks]
-    X = np.empty((n, terms.intercept + sum(widths)), order="F")
+    widths = [prod(block.width for block in term) for term in blocks]
+    X = np.empty((n, terms.intercept + sum(widths)), order=order)
     names: list[str] = []
     assign: list[int] = []
     if terms.intercept:
@@ -119,7 +123,7 @@ def _block(name: str, value: Any, by_contrasts: bool, contrasts: Contrasts) -> _
     if isinstance(value, Named):
         matrix, suffixes = value.matrix, value.names
     else:
-        matrix = value.astype(float)
+        matrix = np.asarray(value, dtype=float)
         matrix = matrix if matrix.ndim == 2 else matrix[:, None]
         suffixes = [str(i + 1) for i in range(matrix.shape[1])]
     return _Block([name] if matrix.shape[1] == 1 else [name + s for s in suffixes], matrix)

@@ -137,9 +137,12 @@ def _convert(name: str, column: Any) -> Value:
         if not isinstance(column, pd.Series):
             column = pd.Series(column)
         if isinstance(column.dtype, pd.CategoricalDtype):
-            categories = column.cat.categories
+            factor = column.array
+            categories = factor.categories
             levels = np.asarray(categories, dtype=object if categories.dtype.kind not in "iufb" else None)
-            return Categorical(column.cat.codes.to_numpy().astype(np.intp), levels, bool(column.cat.ordered))
+            return Categorical(factor.codes.astype(np.intp), levels, bool(factor.ordered))
+        if isinstance(column.dtype, pd.StringDtype):
+            return factorize(_texts(column))
         column = _from_pandas(column)
     if column.ndim != 1:
         raise DataError(f"The column {name!r} has {column.ndim} dimensions; one value a row is expected.")
@@ -154,6 +157,11 @@ def _from_narwhals(series: Any) -> Any:
     if series.dtype == nw.Boolean or series.null_count():
         return pd.Series(series.to_list(), dtype=None if series.dtype == nw.Boolean else float)
     return series.to_numpy()
+
+
+def _texts(column: Any) -> Any:
+    """The text of a column as pandas finds levels in it without a copy: its own objects, or Arrow's."""
+    return column.array if column.dtype.storage == "pyarrow" else np.asarray(column.array, dtype=object)
 
 
 def _from_pandas(column: Any) -> Any:

@@ -53,7 +53,7 @@ def missing_rows(values: Sequence[tuple[str, Any]], considered: Rows, na_action:
             f"na_action='fail' and values are missing: {'; '.join(complaints)} (rows counted from 0). Use "
             "na_action='omit' to leave these rows out, or fill them in."
         )
-    if absent.sum() == considered.sum():
+    if np.count_nonzero(absent) == np.count_nonzero(considered):
         culprits = [text for text, value in values if missing(value).all()]
         hint = (
             f"{shown(culprits)} is missing everywhere."
@@ -101,8 +101,9 @@ def read_subset(value: Any, n: int) -> Rows:
 
 def require_finite(text: str, what: str, value: NDArray[np.float64], rows: Rows) -> None:
     """Refuse infinite or undefined numbers, naming their rows in the data, of which `rows` are used."""
-    bad = ~np.isfinite(value if value.ndim == 1 else value.sum(axis=1))
-    if bad.any():
+    finite = np.isfinite(value)
+    if not finite.all():
+        bad = ~finite if value.ndim == 1 else ~finite.all(axis=1)
         places = np.flatnonzero(rows)[bad]
         raise DataError(
             f"The {what} {text!r} is not finite in {bad.sum()} of the rows used (first: {shown(places.tolist())}, "

@@ -89,8 +89,9 @@ class Categorical:
 
     def drop_unused(self) -> Categorical:
         """Without the levels that no row has."""
-        used = np.zeros(len(self.levels), dtype=bool)
-        used[self.codes[self.codes >= 0]] = True
+        used = np.zeros(len(self.levels) + 1, dtype=bool)
+        used[self.codes] = True  # the code −1 of a missing value marks the place behind the last level
+        used = used[:-1]
         if used.all():
             return self
         renumbered = np.append(np.cumsum(used) - 1, -1)
@@ -126,9 +127,36 @@ def label_of(value: object) -> str:
     return str(value)
 
 
-def _collation(text: Any) -> tuple[str, str]:
-    """Sort key of a language's locale, as R uses it: letters before case, small before capital."""
-    return str(text).casefold(), str(text).swapcase()
+@dataclass(frozen=True, eq=False)
+class _Combination(Categorical):
+    """
+    What occurs of the combinations of several factors; its labels are joined when they are first asked for.
+
+    Attributes
+    ----------
+    levels : ndarray of int, shape (m,)
+        Each combination's place among all, the first factor slowest.
+    factors : tuple of Categorical
+    separator : str
+    """
+
+    factors: tuple[Categorical, ...] = ()
+    separator: str = ":"
+
+    @cached_property
+    def labels(self) -> list[str]:
+        places = np.unravel_index(self.levels, [len(factor.levels) for factor in self.factors])
+        parts = [[f.labels[i] for i in place] for f, place in zip(self.factors, places, strict=True)]
+        return [self.separator.join(row) for row in zip(*parts, strict=True)]
+
+
+def _collated(texts: Sequence[Any]) -> list[int]:
+    """The order of different texts in a language's locale, as R has it: letters before case, small before capital."""
+    folded = [str(text).casefold() for text in texts]
+    order: Sequence[int] = range(len(folded))
+    if len(set(folded)) < len(folded):
+        order = sorted(order, key=lambda i: str(texts[i]).swapcase())
+    return sorted(order, key=folded.__getitem__)
 
 
 def factorize(values: Any) -> Categorical:
@@ -151,12 +179,12 @@ def factorize(values: Any) -> Categorical:
     is_text = levels.dtype.kind in "OUT" and all(isinstance(level, str) for level in levels[:1])
     if levels.dtype.kind in "OUT":
         levels = levels.astype(object)
-        order = np.array(sorted(range(len(levels)), key=lambda i: _collation(levels[i])), dtype=np.intp)
+        order = np.array(_collated(levels.tolist()), dtype=np.intp)
     else:
-        order = np.argsort(levels, kind="stable")
+        order = np.argsort(levels)
     rank = np.empty(len(levels) + 1, dtype=np.intp)
     rank[order], rank[-1] = np.arange(len(levels)), -1
-    return Categorical(rank[codes], levels[order], is_text=is_text)
+    return Categorical(np.asarray(rank.take(codes)), levels[order], is_text=is_text)
 
 
 def truth(values: Any, absent: Any) -> Any:
@@ -186,20 +214,20 @@ def combine(factors: Sequence[Categorical], separator: str = ":") -> Categorical
         # What occurs is never more than the rows, so a pair of factors always fits in 64 bits.
         return combine([combine(factors[:-1], separator), factors[-1].drop_unused()], separator)
     joint = np.zeros(len(factors[0]), dtype=np.int64)
-    absent = np.zeros(len(joint), dtype=bool)
     for factor in factors:
-        joint = joint * len(factor.levels) + factor.codes
-        absent |= factor.codes < 0
-    joint[absent] = -1
-    found, codes = np.unique(joint, return_inverse=True)
-    if absent.any():
-        found, codes = found[1:], codes - 1
-    parts = []
-    for factor in reversed(factors):
-        parts.append([factor.labels[i] for i in found % len(factor.levels)])
-        found = found // len(factor.levels)
-    labels = [separator.join(row) for row in zip(*reversed(parts), strict=True)]
-    return Categorical(codes.reshape(-1), np.array(labels, dtype=object))
+        joint *= len(factor.levels)
+        joint += factor.codes
+    for factor in factors:
+        joint[factor.codes < 0] = -1
+    found = factorize(joint)
+    absent = int(len(found.levels) > 0 and found.levels[0] < 0)
+    empty = np.empty(0, dtype=np.intp)
+    return _Combination(
+        found.codes - absent if absent else found.codes,
+        found.levels[absent:],
+        factors=tuple(replace(factor, codes=empty) for factor in factors),
+        separator=separator,
+    )
 
 
 def take(value: Any, rows: NDArray[np.bool_]) -> Any:

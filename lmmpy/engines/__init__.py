@@ -3,6 +3,5 @@
 from lmmpy.engines.choose import ENGINES, make_criterion
 from lmmpy.engines.criterion import Criterion, Evaluation, Solution
 from lmmpy.engines.crossproducts import CrossProducts
-from lmmpy.engines.sparse import SparseCriterion
 
-__all__ = ["ENGINES", "Criterion", "CrossProducts", "Evaluation", "Solution", "SparseCriterion", "make_criterion"]
+__all__ = ["ENGINES", "Criterion", "CrossProducts", "Evaluation", "Solution", "make_criterion"]

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+
+import numpy as np
+
 from lmmpy.design import Design
+from lmmpy.engines.blocked import BlockedSystem, Schur, eliminate, meetings
 from lmmpy.engines.criterion import Criterion
-from lmmpy.engines.sparse import SparseCriterion
+from lmmpy.engines.crossproducts import Block, CrossProducts, cross_products, fixed_basis, with_response
+from lmmpy.engines.penalized import PenalizedLeastSquares
+from lmmpy.engines.schur import DenseSchur, Remainder, SparseSchur
+from lmmpy.engines.sparse import SparseSystem
+from lmmpy.engines.system import System
 
 __all__ = ["ENGINES", "make_criterion"]
 
-ENGINES = {"sparse": SparseCriterion}
+ENGINES = ("blocked", "blocked-dense", "blocked-sparse", "sparse")
+
+_SMALL, _LARGEST_DENSE, _MOST_PAIRS = 400, 8_000, 20_000_000
+_SPARSE_IS_SLOWER = 20.0
 
 
 def make_criterion(design: Design, reml: bool, engine: str = "auto") -> Criterion:
@@ -19,11 +31,69 @@ def make_criterion(design: Design, reml: bool, engine: str = "auto") -> Criterio
     ----------
     design : Design
     reml : bool
-    engine : {"auto", "sparse"}
-        "auto" takes the cheapest that can; today there is one.
+    engine : {"auto", "blocked", "blocked-dense", "blocked-sparse", "sparse"}
+        "blocked" eliminates the grouping factor with the most random effects level by level and factorises what is
+        left, densely or by CHOLMOD, as its size and its pattern suggest, or as the longer names say. "sparse" leaves
+        everything to CHOLMOD. "auto" takes "blocked", unless what is left is too large for a dense array
+        and has too many pairs of levels that meet.
 
     Returns
     -------
     Criterion
     """
-    return ENGINES["sparse" if engine == "auto" else engine](design, reml)
+    if any(not term.relatedness.is_identity for term in design.random):
+        raise NotImplementedError("the engines take unrelated levels only, so far")
+    basis = with_response(design, *fixed_basis(design))
+    products = cross_products(design, basis)
+    return PenalizedLeastSquares(design, reml, products, basis, _system(design, products, engine))
+
+
+def _system(design: Design, products: CrossProducts, engine: str) -> System:
+    if engine == "sparse":
+        return SparseSystem(products)
+    eliminated = eliminate(products, _largest(design))
+    rest = tuple(t for t in range(len(design.random)) if t not in eliminated.terms)
+    if not rest:
+        return BlockedSystem(products, eliminated)
+    remainder = Remainder(
+        sizes=tuple(products.sizes[t] for t in rest),
+        starts=tuple(np.cumsum([0, *(design.random[t].q for t in rest)]).tolist()),
+        blocks=tuple(_renumbered(b, rest) for b in products.blocks if b.t in rest and b.s in rest),
+        meetings=tuple(meetings(products, eliminated, rest)),
+        levels=eliminated.levels,
+        k=eliminated.k,
+    )
+    kind = engine.removeprefix("blocked").removeprefix("-")
+    schur = _schur(remainder, "" if engine == "auto" else kind)
+    if schur is None:
+        return SparseSystem(products)
+    G = schur.G if isinstance(schur, DenseSchur) and schur.G is not None else remainder.matrix()
+    return BlockedSystem(products, eliminated, schur, G)
+
+
+def _largest(design: Design) -> tuple[int, ...]:
+    """The terms of the grouping factor with the most random effects."""
+    by_grouping = defaultdict(list)
+    for t, term in enumerate(design.random):
+        by_grouping[id(term.grouping)].append(t)
+    return max((tuple(terms) for terms in by_grouping.values()), key=lambda ts: sum(design.random[t].q for t in ts))
+
+
+def _renumbered(block: Block, rest: tuple[int, ...]) -> Block:
+    t, s = rest.index(block.t), rest.index(block.s)
+    return Block(t, s, block.rows, block.columns, block.values, block.diagonal)
+
+
+def _schur(remainder: Remainder, kind: str) -> Schur | None:
+    """The Schur complement, dense or sparse by cost; None when neither fits."""
+    if kind == "sparse":
+        return SparseSchur(remainder)
+    r, pairs = remainder.r, float((remainder.counts().astype(float) ** 2).sum())
+    if kind == "dense" or r <= _SMALL or (pairs > 0.5 * r**2 and r <= _LARGEST_DENSE):
+        return DenseSchur(remainder, remainder.matrix())
+    if pairs > _MOST_PAIRS:
+        return DenseSchur(remainder, remainder.matrix()) if r <= _LARGEST_DENSE else None
+    thin = SparseSchur(remainder)
+    if r <= _LARGEST_DENSE and _SPARSE_IS_SLOWER * thin.matrix.flops() > float(r) ** 3:
+        return DenseSchur(remainder, remainder.matrix())
+    return thin

@@ -88,6 +88,19 @@ class Criterion(Protocol):
     def name(self) -> str:
         """Name of the engine, for the record."""
 
+    @property
+    def description(self) -> str:
+        """How the engine factorises, in words."""
+
+    def with_response(self, y: Floats) -> Criterion:
+        """
+        The criterion of the same design for another response; shares all that does not depend on it.
+
+        Parameters
+        ----------
+        y : ndarray, shape (n,)
+        """
+
     def by_ml(self) -> Criterion:
         """The likelihood of the same design; shares all that does not depend on the choice."""
 

@@ -2,37 +2,52 @@
 
 X is replaced by an orthonormal basis of its columns (in the metric W) and y by its residual on X, scaled to length
 one. Neither changes the criterion but by known constants, and both keep digits: with an intercept of 10⁶ or a year as
-a predictor, differences of large sums would lose them.
+a predictor, differences of large sums would lose them. Z itself is never formed: sums run over codes and columns.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import linalg
+from scipy import linalg, sparse
 
 from lmmpy.design import Design, RandomEffects
 from lmmpy.errors import ModelError
 
-__all__ = ["Basis", "Block", "CrossProducts", "cross_products", "orthonormal_basis", "times_Z", "times_Zt"]
+__all__ = [
+    "Basis",
+    "Block",
+    "CrossProducts",
+    "cross_products",
+    "fixed_basis",
+    "for_response",
+    "places",
+    "times_Z",
+    "times_Zt",
+    "with_response",
+]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
 
+_DENSE = 128
 
-@dataclass(frozen=True, eq=False)
+
+@dataclass(frozen=True, eq=False, slots=True)
 class Block:
-    """The part of ZᵀWZ between two terms, as the k_t × k_s blocks of pairs of levels that meet.
+    """The part of a symmetric matrix over random effects between two terms, as the blocks of pairs of levels that meet.
 
     Attributes
     ----------
     t, s : int
         The terms; t ≥ s, so that the block lies in the lower triangle.
     rows, columns : ndarray of int, shape (m,)
-        Levels of t and of s.
+        Levels of t and of s, by rows, then columns.
     values : ndarray, shape (m, k_t, k_s)
+    diagonal : bool
+        Whether each level meets itself only: then each value is symmetric, and rows and columns are the same.
     """
 
     t: int
@@ -40,6 +55,7 @@ class Block:
     rows: Ints
     columns: Ints
     values: Floats
+    diagonal: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,10 +65,14 @@ class CrossProducts:
     Attributes
     ----------
     n, p, q : int
+    sizes : tuple of int
+        k of each term.
     starts : tuple of int
-        Where each term begins in q.
+        Where each term begins in q, and the end.
     blocks : tuple of Block
         The lower triangle of ZᵀWZ.
+    ZtZ : ndarray or csr_array, shape (q, q)
+        ZᵀWZ itself; an ordinary array when it is small.
     ZtXy : ndarray, shape (q, p + 1)
         ZᵀW[Q e], with Q = X R⁻¹, QᵀWQ = I, and e = (y − Xβ₀)/scale.
     R : ndarray, shape (p, p)
@@ -70,8 +90,10 @@ class CrossProducts:
     n: int
     p: int
     q: int
+    sizes: tuple[int, ...]
     starts: tuple[int, ...]
     blocks: tuple[Block, ...]
+    ZtZ: Floats | sparse.csr_array
     ZtXy: Floats
     R: Floats
     beta0: Floats
@@ -88,7 +110,7 @@ class CrossProducts:
         """For each term the relative standard deviations, shape (k,), at which each effect varies y as σ does."""
         found = []
         for block in self.blocks:
-            if block.t == block.s:
+            if block.diagonal:
                 squares = np.einsum("laa->a", block.values) / self.n
                 found.append(1.0 / np.sqrt(np.where(squares > 0, squares, 1.0)))
         return found
@@ -100,25 +122,38 @@ class Basis:
 
     Attributes
     ----------
-    columns : ndarray, shape (n, p + 1)
-        W^½[Q e], of length one and orthogonal.
+    Q : ndarray, shape (n, p)
+        W^½X R⁻¹, orthonormal.
+    e : ndarray, shape (n,)
+        The weighted residual of y on X, of length one.
     R, beta0, scale
         As in `CrossProducts`.
     """
 
-    columns: Floats
+    Q: Floats
+    e: Floats
     R: Floats
     beta0: Floats
     scale: float
 
 
-def orthonormal_basis(design: Design) -> Basis:
+def fixed_basis(design: Design) -> tuple[Floats, Floats]:
+    """Q and R with W^½X = QR; by columns of equal length, since predictors come in all units."""
+    X = design.X if design.weights is None else design.X * np.sqrt(design.weights)[:, None]
+    norms = np.sqrt(np.einsum("ij,ij->j", X, X))
+    Q, R = np.linalg.qr(X / norms)
+    return Q, R * norms
+
+
+def with_response(design: Design, Q: Floats, R: Floats) -> Basis:
     """
-    Replace X by an orthonormal basis and y by its scaled residual.
+    Add the scaled residual of the response to a basis of the fixed effects.
 
     Parameters
     ----------
     design : Design
+    Q, R : ndarray
+        By `fixed_basis`.
 
     Returns
     -------
@@ -129,12 +164,8 @@ def orthonormal_basis(design: Design) -> Basis:
     ModelError
         When the fixed effects leave no residual.
     """
-    w = design.weights
-    root = None if w is None else np.sqrt(w)
     y = design.y if design.offset is None else design.y - design.offset
-    X = design.X if root is None else design.X * root[:, None]
-    y = y if root is None else y * root
-    Q, R = _orthonormal(X)
+    y = y if design.weights is None else y * np.sqrt(design.weights)
     coordinates = Q.T @ y
     residual = y - Q @ coordinates
     residual -= Q @ (Q.T @ residual)
@@ -145,7 +176,8 @@ def orthonormal_basis(design: Design) -> Basis:
             "Is the response among the predictors, or constant?"
         )
     beta0 = linalg.solve_triangular(R, coordinates) if design.p else coordinates
-    return Basis(np.column_stack([Q, residual / scale]), R, beta0, scale)
+    residual /= scale
+    return Basis(Q, residual, R, beta0, scale)
 
 
 def cross_products(design: Design, basis: Basis) -> CrossProducts:
@@ -163,40 +195,84 @@ def cross_products(design: Design, basis: Basis) -> CrossProducts:
     CrossProducts
     """
     w = design.weights
+    sizes, blocks = tuple(term.k for term in design.random), tuple(_blocks(design))
     return CrossProducts(
         n=design.n,
         p=design.p,
         q=design.q,
+        sizes=sizes,
         starts=design.starts,
-        blocks=tuple(_blocks(design)),
-        ZtXy=times_Zt(design, basis.columns),
+        blocks=blocks,
+        ZtZ=symmetric_matrix(blocks, sizes, design.starts),
+        ZtXy=np.column_stack([times_Zt(design, basis.Q), times_Zt(design, basis.e[:, None])]),
         R=basis.R,
         beta0=basis.beta0,
         scale=basis.scale,
         logdet_weights=0.0 if w is None else float(np.log(w).sum()),
-        logdet_relatedness=sum(term.k * term.relatedness.logdet for term in design.random),
+        logdet_relatedness=float(sum(term.k * term.relatedness.logdet for term in design.random)),
     )
+
+
+def for_response(products: CrossProducts, design: Design, basis: Basis) -> CrossProducts:
+    """The cross-products of the same design with another response."""
+    ZtXy = products.ZtXy.copy()
+    ZtXy[:, -1] = times_Zt(design, basis.e[:, None])[:, 0]
+    return replace(products, ZtXy=ZtXy, beta0=basis.beta0, scale=basis.scale)
 
 
 def times_Zt(design: Design, columns: Floats) -> Floats:
     """ZᵀW^½ V of some columns V, shape (n, m) → (q, m)."""
     if design.weights is not None:
         columns = columns * np.sqrt(design.weights)[:, None]
-    return np.concatenate([term.Z.T @ columns for term in design.random])
+    out = np.empty((design.q, columns.shape[1]))
+    for term, start in zip(design.random, design.starts[:-1], strict=True):
+        for a in range(term.k):
+            for j in range(columns.shape[1]):
+                product = term.values[:, a] * columns[:, j]
+                sums = np.bincount(term.codes, weights=product, minlength=term.n_levels)
+                out[start + a : start + term.q : term.k, j] = sums
+    return out
 
 
 def times_Z(design: Design, effects: Floats) -> Floats:
     """W^½Z B of some effects B, shape (q, m) → (n, m)."""
-    starts = design.starts
-    value = sum(term.Z @ effects[a:b] for term, a, b in zip(design.random, starts[:-1], starts[1:], strict=True))
-    return np.asarray(value if design.weights is None else value * np.sqrt(design.weights)[:, None])
+    value = np.zeros((design.n, effects.shape[1]))
+    for term, start in zip(design.random, design.starts[:-1], strict=True):
+        for a in range(term.k):
+            value += term.values[:, a, None] * effects[start + a : start + term.q : term.k][term.codes]
+    if design.weights is not None:
+        value *= np.sqrt(design.weights)[:, None]
+    return value
 
 
-def _orthonormal(X: Floats) -> tuple[Floats, Floats]:
-    """Q and R with X = QR; by columns of equal length, since predictors come in all units."""
-    norms = np.sqrt(np.einsum("ij,ij->j", X, X))
-    Q, R = np.linalg.qr(X / norms)
-    return Q, R * norms
+def places(block: Block, sizes: tuple[int, ...], starts: tuple[int, ...]) -> tuple[Ints, Ints]:
+    """Row and column of each number of a block, both of shape (m, k_t, k_s) after broadcasting."""
+    rows = starts[block.t] + block.rows[:, None, None] * sizes[block.t] + np.arange(sizes[block.t])[:, None]
+    columns = starts[block.s] + block.columns[:, None, None] * sizes[block.s] + np.arange(sizes[block.s])
+    return rows, columns
+
+
+def symmetric_matrix(
+    blocks: tuple[Block, ...], sizes: tuple[int, ...], starts: tuple[int, ...]
+) -> Floats | sparse.csr_array:
+    """The whole matrix of which blocks are the lower triangle: dense when it is small."""
+    q = starts[-1]
+    if q <= _DENSE:
+        dense = np.zeros((q, q))
+        for block in blocks:
+            rows, columns = places(block, sizes, starts)
+            dense[rows, columns] = block.values
+            dense[columns, rows] = block.values
+        return dense
+    parts = []
+    for block in blocks:
+        rows, columns = (x.ravel() for x in np.broadcast_arrays(*places(block, sizes, starts)))
+        values = block.values.ravel()
+        parts.append((rows, columns, values))
+        if not block.diagonal:
+            parts.append((columns, rows, values))
+    rows, columns, values = (np.concatenate(x) for x in zip(*parts, strict=True))
+    return sparse.csr_array(sparse.coo_array((values, (rows.astype(np.int32), columns.astype(np.int32))), (q, q)))
 
 
 def _blocks(design: Design) -> list[Block]:
@@ -214,12 +290,31 @@ def _block(t: int, s: int, term: RandomEffects, other: RandomEffects, weighted: 
         rows = columns = np.arange(term.n_levels)
         pairs = term.codes
     else:
-        keys = term.codes * other.n_levels + other.codes
-        met, pairs = np.unique(keys, return_inverse=True)
-        rows, columns = np.divmod(met, other.n_levels)
+        rows, columns, pairs = _meetings(term, other)
     values = np.empty((len(rows), term.k, other.k))
     for a in range(term.k):
         for b in range(other.k):
+            if t == s and b > a:
+                continue
             product = weighted[:, a] * other.values[:, b]
             values[:, a, b] = np.bincount(pairs, weights=product, minlength=len(rows))
-    return Block(t, s, rows, columns, values)
+            if t == s:
+                values[:, b, a] = values[:, a, b]
+    return Block(t, s, rows, columns, values, t == s)
+
+
+def _meetings(term: RandomEffects, other: RandomEffects) -> tuple[Ints, Ints, Ints]:
+    """Pairs of levels that occur together, by rows, then columns; and the pair of each row of the data."""
+    keys = term.codes * other.n_levels + other.codes
+    size = term.n_levels * other.n_levels
+    if size <= 4 * len(keys):
+        seen = np.zeros(size, dtype=bool)
+        seen[keys] = True
+        met = np.flatnonzero(seen)
+        number = np.empty(size, dtype=np.intp)
+        number[met] = np.arange(len(met))
+        pairs = number[keys]
+    else:
+        met, pairs = np.unique(keys, return_inverse=True)
+    rows, columns = np.divmod(met, other.n_levels)
+    return rows, columns, pairs

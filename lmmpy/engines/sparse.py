@@ -1,274 +1,195 @@
-"""The sparse engine: penalised least squares on all of M by CHOLMOD, with exact derivatives.
+"""The sparse way: a symmetric matrix I + ΛᵀHΛ, given by blocks of H, factorised by CHOLMOD.
 
-Notation and formulas follow Bates, Mächler, Bolker & Walker (2015, §3) for the criterion, Gilmour, Thompson & Cullis
-(1995) and Johnson & Thompson (1995) for the average information.
+H is ZᵀWZ when nothing was eliminated before, else what an elimination left of it.
 """
 
 from __future__ import annotations
 
-import copy
-import itertools
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import linalg
+from scipy import sparse
 
 from lmmpy.covariance import Factor
-from lmmpy.design import Design
-from lmmpy.engines.cholmod import NotPositiveDefiniteError, SparseFactor, SymbolicCholesky
-from lmmpy.engines.criterion import Evaluation, Solution
-from lmmpy.engines.crossproducts import (
-    Basis,
-    CrossProducts,
-    cross_products,
-    orthonormal_basis,
-    times_Z,
-    times_Zt,
-)
+from lmmpy.engines.cholmod import SparseFactor, SymbolicCholesky
+from lmmpy.engines.crossproducts import Block, CrossProducts, places
 from lmmpy.engines.selected_inverse import SelectedInverse
-from lmmpy.engines.system import SystemPattern, apply_factors, transpose_apply_factors
+from lmmpy.engines.system import is_regular, transpose_apply_factors
 
-__all__ = ["SparseCriterion"]
+__all__ = ["FactoredSparse", "SparseMatrix", "SparseSystem"]
 
 Floats = NDArray[np.float64]
+Ints = NDArray[np.intp]
+
+_NEARBY = 1e-6
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class _Anchor:
+class SparseMatrix:
     """
-    [Q e] = ZC + E with C close to least squares: what the random effects can explain at most, and the rest.
+    The pattern of I + ΛᵀHΛ and its symbolic factorisation.
 
-    With V = W⁻¹ + ZΛΛᵀZᵀ and U = M⁻¹ΛᵀZᵀW[Q e], D = C − ΛU,
-
-        [Q e]ᵀV⁻¹[Q e] = EᵀWE + DᵀZᵀWZD + DᵀZᵀWE + EᵀWZD + UᵀU,
-
-    a sum of squares (but for ZᵀWE, which is nearly zero) that stays accurate when the random effects explain almost
-    everything, where I − HᵀH loses all digits.
-
-    Attributes
-    ----------
-    C : ndarray, shape (q, p + 1)
-    EE : ndarray, shape (p + 1, p + 1)
-        EᵀWE.
-    ZtE : ndarray, shape (q, p + 1)
-        ZᵀWE.
-    """
-
-    C: Floats
-    EE: Floats
-    ZtE: Floats
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class _State:
-    """What one θ gives before any derivative.
-
-    `U` is M⁻¹ΛᵀZᵀW[Q e] and `ZtVF` is ZᵀV⁻¹[Q e], both (q, p + 1); S = QᵀV⁻¹Q = R_XᵀR_X in the orthonormal basis; `g`
-    is (−γ, 1), with which [Q e]g is the residual of e on Q.
-    """
-
-    factors: list[Factor]
-    factor: SparseFactor
-    U: Floats
-    ZtVF: Floats
-    S_chol: Floats
-    g: Floats
-    r2: float
-    logdet_M: float
-
-
-_WIDE = 1e4
-
-
-class SparseCriterion:
-    """
-    The profiled criterion by a sparse Cholesky factorisation of M.
+    The pattern is that of T without zeros: it holds at every θ, on the boundary too.
 
     Parameters
     ----------
-    design : Design
-        All levels unrelated.
-    reml : bool
+    blocks : sequence of Block
+        Where H is not zero, the blocks on the diagonal included; their values are not used.
+    sizes, starts : tuple of int
+        As in `CrossProducts`.
+    """
+
+    def __init__(self, blocks: Sequence[Block], sizes: tuple[int, ...], starts: tuple[int, ...]) -> None:
+        self.blocks, self.sizes, self.starts, self.q = tuple(blocks), sizes, starts, starts[-1]
+        placed = [tuple(self._flat(b, x) for x in np.broadcast_arrays(*places(b, sizes, starts))) for b in blocks]
+        rows = np.concatenate([r for r, _ in placed])
+        columns = np.concatenate([c for _, c in placed])
+        self._order = np.lexsort((rows, columns))
+        self._indices, self._columns = rows[self._order], columns[self._order]
+        self._cuts = np.cumsum([len(r) for r, _ in placed])[:-1]
+        self._symbolic = SymbolicCholesky(np.searchsorted(self._columns, np.arange(self.q + 1)), self._indices)
+        self._selected: tuple[SelectedInverse, Ints] | None = None
+
+    @staticmethod
+    def _flat(block: Block, values: NDArray[Any]) -> NDArray[Any]:
+        """A block's numbers in a row: all of them, or the lower triangle of a block on the diagonal."""
+        if not block.diagonal:
+            return values.reshape(-1)
+        a, b = np.tril_indices(values.shape[1])
+        return values[:, a, b].reshape(-1)
+
+    def flops(self) -> float:
+        """Multiplications of one factorisation, Σ (entries of a column of L)²."""
+        diagonal = np.asarray(self._indices == self._columns, dtype=float)
+        return float((np.diff(self._symbolic.factorize(diagonal).lower().indptr).astype(float) ** 2).sum())
+
+    def factorize(self, factors: Sequence[Factor], values: Sequence[Floats]) -> FactoredSparse:
+        """Factorise I + ΛᵀHΛ; `values` are those of H, block by block."""
+        parts = []
+        for block, H in zip(self.blocks, values, strict=True):
+            left, right = factors[block.t].T, factors[block.s].T
+            value = left.T @ H @ right
+            if block.diagonal:
+                value += np.eye(len(right))
+            parts.append(self._flat(block, value))
+        return FactoredSparse(self, factors, values, self._symbolic.factorize(np.concatenate(parts)[self._order]))
+
+    def inverse_blocks(self, factor: SparseFactor) -> list[Floats]:
+        """The inverse on the pattern, as whole blocks."""
+        L = factor.lower()
+        if self._selected is None:
+            self._selected = SelectedInverse(L), self._places_in(L, factor.permutation())
+        inverse, where = self._selected
+        unordered = np.empty(len(self._order))
+        unordered[self._order] = inverse.compute(L.data)[where]
+        parts = np.split(unordered, self._cuts)
+        return [self._whole(block, part) for block, part in zip(self.blocks, parts, strict=True)]
+
+    def _whole(self, block: Block, part: Floats) -> Floats:
+        k, m = self.sizes[block.t], self.sizes[block.s]
+        if not block.diagonal:
+            return part.reshape(len(block.rows), k, m)
+        whole = np.empty((len(block.rows), k, k))
+        a, b = np.tril_indices(k)
+        whole[:, a, b] = whole[:, b, a] = part.reshape(len(block.rows), -1)
+        return whole
+
+    def _places_in(self, L: sparse.csc_array, permutation: Ints) -> Ints:
+        """For each entry of the pattern, the place of its value in the data of a factor L of the permuted matrix."""
+        new = np.empty(self.q, dtype=np.intp)
+        new[permutation] = np.arange(self.q)
+        i, j = new[self._indices], new[self._columns]
+        keys = np.minimum(i, j) * self.q + np.maximum(i, j)
+        columns = np.repeat(np.arange(self.q), np.diff(L.indptr))
+        return np.asarray(np.searchsorted(columns * self.q + L.indices.astype(np.intp), keys))
+
+
+class FactoredSparse:
+    """I + ΛᵀHΛ at one θ."""
+
+    def __init__(
+        self, matrix: SparseMatrix, factors: Sequence[Factor], values: Sequence[Floats], factor: SparseFactor
+    ) -> None:
+        self._matrix, self._factors, self._values, self._factor = matrix, factors, values, factor
+        self._inverse: list[Floats] | None = None
+
+    @property
+    def logdet(self) -> float:
+        """See `FactoredSystem`."""
+        return self._factor.logdet()
+
+    def effects(self, c: Floats) -> Floats:
+        """See `FactoredSystem`."""
+        return self._factor.solve(transpose_apply_factors(self._factors, c, self._matrix.starts))
+
+    def inverse_blocks(self) -> list[Floats]:
+        """The inverse on the pattern, as whole blocks of the shapes of H's."""
+        if self._inverse is None:
+            self._inverse = self._matrix.inverse_blocks(self._factor)
+        return self._inverse
+
+    def traces(self) -> list[Floats]:
+        """See `FactoredSystem`. Where T is singular, at a regular T so near that the difference is rounding."""
+        sizes = [self._typical(t) for t in range(len(self._factors))]
+        regular = [is_regular(factor.T, size) for factor, size in zip(self._factors, sizes, strict=True)]
+        if all(regular):
+            return self._regular_traces()
+        nearby = [
+            factor if fine else _regularised(factor, _NEARBY / size)
+            for factor, fine, size in zip(self._factors, regular, sizes, strict=True)
+        ]
+        return self._matrix.factorize(nearby, self._values)._regular_traces()
+
+    def _typical(self, t: int) -> Floats:
+        """Root of the typical diagonal of H over the effects of term t."""
+        diagonal = next(H for b, H in zip(self._matrix.blocks, self._values, strict=True) if b.diagonal and b.t == t)
+        typical = np.sqrt(np.maximum(np.einsum("laa->a", diagonal) / len(diagonal), 0.0))
+        return np.asarray(np.where(typical > 0, typical, 1.0))
+
+    def _regular_traces(self) -> list[Floats]:
+        slopes = [np.zeros_like(factor.T) for factor in self._factors]
+        for block, H, Sigma in zip(self._matrix.blocks, self._values, self.inverse_blocks(), strict=True):
+            left, right = self._factors[block.t].T, self._factors[block.s].T
+            slopes[block.t] += np.tensordot(H @ right, Sigma, axes=([0, 2], [0, 2]))
+            if not block.diagonal:
+                slopes[block.s] += np.tensordot(H.transpose(0, 2, 1) @ left, Sigma, axes=([0, 2], [0, 1]))
+        return [traces_from_slopes(slope, factor.T) for slope, factor in zip(slopes, self._factors, strict=True)]
+
+    def variances(self) -> list[Floats]:
+        """See `FactoredSystem`."""
+        diagonal = {b.t: v for b, v in zip(self._matrix.blocks, self.inverse_blocks(), strict=True) if b.diagonal}
+        return [factor.T @ diagonal[t] @ factor.T.T for t, factor in enumerate(self._factors)]
+
+
+def _regularised(factor: Factor, sd: Floats) -> Factor:
+    """A factor of T Tᵀ + diag(sd²)."""
+    return Factor(np.asarray(np.linalg.cholesky(factor.T @ factor.T.T + np.diag(sd**2)), dtype=float), factor.dT)
+
+
+def traces_from_slopes(slope: Floats, T: Floats) -> Floats:
+    """P from P T, T regular; rows of T at one length, since effects come in all units."""
+    length = np.linalg.norm(T, axis=1)
+    P = np.linalg.solve((T / length[:, None]).T, slope.T).T / length
+    return np.asarray(0.5 * (P + P.T))
+
+
+class SparseSystem:
+    """
+    The sparse engine: CHOLMOD on all of M.
+
+    Parameters
+    ----------
+    products : CrossProducts
     """
 
     name = "sparse"
+    description = "sparse Cholesky factorisation of all random effects together"
 
-    def __init__(self, design: Design, reml: bool = True) -> None:
-        if any(not term.relatedness.is_identity for term in design.random):
-            raise NotImplementedError("the sparse engine takes unrelated levels only, so far")
-        self.design, self.reml = design, reml
-        basis = orthonormal_basis(design)
-        self.products: CrossProducts = cross_products(design, basis)
-        self._pattern = SystemPattern(self.products, [term.k for term in design.random])
-        self._symbolic = SymbolicCholesky(self._pattern.indptr, self._pattern.indices)
-        self._ZtZ = self._pattern.cross_product_matrix()
-        self._selected: tuple[SelectedInverse, NDArray[np.intp]] | None = None
-        self._cuts = np.cumsum([term.structure.n_theta for term in design.random])[:-1]
-        self._anchor = self._make_anchor(basis)
+    def __init__(self, products: CrossProducts) -> None:
+        self._matrix = SparseMatrix(products.blocks, products.sizes, products.starts)
+        self._values = [block.values for block in products.blocks]
 
-    def _make_anchor(self, basis: Basis) -> _Anchor:
-        """Least squares on Z by a wide prior and one step of refinement; the rest is computed from the rows."""
-        products = self.products
-        wide = [Factor(np.diag(_WIDE * unit), np.empty((0, len(unit), len(unit)))) for unit in products.units()]
-        factor = self._symbolic.factorize(self._pattern.assemble(wide))
-        C = np.zeros_like(products.ZtXy)
-        for _ in range(2):
-            left = transpose_apply_factors(wide, products.ZtXy - self._ZtZ @ C, products.starts)
-            C = C + apply_factors(wide, factor.solve(left), products.starts)
-        E = basis.columns - times_Z(self.design, C)
-        return _Anchor(C, E.T @ E, times_Zt(self.design, E))
-
-    def __reduce__(self) -> tuple[type[SparseCriterion], tuple[Design, bool]]:
-        """Pickle the design only: CHOLMOD's factors do not pickle, and are quickly made again."""
-        return SparseCriterion, (self.design, self.reml)
-
-    def by_ml(self) -> SparseCriterion:
-        """See `Criterion.by_ml`."""
-        other = copy.copy(self) if self.reml else self
-        other.reml = False
-        return other
-
-    @property
-    def dof(self) -> int:
-        """Degrees of freedom of the residual: n − p for REML, n for ML."""
-        return self.products.n - self.products.p * self.reml
-
-    def evaluate(self, theta: Floats, order: int = 0) -> Evaluation:
-        """See `Criterion.evaluate`."""
-        try:
-            state = self._state(theta)
-        except (NotPositiveDefiniteError, np.linalg.LinAlgError):
-            return Evaluation(math.inf)
-        value = self._value(state)
-        if order == 0:
-            return Evaluation(value)
-        return Evaluation(value, *self._derivatives(state, order))
-
-    def solve(self, theta: Floats) -> Solution:
-        """See `Criterion.solve`."""
-        state, products = self._state(theta), self.products
-        u = state.U @ state.g * products.scale
-        R_inverse = linalg.solve_triangular(products.R, np.eye(products.p))
-        half = linalg.solve_triangular(state.S_chol, R_inverse.T, lower=True)
-        r2 = state.r2 * products.scale**2
-        return Solution(
-            beta=products.beta0 + products.scale * (R_inverse @ -state.g[:-1]),
-            unscaled_vcov=half.T @ half,
-            u=u,
-            b=apply_factors(state.factors, u, products.starts),
-            sigma=math.sqrt(r2 / self.dof),
-            r2=r2,
-        )
-
-    def conditional_variances(self, theta: Floats) -> list[Floats]:
-        """See `Criterion.conditional_variances`."""
-        state = self._state(theta)
-        blocks = self._inverse_blocks(state.factor)
-        diagonal = {b.t: v for b, v in zip(self.products.blocks, blocks, strict=True) if b.t == b.s}
-        return [f.T @ diagonal[t] @ f.T.T for t, f in enumerate(state.factors)]
-
-    def _factors(self, theta: Floats) -> list[Factor]:
-        parts = np.split(np.asarray(theta, dtype=float), self._cuts)
-        return [term.structure.factor(part) for term, part in zip(self.design.random, parts, strict=True)]
-
-    def _state(self, theta: Floats) -> _State:
-        products, anchor, factors = self.products, self._anchor, self._factors(theta)
-        factor = self._symbolic.factorize(self._pattern.assemble(factors))
-        U = factor.solve(transpose_apply_factors(factors, products.ZtXy, products.starts))
-        D = anchor.C - apply_factors(factors, U, products.starts)
-        ZtZD = self._ZtZ @ D
-        cross = D.T @ anchor.ZtE
-        gram = anchor.EE + D.T @ ZtZD + cross + cross.T + U.T @ U
-        S_chol = np.asarray(np.linalg.cholesky(gram[:-1, :-1]), dtype=float)
-        g = np.append(-linalg.cho_solve((S_chol, True), gram[:-1, -1]), 1.0)
-        d, u = D @ g, U @ g
-        r2 = float(g @ anchor.EE @ g + d @ (ZtZD @ g) + 2.0 * d @ (anchor.ZtE @ g) + u @ u)
-        if r2 <= 0.0:
-            raise NotPositiveDefiniteError("the residual sum of squares vanishes")
-        return _State(factors, factor, U, ZtZD + anchor.ZtE, S_chol, g, r2, factor.logdet())
-
-    def _value(self, state: _State) -> float:
-        products, dof = self.products, self.dof
-        value = state.logdet_M + products.logdet_relatedness - products.logdet_weights
-        value += dof * (1.0 + math.log(2.0 * math.pi * state.r2 * products.scale**2 / dof))
-        if self.reml:
-            value += 2.0 * float(np.log(np.diag(state.S_chol)).sum() + np.log(np.abs(np.diag(products.R))).sum())
-        return value
-
-    def _derivatives(self, state: _State, order: int) -> tuple[Floats, Floats | None, Floats | None]:
-        starts = self.products.starts
-        ZtEX, Zte = state.ZtVF[:, :-1], state.ZtVF @ state.g
-        UX, u = state.U[:, :-1], state.U @ state.g
-        UXS = linalg.cho_solve((state.S_chol, True), UX.T).T
-        slopes = self._logdet_slopes(state)
-        for t, (start, end) in enumerate(itertools.pairwise(starts)):
-            k = len(slopes[t])
-            slopes[t] *= 2.0
-            slopes[t] -= 2.0 * self.dof / state.r2 * Zte[start:end].reshape(-1, k).T @ u[start:end].reshape(-1, k)
-            if self.reml:
-                slopes[t] -= 2.0 * np.einsum("lap,lcp->ac", _levels(ZtEX[start:end], k), _levels(UXS[start:end], k))
-        by_term = list(zip(state.factors, slopes, strict=True))
-        gradient = np.concatenate([np.einsum("iac,ac->i", factor.dT, slope) for factor, slope in by_term])
-        if order == 1:
-            return gradient, None, None
-        bend = linalg.block_diag(*(_bend(factor, slope) for factor, slope in by_term))
-        return gradient, self._information(state, ZtEX, Zte), bend
-
-    def _logdet_slopes(self, state: _State) -> list[Floats]:
-        """For each term ½ ∂log|M|/∂T, from the entries of M⁻¹ on the pattern of M."""
-        slopes = [np.zeros_like(factor.T) for factor in state.factors]
-        inverse = self._inverse_blocks(state.factor)
-        for block, Sigma in zip(self.products.blocks, inverse, strict=True):
-            left, right = state.factors[block.t].T, state.factors[block.s].T
-            slopes[block.t] += np.tensordot(block.values @ right, Sigma, axes=([0, 2], [0, 2]))
-            if block.t != block.s:
-                turned = block.values.transpose(0, 2, 1)
-                slopes[block.s] += np.tensordot(turned @ left, Sigma, axes=([0, 2], [0, 1]))
-        return slopes
-
-    def _inverse_blocks(self, factor: SparseFactor) -> list[Floats]:
-        L = factor.lower()
-        if self._selected is None:
-            self._selected = SelectedInverse(L), self._pattern.places_in(L, factor.permutation())
-        inverse, places = self._selected
-        return self._pattern.read_blocks(inverse.compute(L.data)[places])
-
-    def _information(self, state: _State, ZtEX: Floats, Zte: Floats) -> Floats:
-        """ν [w_iᵀP w_j / r² − (yᵀP w_i)(yᵀP w_j) / r⁴] with w_i = V_i P y = Z c_i."""
-        products = self.products
-        C = np.column_stack(_directions(state.factors, Zte, products.starts))
-        ZtZC = self._ZtZ @ C
-        half = state.factor.half_solve(transpose_apply_factors(state.factors, ZtZC, products.starts))
-        through_X = linalg.solve_triangular(state.S_chol, ZtEX.T @ C, lower=True)
-        quadratic = C.T @ ZtZC - half.T @ half - through_X.T @ through_X
-        along_y = Zte @ C
-        return np.asarray(self.dof * (quadratic / state.r2 - np.outer(along_y, along_y) / state.r2**2))
-
-
-def _bend(factor: Factor, slope: Floats) -> Floats:
-    """2 tr(∂T_iᵀ S ∂T_j), S from ∂d/∂T = 2 S T; rows of T at one length, since effects come in all units."""
-    length = np.linalg.norm(factor.T, axis=1)
-    length = np.where(length > 0, length, 1.0)
-    S = 0.5 * slope @ np.linalg.pinv(factor.T / length[:, None], rcond=1e-10) / length
-    S = 0.5 * (S + S.T)
-    return np.asarray(2.0 * np.einsum("iac,ab,jbc->ij", factor.dT, S, factor.dT))
-
-
-def _levels(values: Floats, k: int) -> Floats:
-    return values.reshape(len(values) // k, k, values.shape[1])
-
-
-def _directions(factors: Sequence[Factor], Zte: Floats, starts: Sequence[int]) -> list[Floats]:
-    """c_i = (Λ_i Λᵀ + Λ Λ_iᵀ) Zᵀ P y for every parameter."""
-    directions = []
-    for factor, start, end in zip(factors, starts[:-1], starts[1:], strict=True):
-        k = len(factor.T)
-        residual = Zte[start:end].reshape(-1, k)
-        for slope in factor.dT:
-            c = np.zeros_like(Zte)
-            c[start:end] = (residual @ (factor.T @ slope.T + slope @ factor.T.T)).reshape(-1)
-            directions.append(c)
-    return directions
+    def factorize(self, factors: Sequence[Factor]) -> FactoredSparse:
+        """See `System`."""
+        return self._matrix.factorize(factors, self._values)

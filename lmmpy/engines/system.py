@@ -1,119 +1,136 @@
-"""The pattern of M = ΛᵀZᵀWZΛ + P, and how blocks at one θ are put into it and read back from it."""
+"""What a criterion asks of the linear algebra: a factorisation of M = ΛᵀZᵀWZΛ + I, however it is made.
+
+With V = W⁻¹ + ZΛΛᵀZᵀ everything is asked in terms that stay meaningful where Λ is singular: log|M| = log|WV|, the
+spherical effects ΛᵀZᵀV⁻¹f, and the diagonal blocks of ZᵀV⁻¹Z, whose sum over a term's levels is ∂log|M|/∂(TTᵀ).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
 from lmmpy.covariance import Factor
-from lmmpy.engines.crossproducts import Block, CrossProducts
 
-__all__ = ["SystemPattern", "apply_factors", "transpose_apply_factors"]
+__all__ = [
+    "FactoredSystem",
+    "System",
+    "apply_factors",
+    "by_level",
+    "is_regular",
+    "multiply_levels",
+    "transpose_apply_factors",
+]
 
 Floats = NDArray[np.float64]
-Ints = NDArray[np.intp]
+
+_REGULAR, _FEW = 1e-6, 1000
 
 
-class SystemPattern:
-    """
-    Where each number of each block stands in the lower triangle of M, by compressed columns.
+class FactoredSystem(Protocol):
+    """M at one θ, factorised."""
 
-    The pattern is that of T without zeros: it holds at every θ, on the boundary too.
+    @property
+    def logdet(self) -> float:
+        """log|M|."""
 
-    Parameters
-    ----------
-    products : CrossProducts
-    sizes : sequence of int
-        k of each term.
-    """
+    def effects(self, c: Floats) -> Floats:
+        """
+        Spherical effects u = ΛᵀZᵀV⁻¹f = M⁻¹Λᵀc of vectors f with ZᵀWf = c.
 
-    def __init__(self, products: CrossProducts, sizes: Sequence[int]) -> None:
-        self._blocks, self._sizes, self.q = products.blocks, tuple(sizes), products.q
-        placed = [self._places(block, products.starts) for block in self._blocks]
-        rows = np.concatenate([r for r, _ in placed])
-        columns = np.concatenate([c for _, c in placed])
-        self._order = np.lexsort((rows, columns))
-        self.indices, self._columns = rows[self._order], columns[self._order]
-        self.indptr = np.searchsorted(self._columns, np.arange(self.q + 1))
-        self._cuts = np.cumsum([len(r) for r, _ in placed])[:-1]
+        Parameters
+        ----------
+        c : ndarray, shape (q, m)
 
-    def _places(self, block: Block, starts: tuple[int, ...]) -> tuple[Ints, Ints]:
-        k, m = self._sizes[block.t], self._sizes[block.s]
-        rows = starts[block.t] + block.rows[:, None, None] * k + np.arange(k)[None, :, None]
-        columns = starts[block.s] + block.columns[:, None, None] * m + np.arange(m)[None, None, :]
-        rows, columns = np.broadcast_arrays(rows, columns)
-        return self._flat(block, rows), self._flat(block, columns)
+        Returns
+        -------
+        ndarray, shape (q, m)
+        """
 
-    @staticmethod
-    def _flat(block: Block, values: NDArray[Any]) -> NDArray[Any]:
-        """A block's numbers in a row: all of them, or the lower triangle of a block on the diagonal."""
-        if block.t != block.s:
-            return values.reshape(-1)
-        a, b = np.tril_indices(values.shape[1])
-        return values[:, a, b].reshape(-1)
+    def traces(self) -> list[Floats]:
+        """∂log|M|/∂(TTᵀ) of each term, Σ_l (ZᵀV⁻¹Z)_ll, shape (k, k); also where T is singular."""
 
-    def assemble(self, factors: Sequence[Factor]) -> Floats:
-        """The lower triangle of M at the factors T, for unrelated levels (P = I)."""
-        parts = []
-        for block in self._blocks:
-            left, right = factors[block.t].T, factors[block.s].T
-            value = left.T @ block.values @ right
-            if block.t == block.s:
-                value += np.eye(len(right))
-            parts.append(self._flat(block, value))
-        return np.concatenate(parts)[self._order]
+    def variances(self) -> list[Floats]:
+        """The diagonal blocks of ΛM⁻¹Λᵀ, for each term of shape (levels, k, k)."""
 
-    def cross_product_matrix(self) -> sparse.csr_array:
-        """ZᵀWZ itself, symmetric, shape (q, q)."""
-        values = np.concatenate([self._flat(block, block.values) for block in self._blocks])[self._order]
-        lower = sparse.csc_array((values, self.indices, self.indptr), shape=(self.q, self.q))
-        strict = sparse.tril(lower, k=-1, format="csc")
-        return sparse.csr_array(lower + strict.T)
 
-    def places_in(self, L: sparse.csc_array, permutation: Ints) -> Ints:
-        """For each entry of M, the place of its value in the data of a factor L of the permuted M."""
-        new = np.empty(self.q, dtype=np.intp)
-        new[permutation] = np.arange(self.q)
-        i, j = new[self.indices], new[self._columns]
-        keys = np.minimum(i, j) * self.q + np.maximum(i, j)
-        columns = np.repeat(np.arange(self.q), np.diff(L.indptr))
-        return np.asarray(np.searchsorted(columns * self.q + L.indices.astype(np.intp), keys))
+class System(Protocol):
+    """A design's M for any θ: what can be prepared once is."""
 
-    def read_blocks(self, values: Floats) -> list[Floats]:
-        """Numbers on M's lower triangle → whole blocks, of the shapes of the blocks of ZᵀWZ."""
-        unordered = np.empty_like(values)
-        unordered[self._order] = values
-        blocks: list[Floats] = []
-        for block, part in zip(self._blocks, np.split(unordered, self._cuts), strict=True):
-            if block.t != block.s:
-                blocks.append(part.reshape(block.values.shape))
-                continue
-            m, k = block.values.shape[:2]
-            whole = np.empty((m, k, k))
-            a, b = np.tril_indices(k)
-            whole[:, a, b] = whole[:, b, a] = part.reshape(m, -1)
-            blocks.append(whole)
-        return blocks
+    name: str
+
+    @property
+    def description(self) -> str:
+        """How M is factorised, in words."""
+
+    def factorize(self, factors: Sequence[Factor]) -> FactoredSystem:
+        """
+        Factorise M.
+
+        Parameters
+        ----------
+        factors : sequence of Factor
+            T of each term.
+
+        Raises
+        ------
+        NotPositiveDefiniteError
+            When that fails, for T of an impossible size.
+        """
 
 
 def apply_factors(factors: Sequence[Factor], values: Floats, starts: Sequence[int]) -> Floats:
     """Λ v, level by level; v of shape (q,) or (q, m)."""
-    return _by_level([factor.T for factor in factors], values, starts)
+    return _multiplied([factor.T for factor in factors], values, starts)
 
 
 def transpose_apply_factors(factors: Sequence[Factor], values: Floats, starts: Sequence[int]) -> Floats:
     """Λᵀ v, level by level; v of shape (q,) or (q, m)."""
-    return _by_level([factor.T.T for factor in factors], values, starts)
+    return _multiplied([factor.T.T for factor in factors], values, starts)
 
 
-def _by_level(matrices: Sequence[Floats], values: Floats, starts: Sequence[int]) -> Floats:
+def _multiplied(matrices: Sequence[Floats], values: Floats, starts: Sequence[int]) -> Floats:
     out = np.empty_like(values)
-    width = values.shape[1:] or (1,)
+    width = values.shape[1] if values.ndim > 1 else 1
     for matrix, start, end in zip(matrices, starts[:-1], starts[1:], strict=True):
-        levels = values[start:end].reshape((end - start) // len(matrix), len(matrix), *width)
-        out[start:end] = (matrix @ levels).reshape(out[start:end].shape)
+        k = len(matrix)
+        levels = values[start:end].reshape((end - start) // k, k, width)
+        multiply_levels(matrix, levels, out[start:end].reshape(levels.shape))
     return out
+
+
+def multiply_levels(matrix: Floats, levels: Floats, out: Floats) -> None:
+    """Put matrix @ levels, (k, k) times (levels, k, m), into `out`: quick for few levels and for many."""
+    k = len(matrix)
+    if k == 1:
+        np.multiply(levels, matrix[0, 0], out=out)
+    elif len(levels) <= _FEW:
+        np.matmul(matrix, levels, out=out)
+    else:  # a product for every level would crawl
+        for a in range(k):
+            out[:, a] = matrix[a, 0] * levels[:, 0]
+            for b in range(1, k):
+                out[:, a] += matrix[a, b] * levels[:, b]
+
+
+def by_level(values: Floats, k: int) -> Floats:
+    """(levels · k, m) as (levels, k, m), without a copy."""
+    return values.reshape(len(values) // k, k, values.shape[1])
+
+
+def is_regular(T: Floats, sizes: Floats) -> bool:
+    """
+    Whether one may divide by T.
+
+    Parameters
+    ----------
+    T : ndarray, shape (k, k)
+    sizes : ndarray, shape (k,)
+        Weight of each effect, since they come in all units.
+    """
+    if len(T) == 1:
+        return bool(T[0, 0] != 0.0)
+    singular_values = np.linalg.svd(T * sizes[:, None], compute_uv=False)
+    return bool(singular_values[-1] > _REGULAR * singular_values[0])

@@ -42,7 +42,7 @@ def start_values(design: Design, products: CrossProducts) -> tuple[Floats, list[
     total = 1.0 / max(design.n - design.p, 1)  # the residual has length one
     start, others = [], []
     for t, (term, unit) in enumerate(zip(design.random, products.units(), strict=True)):
-        block = next(b for b in products.blocks if b.t == b.s == t)
+        block = next(b for b in products.blocks if b.diagonal and b.t == t)
         A = np.einsum("laa->la", block.values)
         effect = products.Zty[products.starts[t] : products.starts[t + 1]].reshape(A.shape)
         seen = A > 0

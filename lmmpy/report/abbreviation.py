@@ -1,5 +1,6 @@
 """Short forms of names for narrow tables, the same ones as R's `abbreviate` finds."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 _Rule = Callable[[str], bool]
@@ -70,8 +71,8 @@ def abbreviate(names: Sequence[str], length: int) -> list[str]:
     pending = list(dict.fromkeys(names))
     while pending:
         short |= {name: _shorten(name, length) if len(name) > length else name for name in pending}
-        taken = list(short.values())
-        pending = [name for name, text in short.items() if taken.count(text) > 1]
+        taken = Counter(short.values())
+        pending = [name for name, text in short.items() if taken[text] > 1]
         if pending and length > max(map(len, pending)):
             break  # names that differ in their blanks alone
         length += 1

@@ -10,7 +10,7 @@ from pathlib import Path
 
 mode, claimed, log, job_file = sys.argv[1:]
 job = json.loads(Path(job_file).read_text(encoding="utf-8"))
-rows = Path(job["csv"]).read_text(encoding="utf-8").splitlines()[1:]
+n_rows = Path(job["columns"][0]["path"]).stat().st_size // 8
 
 if mode == "unloadable":
     print(json.dumps({"error": "ImportError: no such library"}), flush=True)
@@ -32,11 +32,11 @@ for number, _ in enumerate(sys.stdin):
         sys.exit(1)
     answer = {
         "seconds": float(claimed) * (10 if number == 0 else number),
-        "criterion": float(len(rows)) + {"short": 0.5, "below": -0.5}.get(mode, 0.0),
+        "criterion": float(n_rows) + {"short": 0.5, "below": -0.5}.get(mode, 0.0),
         "beta": [1.0],
         "theta": None,
         "varcomp": None,
-        "peak_rss_mb": 12.0,
+        "peak_rss_mb": 12.0 - number,
         "warnings": [],
         "error": None,
     }

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lmmpy.design import build_design
-from lmmpy.design.rank import independent_columns
+from lmmpy.design.rank import _BLOCK, independent_columns
 from tests.design.example import N, frame
 
 
@@ -84,3 +84,27 @@ def test_dropping_depends_on_the_rows_used():
     assert design("y ~ x + x2", x2=x2).dropped == ()
     found = build_design("y ~ x + x2 + (1 | g)", data.assign(x2=x2), subset=np.arange(12))[0]
     assert found.dropped == ("x2",)
+
+
+def test_rows_beyond_a_block_count():
+    """The triangle of a deficient X is made from some rows at a time; every row must enter it."""
+    n = 2 * _BLOCK + 7
+    X = np.random.default_rng(4).normal(size=(n, 4)) * [1e6, 1.0, 1e-6, 1.0]
+    X[:, 2] = X[:, 0]
+    X[:, 3] = X[:, 1]
+    assert independent_columns(X).tolist() == [0, 1]
+    X[-1, 3] += 1.0
+    assert independent_columns(X).tolist() == [0, 1, 3]
+
+
+def test_many_dependent_columns():
+    rng = np.random.default_rng(5)
+    basis = rng.normal(size=(90, 30))
+    X = np.empty((90, 60))
+    X[:, ::2] = basis
+    X[:, 1::2] = np.cumsum(basis, axis=1)  # of the columns up to its own
+    assert independent_columns(X).tolist() == list(range(0, 60, 2))
+
+
+def test_fewer_rows_than_columns():
+    assert independent_columns(np.random.default_rng(6).normal(size=(3, 5))).tolist() == [0, 1, 2]

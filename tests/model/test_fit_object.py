@@ -322,7 +322,7 @@ def test_the_report_of_convergence(fit: lmm.LmmFit) -> None:
     assert report is fit.convergence
     assert list(report.gradient.index) == list(report.hessian.index) == list(fit.theta.index)
     assert report.eigenvalues.shape == (3,) and np.all(report.eigenvalues > 0)
-    assert (report.boundary, report.flat, report.advice, report.engine) == ((), (), (), "sparse")
+    assert (report.boundary, report.flat, report.advice, report.engine) == ((), (), (), "blocked")
 
 
 def test_singularity_has_a_tolerance(fit: lmm.LmmFit) -> None:

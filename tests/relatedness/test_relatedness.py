@@ -6,7 +6,7 @@ from scipy import sparse
 
 from lmmpy import Relatedness
 from lmmpy.design import build_design
-from lmmpy.engines import SparseCriterion
+from lmmpy.engines import make_criterion
 
 
 def test_identity():
@@ -28,4 +28,4 @@ def test_the_sparse_engine_refuses_related_levels():
     design, _ = build_design("y ~ 1 + (1 | g)", data)
     object.__setattr__(design.random[0], "relatedness", Relatedness(2, sparse.csc_array(2.0 * np.eye(2)), -np.log(4.0)))
     with pytest.raises(NotImplementedError, match="unrelated"):
-        SparseCriterion(design)
+        make_criterion(design, True)

@@ -1,0 +1,91 @@
+# The worker's side of the protocol, shared by the R adapters; the protocol is told in worker.py.
+
+say <- function(...) {
+  cat(jsonlite::toJSON(list(...), auto_unbox = TRUE, digits = I(17), null = "null", na = "null"), "\n", sep = "")
+  flush(stdout())
+}
+
+memory_mb <- function(entry) {
+  if (!file.exists("/proc/self/status")) return(NULL)
+  line <- grep(paste0("^", entry), readLines("/proc/self/status"), value = TRUE)
+  as.numeric(gsub("[^0-9]", "", line)) / 1024
+}
+
+reset_peak <- function() {
+  if (file.access("/proc/self/clear_refs", 2) == 0) {
+    suppressWarnings(try(cat("5", file = "/proc/self/clear_refs"), silent = TRUE))
+  }
+}
+
+read_job <- function(path) jsonlite::fromJSON(path, simplifyVector = FALSE)
+
+load_column <- function(column) {
+  size <- if (column$kind == "double") 8 else 4
+  what <- if (column$kind == "double") "double" else "integer"
+  values <- readBin(column$path, what, file.size(column$path) / size, size, endian = "little")
+  if (column$kind != "factor") return(values)
+  structure(values, levels = readLines(column$levels, encoding = "UTF-8"), class = "factor")
+}
+
+load_frame <- function(job) {
+  names(job$columns) <- vapply(job$columns, function(column) column$name, "")
+  list2DF(lapply(job$columns, load_column))
+}
+
+# Only the whole fitting call is timed; what it warns of is kept.
+fit_once <- function(adapter, job, frame) {
+  noted <- character()
+  model <- as.formula(job$formula)
+  gc(verbose = FALSE)
+  reset_peak()
+  start <- Sys.time()
+  withCallingHandlers(
+    fit <- adapter$fit(model, frame, job$reml),
+    warning = function(w) {
+      noted <<- c(noted, conditionMessage(w))
+      invokeRestart("muffleWarning")
+    },
+    message = function(m) {
+      noted <<- c(noted, trimws(conditionMessage(m)))
+      invokeRestart("muffleMessage")
+    }
+  )
+  seconds <- as.numeric(difftime(Sys.time(), start, units = "secs"))
+  peak <- memory_mb("VmHWM")
+  read <- adapter$read(fit, job$reml)
+  say(
+    seconds = seconds,
+    criterion = read$criterion,
+    beta = I(unname(read$beta)),
+    theta = if (is.null(read$theta)) NULL else I(unname(read$theta)),
+    varcomp = read$varcomp,
+    peak_rss_mb = peak,
+    warnings = I(head(unique(noted), 3)),
+    error = NULL
+  )
+}
+
+versions <- function(packages) {
+  blas <- extSoftVersion()[["BLAS"]]
+  told <- lapply(setNames(packages, packages), function(package) as.character(packageVersion(package)))
+  c(list(R = as.character(getRversion())), told, list("R BLAS" = file.path(basename(dirname(blas)), basename(blas))))
+}
+
+# adapter: packages (told in the versions; the first is attached), fit (timed), read (not timed).
+serve <- function(adapter) {
+  main <- function() {
+    suppressPackageStartupMessages(library(adapter$packages[1], character.only = TRUE))
+    job <- read_job(tail(commandArgs(trailingOnly = TRUE), 1))
+    frame <- load_frame(job)
+    gc(verbose = FALSE)
+    say(ready = TRUE, loaded_rss_mb = memory_mb("VmRSS"), versions = versions(adapter$packages), error = NULL)
+    input <- file("stdin", "r")
+    while (length(line <- readLines(input, n = 1)) > 0) {
+      if (trimws(line) == "fit") fit_once(adapter, job, frame)
+    }
+  }
+  tryCatch(main(), error = function(e) {
+    say(error = conditionMessage(e))
+    quit(status = 1)
+  })
+}

@@ -1,0 +1,264 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+"""The loops of an evaluation that neither numpy nor CHOLMOD has: plain functions on arrays.
+
+Each has a numpy twin in the tests. Sums run in a fixed order, so that the same data give the same bits.
+"""
+
+from libc.math cimport log, sqrt
+from libc.stdlib cimport free, malloc
+
+
+def level_inverses(const double[:, :, ::1] C, const double[:, ::1] T, double[:, :, ::1] R):
+    """
+    R_l = (I + (C_l T)(C_l T)ᵀ)⁻¹ for every level.
+
+    Parameters
+    ----------
+    C : ndarray, shape (levels, k, k)
+        Upper triangular.
+    T : ndarray, shape (k, k)
+    R : ndarray, shape (levels, k, k)
+        Receives the result.
+
+    Returns
+    -------
+    float
+        −Σ_l log|R_l|; NaN when a pivot is no positive number.
+    """
+    cdef Py_ssize_t levels = C.shape[0], k = C.shape[1], l, i, j, m
+    cdef double total = 0.0, product = 1.0, s
+    cdef double* W = <double*> malloc(2 * k * k * sizeof(double))
+    cdef double* B
+    cdef bint sound = W != NULL
+    if not sound:
+        raise MemoryError
+    B = W + k * k
+    with nogil:
+        for l in range(levels):
+            for i in range(k):  # W = C T
+                for j in range(k):
+                    s = 0.0
+                    for m in range(i, k):
+                        s += C[l, i, m] * T[m, j]
+                    W[i * k + j] = s
+            for i in range(k):  # the lower triangle of I + W Wᵀ, then its Cholesky factor
+                for j in range(i + 1):
+                    s = 1.0 if i == j else 0.0
+                    for m in range(k):
+                        s += W[i * k + m] * W[j * k + m]
+                    for m in range(j):
+                        s -= B[i * k + m] * B[j * k + m]
+                    if i > j:
+                        B[i * k + j] = s / B[j * k + j]
+                    else:
+                        if not s > 0.0:
+                            sound = False
+                            s = 1.0
+                        product *= s
+                        B[i * k + i] = sqrt(s)
+                if not 1e-200 < product < 1e200:
+                    total += log(product)
+                    product = 1.0
+            for j in range(k):  # W = the inverse of that factor
+                for i in range(j, k):
+                    s = 1.0 if i == j else 0.0
+                    for m in range(j, i):
+                        s -= B[i * k + m] * W[m * k + j]
+                    W[i * k + j] = s / B[i * k + i]
+            for i in range(k):
+                for j in range(i + 1):
+                    s = 0.0
+                    for m in range(i, k):
+                        s += W[m * k + i] * W[m * k + j]
+                    R[l, i, j] = s
+                    R[l, j, i] = s
+    free(W)
+    return total + log(product) if sound else float("nan")
+
+
+def level_products(const double[:, :, ::1] A, const double[:, :, ::1] B, bint transposed, double[:, :, ::1] out):
+    """
+    A_l B_l, or A_lᵀ B_l, for every level.
+
+    Parameters
+    ----------
+    A : ndarray, shape (levels, k, k)
+    B : ndarray, shape (levels, k, m)
+    transposed : bool
+    out : ndarray, shape (levels, k, m)
+        Receives the result.
+    """
+    cdef Py_ssize_t levels = B.shape[0], k = B.shape[1], width = B.shape[2], l, i, j, m
+    cdef double a
+    with nogil:
+        for l in range(levels):
+            for i in range(k):
+                for j in range(width):
+                    out[l, i, j] = 0.0
+                for m in range(k):
+                    a = A[l, m, i] if transposed else A[l, i, m]
+                    for j in range(width):
+                        out[l, i, j] += a * B[l, m, j]
+
+
+def add_quadratic_forms(
+    const int[::1] pointers, const int[::1] columns, const double[:, ::1] G, const double[:, :, ::1] R, double[:, ::1] H
+):
+    """
+    Add Σ_l G_lᵀ R_l G_l to the lower triangle of H.
+
+    Parameters
+    ----------
+    pointers : ndarray of int32, shape (levels + 1,)
+        Where the entries of each level begin.
+    columns : ndarray of int32, shape (entries,)
+        Column of each entry, ascending within a level.
+    G : ndarray, shape (entries, k)
+        The columns of G_l, one an entry.
+    R : ndarray, shape (levels, k, k)
+        Symmetric.
+    H : ndarray, shape (r, r)
+    """
+    cdef Py_ssize_t levels = pointers.shape[0] - 1, k = G.shape[1], l, i, j, a, b, first, last, most = 0
+    cdef double s, g
+    cdef double* row
+    cdef double* RG
+    for l in range(levels):
+        most = max(most, pointers[l + 1] - pointers[l])
+    RG = <double*> malloc(max(most * k, 1) * sizeof(double))
+    if RG == NULL:
+        raise MemoryError
+    with nogil:
+        for l in range(levels):
+            first, last = pointers[l], pointers[l + 1]
+            for j in range(first, last):
+                for a in range(k):
+                    s = 0.0
+                    for b in range(k):
+                        s += R[l, a, b] * G[j, b]
+                    RG[(j - first) * k + a] = s
+            for i in range(first, last):
+                row = &H[columns[i], 0]
+                if k == 1:
+                    g = G[i, 0]
+                    for j in range(first, i + 1):
+                        row[columns[j]] += g * RG[j - first]
+                else:
+                    for j in range(first, i + 1):
+                        s = 0.0
+                        for a in range(k):
+                            s += G[i, a] * RG[(j - first) * k + a]
+                        row[columns[j]] += s
+    free(RG)
+
+
+def quadratic_forms(
+    const int[::1] pointers, const int[::1] columns, const double[:, ::1] G, const double[:, ::1] Q, double[:, :, ::1] X
+):
+    """
+    X_l = G_l Q G_lᵀ for every level; the adjoint of `add_quadratic_forms`.
+
+    Parameters
+    ----------
+    pointers, columns, G
+        As there.
+    Q : ndarray, shape (r, r)
+        Symmetric; its lower triangle is read.
+    X : ndarray, shape (levels, k, k)
+        Receives the result.
+    """
+    cdef Py_ssize_t levels = pointers.shape[0] - 1, k = G.shape[1], l, i, j, a, b, last
+    cdef double s, w
+    cdef const double* row
+    cdef double* v = <double*> malloc(k * sizeof(double))
+    if v == NULL:
+        raise MemoryError
+    with nogil:
+        for l in range(levels):
+            last = pointers[l + 1]
+            for a in range(k):
+                for b in range(k):
+                    X[l, a, b] = 0.0
+            for i in range(pointers[l], last):
+                row = &Q[columns[i], 0]
+                if k == 1:
+                    s = 0.0
+                    for j in range(pointers[l], i):
+                        s += row[columns[j]] * G[j, 0]
+                    X[l, 0, 0] += G[i, 0] * (2.0 * s + row[columns[i]] * G[i, 0])
+                    continue
+                for a in range(k):  # half the diagonal entry, since v is taken twice
+                    v[a] = 0.5 * row[columns[i]] * G[i, a]
+                for j in range(pointers[l], i):
+                    w = row[columns[j]]
+                    for a in range(k):
+                        v[a] += w * G[j, a]
+                for a in range(k):
+                    for b in range(k):
+                        X[l, a, b] += G[i, a] * v[b] + v[a] * G[i, b]
+    free(v)
+
+
+def selected_inverse(
+    const int[::1] pointers, const int[::1] rows, const double[::1] L, double[::1] out, double[::1] y, double[::1] sums
+):
+    """
+    Entries of (L Lᵀ)⁻¹ at the places of those of L, by Takahashi's recursion, column by column.
+
+    Parameters
+    ----------
+    pointers : ndarray of int32, shape (q + 1,)
+    rows : ndarray of int32, shape (entries,)
+        By compressed columns, ascending: the diagonal comes first.
+    L : ndarray, shape (entries,)
+    out : ndarray, shape (entries,)
+        Receives the result.
+    y, sums : ndarray, shape (q,)
+        Work space.
+    """
+    cdef Py_ssize_t q = pointers.shape[0] - 1, j, i, e, f, first, last, begin, stop
+    cdef int k, row
+    cdef double pivot, yk, s
+    with nogil:
+        for j in range(q):
+            y[j] = 0.0
+            sums[j] = 0.0
+        for j in range(q - 1, -1, -1):
+            first, last = pointers[j], pointers[j + 1]
+            pivot = 1.0 / L[first]
+            for e in range(first + 1, last):
+                y[rows[e]] = L[e] * pivot
+            # Σ_SS y by the columns of Σ_SS; rows of a column outside S meet a y of zero, and their sums are not read.
+            for e in range(first + 1, last):
+                k = rows[e]
+                yk = y[k]
+                begin, stop = pointers[k], pointers[k + 1]
+                s = out[begin] * yk
+                for f in range(begin + 1, stop):
+                    row = rows[f]
+                    s += out[f] * y[row]
+                    sums[row] += out[f] * yk
+                sums[k] += s
+            s = pivot * pivot
+            for e in range(first + 1, last):
+                row = rows[e]
+                out[e] = -sums[row]
+                s += y[row] * sums[row]
+            out[first] = s
+            for e in range(first + 1, last):
+                k = rows[e]
+                y[k] = 0.0
+                for f in range(pointers[k], pointers[k + 1]):
+                    sums[rows[f]] = 0.0
+
+
+def symmetrize(double[:, ::1] A):
+    """Copy the lower triangle of a square array to the upper one."""
+    cdef Py_ssize_t r = A.shape[0], i, j
+    cdef Py_ssize_t top, left
+    with nogil:
+        for top in range(0, r, 32):
+            for left in range(0, top + 1, 32):
+                for i in range(top, min(top + 32, r)):
+                    for j in range(left, min(left + 32, i)):
+                        A[j, i] = A[i, j]

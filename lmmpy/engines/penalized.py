@@ -1,0 +1,292 @@
+"""The profiled criterion and its exact derivatives by penalised least squares, whatever factorises M.
+
+Notation and formulas follow Bates, Mächler, Bolker & Walker (2015, §3) for the criterion, Gilmour, Thompson & Cullis
+(1995) and Johnson & Thompson (1995) for the average information.
+"""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import linalg
+
+from lmmpy.covariance import Factor
+from lmmpy.design import Design
+from lmmpy.engines.cholmod import NotPositiveDefiniteError
+from lmmpy.engines.criterion import Evaluation, Solution
+from lmmpy.engines.crossproducts import (
+    Basis,
+    CrossProducts,
+    fixed_basis,
+    for_response,
+    times_Z,
+    times_Zt,
+    with_response,
+)
+from lmmpy.engines.system import FactoredSystem, System, apply_factors, by_level, is_regular, multiply_levels
+
+__all__ = ["PenalizedLeastSquares"]
+
+Floats = NDArray[np.float64]
+
+_WIDE = 1e4
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _Anchor:
+    """
+    [Q e] = ZC + E with C close to least squares: what the random effects can explain at most, and the rest.
+
+    With V = W⁻¹ + ZΛΛᵀZᵀ and U = M⁻¹ΛᵀZᵀW[Q e], D = C − ΛU,
+
+        [Q e]ᵀV⁻¹[Q e] = EᵀWE + DᵀZᵀWZD + DᵀZᵀWE + EᵀWZD + UᵀU,
+
+    a sum of squares (but for ZᵀWE, which is nearly zero) that stays accurate when the random effects explain almost
+    everything, where I − HᵀH loses all digits.
+
+    Attributes
+    ----------
+    C : ndarray, shape (q, p + 1)
+    EE : ndarray, shape (p + 1, p + 1)
+        EᵀWE.
+    ZtE : ndarray, shape (q, p + 1)
+        ZᵀWE.
+    """
+
+    C: Floats
+    EE: Floats
+    ZtE: Floats
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _State:
+    """What one θ gives before any derivative.
+
+    `U` is M⁻¹ΛᵀZᵀW[Q e] and `ZtVF` is ZᵀV⁻¹[Q e], both (q, p + 1); S = QᵀV⁻¹Q = R_XᵀR_X in the orthonormal basis; `g`
+    is (−γ, 1), with which [Q e]g is the residual of e on Q.
+    """
+
+    factors: list[Factor]
+    factored: FactoredSystem
+    U: Floats
+    ZtVF: Floats
+    S_chol: Floats
+    g: Floats
+    r2: float
+
+
+class PenalizedLeastSquares:
+    """
+    The profiled criterion of one design.
+
+    Parameters
+    ----------
+    design : Design
+    reml : bool
+    products : CrossProducts
+    basis : Basis
+        Of which the products were made.
+    system : System
+        Factorises M.
+    """
+
+    def __init__(self, design: Design, reml: bool, products: CrossProducts, basis: Basis, system: System) -> None:
+        self.design, self.reml, self.products, self._system = design, reml, products, system
+        self._cuts = np.cumsum([term.structure.n_theta for term in design.random])[:-1]
+        self._units = products.units()
+        self._wide = [Factor(np.diag(_WIDE * u), np.empty((0, len(u), len(u)))) for u in self._units]
+        self._widest: FactoredSystem | None = None
+        columns = np.column_stack([basis.Q, basis.e])
+        C = self._least_squares(products.ZtXy)
+        E = columns - times_Z(design, C)
+        self._anchor = _Anchor(C, E.T @ E, times_Zt(design, E))
+
+    @property
+    def name(self) -> str:
+        """Name of the engine."""
+        return self._system.name
+
+    @property
+    def description(self) -> str:
+        """How the engine factorises, in words."""
+        return self._system.description
+
+    def _least_squares(self, ZtF: Floats) -> Floats:
+        """C with ZᵀWZ C close to ZᵀWF, by a wide prior and one step of refinement."""
+        products = self.products
+        if self._widest is None:
+            self._widest = self._system.factorize(self._wide)
+        C = np.zeros_like(ZtF)
+        for _ in range(2):
+            C = C + apply_factors(self._wide, self._widest.effects(ZtF - products.ZtZ @ C), products.starts)
+        return C
+
+    def with_response(self, y: Floats) -> PenalizedLeastSquares:
+        """See `Criterion.with_response`: only what depends on y is made anew."""
+        other = copy.copy(self)
+        other.design = replace(self.design, y=y)
+        basis = with_response(other.design, *self._fixed_basis())
+        other.products = for_response(self.products, other.design, basis)
+        c = self._least_squares(other.products.Zty[:, None])
+        e = basis.e[:, None] - times_Z(self.design, c)
+        other._anchor = self._replace_last(c, e, basis)
+        return other
+
+    def _fixed_basis(self) -> tuple[Floats, Floats]:
+        return fixed_basis(self.design)
+
+    def _replace_last(self, c: Floats, e: Floats, basis: Basis) -> _Anchor:
+        """The anchor with another response: c and e stand for its column of C and of E."""
+        C, EE, ZtE = self._anchor.C.copy(), self._anchor.EE.copy(), self._anchor.ZtE.copy()
+        C[:, -1:], ZtE[:, -1:] = c, times_Zt(self.design, e)
+        EE[-1, -1] = float(e[:, 0] @ e[:, 0])
+        EE[-1, :-1] = EE[:-1, -1] = basis.Q.T @ e[:, 0] - C[:, :-1].T @ ZtE[:, -1]
+        return _Anchor(C, EE, ZtE)
+
+    def by_ml(self) -> PenalizedLeastSquares:
+        """See `Criterion.by_ml`."""
+        other = copy.copy(self) if self.reml else self
+        other.reml = False
+        return other
+
+    @property
+    def dof(self) -> int:
+        """Degrees of freedom of the residual: n − p for REML, n for ML."""
+        return self.products.n - self.products.p * self.reml
+
+    def evaluate(self, theta: Floats, order: int = 0) -> Evaluation:
+        """See `Criterion.evaluate`."""
+        try:
+            state = self._state(theta)
+            value = self._value(state)
+            return Evaluation(value) if order == 0 else Evaluation(value, *self._derivatives(state, order))
+        except (NotPositiveDefiniteError, np.linalg.LinAlgError):
+            return Evaluation(math.inf)
+
+    def solve(self, theta: Floats) -> Solution:
+        """See `Criterion.solve`."""
+        state, products = self._state(theta), self.products
+        u = state.U @ state.g * products.scale
+        R_inverse = linalg.solve_triangular(products.R, np.eye(products.p))
+        half = linalg.solve_triangular(state.S_chol, R_inverse.T, lower=True)
+        r2 = state.r2 * products.scale**2
+        return Solution(
+            beta=products.beta0 + products.scale * (R_inverse @ -state.g[:-1]),
+            unscaled_vcov=half.T @ half,
+            u=u,
+            b=apply_factors(state.factors, u, products.starts),
+            sigma=math.sqrt(r2 / self.dof),
+            r2=r2,
+        )
+
+    def conditional_variances(self, theta: Floats) -> list[Floats]:
+        """See `Criterion.conditional_variances`."""
+        return self._system.factorize(self._factors(theta)).variances()
+
+    def _factors(self, theta: Floats) -> list[Factor]:
+        parts = np.split(np.asarray(theta, dtype=float), self._cuts)
+        return [term.structure.factor(part) for term, part in zip(self.design.random, parts, strict=True)]
+
+    def _state(self, theta: Floats) -> _State:
+        products, anchor, factors = self.products, self._anchor, self._factors(theta)
+        factored = self._system.factorize(factors)
+        U = factored.effects(products.ZtXy)
+        D = anchor.C - apply_factors(factors, U, products.starts)
+        ZtZD = products.ZtZ @ D
+        cross = D.T @ anchor.ZtE
+        gram = anchor.EE + D.T @ ZtZD + cross + cross.T + U.T @ U
+        S_chol = np.asarray(np.linalg.cholesky(gram[:-1, :-1]), dtype=float)
+        g = np.append(-_cho_solve(S_chol, gram[:-1, -1]), 1.0)
+        d, u = D @ g, U @ g
+        r2 = float(g @ anchor.EE @ g + d @ (ZtZD @ g) + 2.0 * d @ (anchor.ZtE @ g) + u @ u)
+        if not r2 > 0.0:
+            raise NotPositiveDefiniteError("the residual sum of squares vanishes")
+        return _State(factors, factored, U, self._residual_products(factors, U, ZtZD + anchor.ZtE), S_chol, g, r2)
+
+    def _residual_products(self, factors: Sequence[Factor], U: Floats, ZtVF: Floats) -> Floats:
+        """ZᵀV⁻¹[Q e]: from U = ΛᵀZᵀV⁻¹[Q e] where T can be divided by, which keeps more digits for a large T."""
+        starts = self.products.starts
+        for factor, unit, start, end in zip(factors, self._units, starts[:-1], starts[1:], strict=True):
+            if is_regular(factor.T, 1.0 / unit):
+                levels = by_level(U[start:end], len(unit))
+                inverse = np.asarray(np.linalg.inv(factor.T.T), dtype=float)
+                multiply_levels(inverse, levels, by_level(ZtVF[start:end], len(unit)))
+        return ZtVF
+
+    def _value(self, state: _State) -> float:
+        products, dof = self.products, self.dof
+        value = state.factored.logdet + products.logdet_relatedness - products.logdet_weights
+        value += dof * (1.0 + math.log(2.0 * math.pi * state.r2 * products.scale**2 / dof))
+        if self.reml:
+            value += 2.0 * float(np.log(np.diag(state.S_chol)).sum() + np.log(np.abs(np.diag(products.R))).sum())
+        return value
+
+    def _derivatives(self, state: _State, order: int) -> tuple[Floats, Floats | None, Floats | None]:
+        ZtEX, Zte = state.ZtVF[:, :-1], state.ZtVF @ state.g
+        slopes = self._covariance_slopes(state, ZtEX, Zte)
+        by_term = list(zip(state.factors, slopes, strict=True))
+        gradient = np.concatenate([_inner(factor.dT, 2.0 * slope @ factor.T) for factor, slope in by_term])
+        if order == 1:
+            return gradient, None, None
+        bend = linalg.block_diag(*(_inner(factor.dT, 2.0 * slope @ factor.dT) for factor, slope in by_term))
+        return gradient, self._information(state, ZtEX, Zte), bend
+
+    def _covariance_slopes(self, state: _State, ZtEX: Floats, Zte: Floats) -> list[Floats]:
+        """∂d/∂(T Tᵀ) of each term, symmetric (k, k)."""
+        slopes = state.factored.traces()
+        through_X = _half_solve(state.S_chol, ZtEX.T).T if self.reml else None
+        for t, (start, end) in enumerate(itertools.pairwise(self.products.starts)):
+            k = self.products.sizes[t]
+            z = Zte[start:end].reshape(-1, k)
+            slopes[t] = slopes[t] - self.dof / state.r2 * (z.T @ z)
+            if through_X is not None:
+                x = by_level(through_X[start:end], k).transpose(1, 0, 2).reshape(k, -1)
+                slopes[t] -= x @ x.T
+        return slopes
+
+    def _information(self, state: _State, ZtEX: Floats, Zte: Floats) -> Floats:
+        """ν [w_iᵀP w_j / r² − (yᵀP w_i)(yᵀP w_j) / r⁴] with w_i = V_i P y = Z c_i."""
+        products = self.products
+        C = _directions(state.factors, Zte, products.starts)
+        ZtZC = products.ZtZ @ C
+        U = apply_factors(state.factors, state.factored.effects(ZtZC), products.starts)
+        through_X = _half_solve(state.S_chol, ZtEX.T @ C)
+        quadratic = ZtZC.T @ (C - U) - through_X.T @ through_X
+        along_y = Zte @ C
+        information = self.dof * (0.5 * (quadratic + quadratic.T) / state.r2 - np.outer(along_y, along_y) / state.r2**2)
+        return np.asarray(information)
+
+
+def _inner(dT: Floats, values: Floats) -> Floats:
+    """⟨∂T_i, X⟩ for every parameter, or ⟨∂T_i, X_j⟩ for every pair."""
+    flat = values.reshape(-1, dT.shape[1] * dT.shape[2])
+    product = dT.reshape(len(dT), -1) @ flat.T
+    return np.asarray(product[:, 0] if values.ndim == 2 else product)
+
+
+def _cho_solve(L: Floats, b: Floats) -> Floats:
+    return np.asarray(linalg.cho_solve((L, True), b, check_finite=False)) if len(L) else b
+
+
+def _half_solve(L: Floats, B: Floats) -> Floats:
+    return np.asarray(linalg.solve_triangular(L, B, lower=True, check_finite=False)) if len(L) else B
+
+
+def _directions(factors: Sequence[Factor], Zte: Floats, starts: Sequence[int]) -> Floats:
+    """c_i = (Λ_i Λᵀ + Λ Λ_iᵀ) Zᵀ P y for every parameter, shape (q, n_theta)."""
+    out = np.zeros((len(Zte), sum(len(factor.dT) for factor in factors)))
+    i = 0
+    for factor, start, end in zip(factors, starts[:-1], starts[1:], strict=True):
+        k = len(factor.T)
+        residual = Zte[start:end].reshape(-1, k)
+        for slope in factor.dT:
+            half = factor.T @ slope.T
+            out[start:end, i] = (residual @ (half + half.T)).reshape(-1)
+            i += 1
+    return out
