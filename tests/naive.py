@@ -133,6 +133,38 @@ def gradient(design: Design, theta: Array, reml: bool = True) -> Array:
     return np.array(slopes)
 
 
+def covariance_slopes(design: Design, theta: Array, reml: bool = True) -> list[Array]:
+    """Of the criterion in the covariance C = T Tᵀ of one level, term by term: symmetric, by complex steps."""
+    at = dense(design, theta, reml)
+    found = []
+    for t, T in enumerate(at.Ts):
+        slope = np.zeros(T.shape)
+        for a, b in np.ndindex(T.shape):
+            V = at.V.astype(complex)
+            E = np.zeros(T.shape)
+            E[a, b] += 0.5
+            E[b, a] += 0.5
+            V += 1j * STEP * at.Zs[t] @ at.spread(t, E) @ at.Zs[t].T
+            moved = Dense(design, at.Ts, reml)
+            moved.__dict__["V"] = V
+            slope[a, b] = moved.value.imag / STEP
+        found.append(slope)
+    return found
+
+
+def bend(design: Design, theta: Array, reml: bool = True) -> Array:
+    """⟨∂d/∂C, ∂²C/∂θ_i∂θ_j⟩, the second derivative of C = T Tᵀ by differences of its first."""
+    slopes, factors, step = covariance_slopes(design, theta, reml), factors_at(design, theta), 1e-5
+    cuts = np.cumsum([0, *(len(factor.dT) for factor in factors)])
+    out = np.zeros((len(theta), len(theta)))
+    for j in range(len(theta)):
+        ends = [factors_at(design, theta + s * step * (np.arange(len(theta)) == j)) for s in (1, -1)]
+        t = int(np.searchsorted(cuts, j, side="right")) - 1
+        firsts = [f[t].dT @ f[t].T.T + f[t].T @ f[t].dT.transpose(0, 2, 1) for f in ends]
+        out[cuts[t] : cuts[t + 1], j] = np.einsum("iab,ab->i", firsts[0] - firsts[1], slopes[t]) / (2 * step)
+    return out
+
+
 def information(design: Design, theta: Array, reml: bool = True) -> Array:
     """ν [w_iᵀ P w_j / r² − (yᵀP w_i)(yᵀP w_j) / r⁴], w_i = V_i P y (Johnson & Thompson 1995, σ² profiled out)."""
     at = dense(design, theta, reml)

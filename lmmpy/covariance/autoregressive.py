@@ -19,15 +19,16 @@ class Autoregressive(OneCorrelation):
     S is the Cholesky factor: ρ^i in the first column, ρ^(i−j) √(1−ρ²) = sin^(i−j) φ · cos φ in the others.
     """
 
-    def correlation_factor(self, angle: float) -> tuple[Floats, Floats]:
+    def correlation_factor(self, angle: float) -> tuple[Floats, Floats, Floats]:
         s, c = math.sin(angle), math.cos(angle)
         lag = np.subtract.outer(np.arange(self.k), np.arange(self.k))
         below = np.maximum(lag, 0)
         power = np.where(lag >= 0, s**below, 0.0)
         slope = np.where(lag > 0, below * s ** np.maximum(below - 1, 0) * c, 0.0)
-        S, dS = power * c, slope * c - power * s
-        S[:, 0], dS[:, 0] = power[:, 0], slope[:, 0]
-        return S, dS
+        bend = np.where(lag > 1, below * (below - 1) * s ** np.maximum(below - 2, 0) * c**2, 0.0) - below * power
+        S, dS, d2S = power * c, slope * c - power * s, bend * c - 2.0 * slope * s - power * c
+        S[:, 0], dS[:, 0], d2S[:, 0] = power[:, 0], slope[:, 0], bend[:, 0]
+        return S, dS, d2S
 
     def angle(self, rho: float) -> float:
         return math.asin(min(1.0, max(-1.0, rho)))

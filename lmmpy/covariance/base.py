@@ -24,10 +24,13 @@ class Factor:
         Cov(b) = σ² T Tᵀ for one level. Lower triangular for `us`, `diag` and `ar1`.
     dT : ndarray, shape (n_theta, k, k)
         dT[i] = ∂T/∂θ_i. Constant for `us` and `diag`, not for `cs` and `ar1`.
+    d2T : ndarray, shape (n_theta, n_theta, k, k), or None
+        d2T[i, j] = ∂²T/∂θ_i∂θ_j; None where T is linear in θ.
     """
 
     T: Floats
     dT: Floats
+    d2T: Floats | None = None
 
 
 class CovarianceStructure(Protocol):
@@ -66,13 +69,16 @@ class CovarianceStructure(Protocol):
         """Size of a typical change of each parameter when `unit`, shape (k,), is that of each standard deviation."""
 
     def factor(self, theta: Floats) -> Factor:
-        """T and ∂T/∂θ."""
+        """T, ∂T/∂θ and ∂²T/∂θ²."""
 
     def canonical(self, theta: Floats) -> Floats:
         """The representative of all θ with the same T Tᵀ: no negative standard deviation, angles in range."""
 
     def boundary(self, theta: Floats, tolerance: Floats) -> list[tuple[int, float]]:
         """Parameters within `tolerance` of a singular T, each with the value that it has on the boundary."""
+
+    def nearest(self, G: Floats) -> Floats:
+        """θ with T Tᵀ near a positive semi-definite G, equal to it where the structure allows."""
 
     def from_covariance(self, G: Floats) -> Floats:
         """θ with T Tᵀ = G.

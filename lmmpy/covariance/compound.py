@@ -20,14 +20,15 @@ class CompoundSymmetry(OneCorrelation):
     b² = 1+(k−1)ρ. They lie on an ellipse, a = √(k/(k−1)) cos φ and b = √k sin φ, so 0 ≤ φ ≤ π/2 covers the range.
     """
 
-    def correlation_factor(self, angle: float) -> tuple[Floats, Floats]:
+    def correlation_factor(self, angle: float) -> tuple[Floats, Floats, Floats]:
         k = self.k
         wide, tall = math.sqrt(k / (k - 1)), math.sqrt(k)
         a, b = wide * math.cos(angle), tall * math.sin(angle)
         da, db = -wide * math.sin(angle), tall * math.cos(angle)
         mean = np.full((k, k), 1.0 / k)
         eye = np.eye(k)
-        return a * eye + (b - a) * mean, da * eye + (db - da) * mean
+        S = a * eye + (b - a) * mean
+        return S, da * eye + (db - da) * mean, -S
 
     def angle(self, rho: float) -> float:
         cosine = math.sqrt(max(0.0, 1.0 - rho) * (self.k - 1) / self.k)

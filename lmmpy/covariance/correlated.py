@@ -26,8 +26,8 @@ class OneCorrelation(ABC):
     homogeneous: bool
 
     @abstractmethod
-    def correlation_factor(self, angle: float) -> tuple[Floats, Floats]:
-        """S and dS/dφ, each of shape (k, k)."""
+    def correlation_factor(self, angle: float) -> tuple[Floats, Floats, Floats]:
+        """S, dS/dφ and d²S/dφ², each of shape (k, k)."""
 
     @abstractmethod
     def angle(self, rho: float) -> float:
@@ -89,7 +89,7 @@ class OneCorrelation(ABC):
         sd = np.broadcast_to(theta[: self.n_sd], (self.k,))
         if self.k == 1:
             return Factor(sd.reshape(1, 1).copy(), np.ones((1, 1, 1)))
-        S, dS = self.correlation_factor(theta[-1])
+        S, dS, d2S = self.correlation_factor(theta[-1])
         dT = np.zeros((self.n_theta, self.k, self.k))
         if self.homogeneous:
             dT[0] = S
@@ -97,7 +97,13 @@ class OneCorrelation(ABC):
             place = np.arange(self.k)
             dT[place, place] = S
         dT[-1] = sd[:, None] * dS
-        return Factor(sd[:, None] * S, dT)
+        d2T = np.zeros((self.n_theta, *dT.shape))
+        if self.homogeneous:
+            d2T[0, -1] = d2T[-1, 0] = dS
+        else:
+            d2T[place, -1, place] = d2T[-1, place, place] = dS
+        d2T[-1, -1] = sd[:, None] * d2S
+        return Factor(sd[:, None] * S, dT, d2T)
 
     def canonical(self, theta: Floats) -> Floats:
         out = theta.copy()
@@ -111,6 +117,13 @@ class OneCorrelation(ABC):
         if self.k > 1:
             near += [(self.n_theta - 1, end) for end in self.ends if abs(theta[-1] - end) < tolerance[-1]]
         return near
+
+    def nearest(self, G: Floats) -> Floats:
+        sd = np.sqrt(np.diag(G))
+        theta = self.start(sd)
+        if self.k > 1:
+            theta[-1] = self.angle(self._correlation(G, sd))
+        return theta
 
     def _correlation(self, G: Floats, sd: Floats) -> float:
         """ρ from the first neighbours that both vary; else from the first pair at all, else zero."""
@@ -127,10 +140,7 @@ class OneCorrelation(ABC):
     def from_covariance(self, G: Floats) -> Floats:
         if G.shape != (self.k, self.k) or np.any(np.diag(G) < 0):
             raise ValueError(f"expected a {self.k} × {self.k} matrix with a non-negative diagonal")
-        sd = np.sqrt(np.diag(G))
-        theta = self.start(sd)
-        if self.k > 1:
-            theta[-1] = self.angle(self._correlation(G, sd))
+        theta = self.nearest(G)
         T = self.factor(theta).T
         if not np.allclose(T @ T.T, G, rtol=1e-8, atol=1e-12 * float(np.abs(G).max())):
             raise ValueError(f"no {type(self).__name__} covariance equals this matrix")

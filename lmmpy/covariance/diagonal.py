@@ -57,6 +57,9 @@ class Diagonal:
     def boundary(self, theta: Floats, tolerance: Floats) -> list[tuple[int, float]]:
         return [(int(i), 0.0) for i in np.flatnonzero(np.abs(theta) < tolerance)]
 
+    def nearest(self, G: Floats) -> Floats:
+        return self.start(np.sqrt(np.diag(G)))
+
     def from_covariance(self, G: Floats) -> Floats:
         variances = np.diag(G)
         if G.shape != (self.k, self.k) or np.any(G != np.diag(variances)) or np.any(variances < 0):

@@ -68,6 +68,9 @@ class Unstructured:
         near = (self._rows == self._columns) & (np.abs(theta) < tolerance)
         return [(int(i), 0.0) for i in np.flatnonzero(near)]
 
+    def nearest(self, G: Floats) -> Floats:
+        return np.asarray(semidefinite_cholesky(G)[self._rows, self._columns])
+
     def from_covariance(self, G: Floats) -> Floats:
         scale = np.sqrt(np.maximum(np.diag(G), np.finfo(float).tiny))
         if G.shape != (self.k, self.k) or not np.allclose(G, G.T):

@@ -29,14 +29,18 @@ class Evaluation:
     information : ndarray, shape (n_theta, n_theta), or None
         The average information, an approximation of the second derivative; from order 2.
     bend : ndarray, shape (n_theta, n_theta), or None
-        What the second derivative of T Tᵀ in θ adds to it, 2 tr(∂T_iᵀ S ∂T_j) with S the derivative in T Tᵀ. It
+        What the second derivative of T Tᵀ in θ adds to it, ⟨S, ∂²(T Tᵀ)/∂θ_i∂θ_j⟩ with S the derivative in T Tᵀ. It
         vanishes at an interior optimum, and is all the curvature there is where a variance vanishes; from order 2.
+    balance : tuple of pairs of ndarray, each of shape (k, k), or None
+        For each term the derivative in C = T Tᵀ as a difference A − B: A is that of the log-determinants, B comes from
+        the sum of squares; from order 1.
     """
 
     value: float
     gradient: Floats | None = None
     information: Floats | None = None
     bend: Floats | None = None
+    balance: tuple[tuple[Floats, Floats], ...] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,6 +87,10 @@ class Criterion(Protocol):
     @property
     def reml(self) -> bool:
         """Whether the criterion is the restricted likelihood."""
+
+    @property
+    def dof(self) -> int:
+        """Degrees of freedom of the residual: n − p for the restricted likelihood, else n."""
 
     @property
     def name(self) -> str:

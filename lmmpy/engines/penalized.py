@@ -165,7 +165,7 @@ class PenalizedLeastSquares:
         try:
             state = self._state(theta)
             value = self._value(state)
-            return Evaluation(value) if order == 0 else Evaluation(value, *self._derivatives(state, order))
+            return Evaluation(value) if order == 0 else self._derivatives(state, value, order)
         except (NotPositiveDefiniteError, np.linalg.LinAlgError):
             return Evaluation(math.inf)
 
@@ -227,28 +227,28 @@ class PenalizedLeastSquares:
             value += 2.0 * float(np.log(np.diag(state.S_chol)).sum() + np.log(np.abs(np.diag(products.R))).sum())
         return value
 
-    def _derivatives(self, state: _State, order: int) -> tuple[Floats, Floats | None, Floats | None]:
+    def _derivatives(self, state: _State, value: float, order: int) -> Evaluation:
         ZtEX, Zte = state.ZtVF[:, :-1], state.ZtVF @ state.g
-        slopes = self._covariance_slopes(state, ZtEX, Zte)
-        by_term = list(zip(state.factors, slopes, strict=True))
+        balance = self._balance(state, ZtEX, Zte)
+        by_term = [(factor, A - B) for factor, (A, B) in zip(state.factors, balance, strict=True)]
         gradient = np.concatenate([_inner(factor.dT, 2.0 * slope @ factor.T) for factor, slope in by_term])
         if order == 1:
-            return gradient, None, None
-        bend = linalg.block_diag(*(_inner(factor.dT, 2.0 * slope @ factor.dT) for factor, slope in by_term))
-        return gradient, self._information(state, ZtEX, Zte), bend
+            return Evaluation(value, gradient, balance=balance)
+        bend = linalg.block_diag(*(_bend(factor, slope) for factor, slope in by_term))
+        return Evaluation(value, gradient, self._information(state, ZtEX, Zte), bend, balance)
 
-    def _covariance_slopes(self, state: _State, ZtEX: Floats, Zte: Floats) -> list[Floats]:
-        """∂d/∂(T Tᵀ) of each term, symmetric (k, k)."""
-        slopes = state.factored.traces()
+    def _balance(self, state: _State, ZtEX: Floats, Zte: Floats) -> tuple[tuple[Floats, Floats], ...]:
+        """∂d/∂(T Tᵀ) of each term as A − B, both symmetric (k, k)."""
+        traces, found = state.factored.traces(), []
         through_X = _half_solve(state.S_chol, ZtEX.T).T if self.reml else None
         for t, (start, end) in enumerate(itertools.pairwise(self.products.starts)):
             k = self.products.sizes[t]
             z = Zte[start:end].reshape(-1, k)
-            slopes[t] = slopes[t] - self.dof / state.r2 * (z.T @ z)
             if through_X is not None:
                 x = by_level(through_X[start:end], k).transpose(1, 0, 2).reshape(k, -1)
-                slopes[t] -= x @ x.T
-        return slopes
+                traces[t] = traces[t] - x @ x.T
+            found.append((traces[t], self.dof / state.r2 * (z.T @ z)))
+        return tuple(found)
 
     def _information(self, state: _State, ZtEX: Floats, Zte: Floats) -> Floats:
         """ν [w_iᵀP w_j / r² − (yᵀP w_i)(yᵀP w_j) / r⁴] with w_i = V_i P y = Z c_i."""
@@ -261,6 +261,12 @@ class PenalizedLeastSquares:
         along_y = Zte @ C
         information = self.dof * (0.5 * (quadratic + quadratic.T) / state.r2 - np.outer(along_y, along_y) / state.r2**2)
         return np.asarray(information)
+
+
+def _bend(factor: Factor, slope: Floats) -> Floats:
+    """⟨S, ∂²(T Tᵀ)/∂θ_i∂θ_j⟩."""
+    bend = _inner(factor.dT, 2.0 * slope @ factor.dT)
+    return bend if factor.d2T is None else bend + np.einsum("ijab,ab->ij", factor.d2T, 2.0 * slope @ factor.T)
 
 
 def _inner(dT: Floats, values: Floats) -> Floats:

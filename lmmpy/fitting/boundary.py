@@ -1,12 +1,11 @@
 """The boundary: variances that vanish exactly, and the saddle that every zero is.
 
 θ enters through T Tᵀ, so at θ_kk = 0 the derivative is zero whatever the data say. A zero is therefore accepted only
-after the second derivative there, which is the derivative with respect to the variance, has been seen to be positive.
+after the second derivative there, which is the derivative with respect to the variance and which the engine knows
+exactly, has been seen to be positive.
 """
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +18,7 @@ __all__ = ["canonical", "descent_from_zero", "near_boundary", "pinned"]
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
-_PROBE = 1e-3
+_FLAT = 1e-6
 
 
 def canonical(design: Design, theta: Floats) -> Floats:
@@ -58,17 +57,15 @@ def pinned(design: Design, theta: Floats) -> Mask:
     return np.concatenate(stuck)
 
 
-def descent_from_zero(
-    evaluate: Callable[[Floats, int], Evaluation], theta: Floats, scale: Floats, stuck: Mask
-) -> Floats | None:
+def descent_from_zero(evaluation: Evaluation, scale: Floats, stuck: Mask) -> Floats | None:
     """
     A direction that leaves the boundary downhill, or None when the boundary is a minimum.
 
     Parameters
     ----------
-    evaluate : callable
-        (θ, order) → Evaluation.
-    theta, scale : ndarray, shape (n_theta,)
+    evaluation : Evaluation
+        On the boundary, of order 2.
+    scale : ndarray, shape (n_theta,)
     stuck : ndarray of bool, shape (n_theta,)
         Parameters with a vanishing derivative.
 
@@ -77,19 +74,12 @@ def descent_from_zero(
     ndarray, shape (n_theta,), or None
         In typical scales of θ, of length one.
     """
-    places = np.flatnonzero(stuck)
-    if not len(places):
+    if not stuck.any():
         return None
-    hessian = np.empty((len(places), len(places)))
-    for j, place in enumerate(places):
-        probe = theta.copy()
-        probe[place] += _PROBE * scale[place]
-        gradient = evaluate(probe, 1).gradient
-        assert gradient is not None
-        hessian[:, j] = (gradient * scale)[places] / _PROBE
-    values, vectors = np.linalg.eigh(0.5 * (hessian + hessian.T))
-    if values[0] >= -1e-5 * max(1.0, float(np.abs(values).max())):
+    assert evaluation.bend is not None
+    values, vectors = np.linalg.eigh((evaluation.bend * np.outer(scale, scale))[np.ix_(stuck, stuck)])
+    if values[0] >= -_FLAT * max(1.0, float(np.abs(values).max())):
         return None
-    direction = np.zeros_like(theta)
-    direction[places] = vectors[:, 0]
+    direction = np.zeros_like(scale)
+    direction[stuck] = vectors[:, 0]
     return direction

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from lmmpy.engines import ENGINES, Criterion, Evaluation
 from lmmpy.errors import ModelError, shown
 from lmmpy.fitting.boundary import canonical, descent_from_zero, near_boundary, pinned
+from lmmpy.fitting.derivative_free import minimise_by_values
+from lmmpy.fitting.scoring import scoring_step
 from lmmpy.fitting.start import start_values, typical_scale
 from lmmpy.fitting.trust_region import Minimum, Step, minimise
 
@@ -22,6 +24,9 @@ _RESTARTS = 5
 _SNAP = 0.05
 _LEAP = 0.3
 _COARSE, _COST = 1e-7, 1e-9
+_SCORING_STEPS, _WORTHWHILE, _LARGE = 6, 0.3, 5.0
+_MINIMISERS = {"newton": minimise, "cobyqa": minimise_by_values}
+_MOST_EVALUATIONS = {"newton": 500, "cobyqa": 20_000}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,28 +37,41 @@ class Control:
     ----------
     tolerance : float
         Stop when the next step promises to lower the criterion by less than this.
-    max_evaluations : int
-        Give up, with a warning, after so many evaluations.
+    max_evaluations : int, optional
+        Give up, with a warning, after so many evaluations; by default 500, or 20,000 without derivatives.
     check_sizes : {"stop", "ignore"}
         Whether to refuse models with as many random effects as observations.
-    engine : {"auto", "sparse"}
-        How the criterion is computed.
+    engine : {"auto", "blocked", "blocked-dense", "blocked-sparse", "sparse"}
+        How the criterion is computed. "blocked" eliminates the grouping factor with the most random effects level by
+        level; what is left is factorised densely or sparsely, by cost or as the longer names say. "sparse" leaves all
+        of the system to CHOLMOD. "auto" is "blocked" but for very large crossed factors. The fit's
+        `convergence.engine` names the one that was used.
+    optimizer : {"newton", "cobyqa"}
+        Newton's method with exact derivatives; or, as a check on it, a search that asks for values only.
     """
 
-    tolerance: float = 1e-14
-    max_evaluations: int = 500
+    tolerance: float = 1e-12
+    max_evaluations: int | None = None
     check_sizes: str = "stop"
     engine: str = "auto"
+    optimizer: str = "newton"
 
     def __post_init__(self) -> None:
-        numbers = isinstance(self.tolerance, float | int) and isinstance(self.max_evaluations, int)
-        if not numbers or not self.tolerance > 0 or self.max_evaluations < 1:
+        most = self.most_evaluations
+        if not isinstance(self.tolerance, float | int) or not isinstance(most, int) or not self.tolerance > 0 or most < 1:
             raise ModelError("control: tolerance must be positive and max_evaluations at least 1.")
         if self.check_sizes not in ("stop", "ignore"):
             raise ModelError(f"control: check_sizes is 'stop' or 'ignore', not {self.check_sizes!r}.")
         engines = ("auto", *ENGINES)
         if self.engine not in engines:
             raise ModelError(f"control: engine is one of {shown(engines)}, not {self.engine!r}.")
+        if self.optimizer not in _MINIMISERS:
+            raise ModelError(f"control: optimizer is one of {shown(tuple(_MINIMISERS))}, not {self.optimizer!r}.")
+
+    @property
+    def most_evaluations(self) -> int:
+        """`max_evaluations`, or its default."""
+        return _MOST_EVALUATIONS.get(self.optimizer, 1) if self.max_evaluations is None else self.max_evaluations
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,10 +92,8 @@ class Optimum:
         Whether θ was given, not estimated.
     restarts : int
         How often a zero was left because the criterion falls away from it.
-    evaluations : int
-        How often the criterion was computed in all, probes of the boundary included.
     log : tuple of Step
-        Every step that the optimiser tried.
+        Every evaluation of the criterion, in order.
     """
 
     theta: Floats
@@ -86,14 +102,19 @@ class Optimum:
     on_boundary: Mask
     held: bool
     restarts: int
-    evaluations: int
     log: tuple[Step, ...]
+
+    @property
+    def evaluations(self) -> int:
+        """How often the criterion was computed."""
+        return len(self.log)
 
 
 def hold_theta(criterion: Criterion, theta: Floats) -> Optimum:
     """The record of a θ that is known."""
     evaluation = criterion.evaluate(theta, 2)
-    return Optimum(theta, evaluation, True, np.zeros(len(theta), dtype=bool), True, 0, 1, ())
+    log = (Step(theta, evaluation.value, True, "start"),)
+    return Optimum(theta, evaluation, True, np.zeros(len(theta), dtype=bool), True, 0, log)
 
 
 def fit_theta(criterion: Criterion, control: Control, start: Floats | None = None) -> Optimum:
@@ -120,7 +141,10 @@ def fit_theta(criterion: Criterion, control: Control, start: Floats | None = Non
     scale = typical_scale(design, criterion.products)
     suggested, others = start_values(design, criterion.products)
     search = _Search(criterion, control, scale)
-    minimum = search.descend(suggested if start is None else _checked(start, design.n_theta))
+    if start is None:
+        minimum = search.descend(*search.approach(suggested))
+    else:
+        minimum = search.descend(_checked(start, design.n_theta))
     if not np.isfinite(minimum.evaluation.value):
         raise ModelError(
             f"The criterion cannot be computed at the start values {search.log[0].theta.tolist()}: the system is not "
@@ -130,7 +154,7 @@ def fit_theta(criterion: Criterion, control: Control, start: Floats | None = Non
         for other in others:
             if search.left() <= 0:
                 break
-            rival = search.descend(other)
+            rival = search.descend(*search.approach(other))
             if rival.evaluation.value < minimum.evaluation.value - 1e-9 * (1.0 + abs(minimum.evaluation.value)):
                 minimum = rival
     theta = minimum.theta
@@ -143,7 +167,6 @@ def fit_theta(criterion: Criterion, control: Control, start: Floats | None = Non
         boundary,
         False,
         search.restarts,
-        search.evaluations,
         tuple(search.log),
     )
 
@@ -166,26 +189,47 @@ class _Search:
         self.design = criterion.design
         self.lower = np.concatenate([term.structure.lower for term in self.design.random])
         self.log: list[Step] = []
-        self.restarts, self.evaluations = 0, 0
-
-    def evaluate(self, theta: Floats, order: int) -> Evaluation:
-        """The criterion, counted."""
-        self.evaluations += 1
-        return self.criterion.evaluate(theta, order)
+        self.restarts = 0
 
     def left(self) -> int:
         """How many evaluations are still allowed."""
-        return self.control.max_evaluations - self.evaluations
+        return self.control.most_evaluations - len(self.log)
 
-    def descend(self, start: Floats) -> Minimum:
+    def evaluate(self, theta: Floats, purpose: str, below: float = np.inf) -> Evaluation:
+        """The criterion outside of a run, logged; accepted when it is no more than `below`."""
+        evaluation = self.criterion.evaluate(theta, 2)
+        self.log.append(Step(theta, evaluation.value, evaluation.value <= below, purpose))
+        return evaluation
+
+    def approach(self, theta: Floats) -> tuple[Floats, Evaluation | None]:
+        """Come near from afar, as long as every step gains a lot."""
+        if self.control.optimizer != "newton":
+            return theta, None
+        now, gain = self.evaluate(theta, "start"), np.inf
+        for _ in range(_SCORING_STEPS):
+            candidate = scoring_step(self.criterion, theta, now) if np.isfinite(now.value) and self.left() > 0 else None
+            if candidate is None:
+                break
+            candidate = np.maximum(candidate, self.lower)
+            trial = self.evaluate(candidate, "scoring", below=now.value)
+            before, gain = gain, now.value - trial.value
+            if not gain > 0.0:
+                break
+            theta, now = candidate, trial
+            # Gains shrink by a constant ratio; where the next will be small, Newton's step is the better one.
+            if gain * min(gain / before, 1.0) < _WORTHWHILE and gain < _LARGE:
+                break
+        return theta, now
+
+    def descend(self, start: Floats, known: Evaluation | None = None) -> Minimum:
         """From a start to a minimum that no zero hides: search, settle, leave a zero where that is downhill, polish."""
-        minimum = self.run(start, np.ones(len(start), dtype=bool), _COARSE)
+        minimum = self.run(start, np.ones(len(start), dtype=bool), _COARSE, known)
         if not np.isfinite(minimum.evaluation.value):
             return minimum
         for attempt in range(_RESTARTS + 1):
             minimum = self.settle(minimum)
             stuck = pinned(self.design, minimum.theta)
-            direction = descent_from_zero(self.evaluate, minimum.theta, self.scale, stuck)
+            direction = descent_from_zero(minimum.evaluation, self.scale, stuck)
             if direction is None or attempt == _RESTARTS:
                 break
             self.restarts += 1
@@ -206,8 +250,9 @@ class _Search:
         return [place for place, value in near if theta[place] == value]
 
     def run(self, theta: Floats, free: Mask, tolerance: float, known: Evaluation | None = None) -> Minimum:
-        minimum = minimise(
-            self.evaluate,
+        """One run of the optimiser over the free parameters."""
+        minimum = _MINIMISERS[self.control.optimizer](
+            self.criterion.evaluate,
             theta,
             self.scale,
             self.lower,
@@ -228,8 +273,9 @@ class _Search:
             snapped = minimum.theta.copy()
             snapped[place] = value
             snapped = canonical(self.design, snapped)
-            evaluation = self.evaluate(snapped, 2)
-            if evaluation.value <= minimum.evaluation.value + _COST * (1.0 + abs(minimum.evaluation.value)):
+            allowed = minimum.evaluation.value + _COST * (1.0 + abs(minimum.evaluation.value))
+            evaluation = self.evaluate(snapped, "boundary", below=allowed)
+            if evaluation.value <= allowed:
                 minimum = self.run(snapped, ~pinned(self.design, snapped), _COARSE, evaluation)
                 minimum = self.at(canonical(self.design, minimum.theta), minimum)
         return minimum
@@ -238,7 +284,7 @@ class _Search:
         """The same minimum at an equivalent θ, derivatives taken there."""
         if np.array_equal(theta, minimum.theta):
             return minimum
-        return Minimum(theta, self.evaluate(theta, 2), minimum.converged, minimum.log)
+        return Minimum(theta, self.evaluate(theta, "equivalent"), minimum.converged, minimum.log)
 
     def leave(self, minimum: Minimum, direction: Floats) -> Minimum:
         """Leap off the boundary downhill and search from there."""
@@ -246,7 +292,8 @@ class _Search:
         while leap > 1e-6:
             theta = minimum.theta + leap * direction * self.scale
             theta = np.where(np.isfinite(self.lower), np.abs(theta), theta)
-            if self.evaluate(theta, 0).value < minimum.evaluation.value:
-                return self.run(theta, np.ones(len(theta), dtype=bool), _COARSE)
+            evaluation = self.evaluate(theta, "leap", below=minimum.evaluation.value)
+            if evaluation.value < minimum.evaluation.value:
+                return self.run(theta, np.ones(len(theta), dtype=bool), _COARSE, evaluation)
             leap *= 0.3
         return minimum

@@ -33,18 +33,23 @@ class Step:
     ----------
     theta : ndarray, shape (n_theta,)
     value : float
-    gradient_norm : float
-        Root of gᵀB⁻¹g, the length of the gradient in the metric of the curvature; NaN when not computed.
-    radius : float
-        Trust radius, in typical scales of θ.
     accepted : bool
+        Whether the search went on from there.
+    purpose : str
+        What was tried: "start", "scoring", "newton", "boundary", "leap", "equivalent" or "cobyqa".
+    gradient_norm : float
+        Root of gᵀB⁻¹g, the length of the gradient in the metric of the curvature where the step began; NaN when not
+        computed.
+    radius : float
+        Trust radius of the step, in typical scales of θ; NaN when there was none.
     """
 
     theta: Floats
     value: float
-    gradient_norm: float
-    radius: float
     accepted: bool
+    purpose: str
+    gradient_norm: float = np.nan
+    radius: float = np.nan
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +70,36 @@ class Minimum:
     evaluation: Evaluation
     converged: bool
     log: list[Step] = field(default_factory=list)
+
+
+class _Model:
+    """gᵀs + ½sᵀBs, by the eigenvectors of B."""
+
+    def __init__(self, g: Floats, B: Floats) -> None:
+        self._values, self._vectors = np.linalg.eigh(B)
+        self._along = self._vectors.T @ g
+        size = np.abs(self._values)
+        self._floor = 1e-10 * max(1.0, float(size.max()))
+        self._held_up = np.maximum(size, self._floor)
+        self.gradient_norm = self.norm(g)
+
+    def norm(self, g: Floats) -> float:
+        """√(gᵀ|B|⁻¹g), tiny curvatures held up."""
+        return float(np.sqrt(((self._vectors.T @ g) ** 2 / self._held_up).sum()))
+
+    def step(self, radius: float) -> tuple[Floats, float]:
+        """The minimiser over |s| ≤ radius, and the decrease it promises (Moré & Sorensen 1983)."""
+        values, along = self._values, self._along
+        lowest, shift = values[0], 0.0
+        if lowest <= self._floor or np.linalg.norm(along / values) > radius:
+            shift = _shift(along, values, radius, max(0.0, self._floor - lowest))
+        coordinates = -along / (values + shift)
+        missing = radius**2 - float(coordinates @ coordinates)
+        if shift > 0.0 and missing > 0.0 and lowest < -self._floor:
+            # The hard case: no gradient along the most negative curvature, so walk along it to the edge.
+            coordinates[0] -= np.copysign(np.sqrt(missing), along[0])
+        promised = -float(along @ coordinates + 0.5 * values @ coordinates**2)
+        return self._vectors @ coordinates, promised
 
 
 def minimise(
@@ -101,40 +136,42 @@ def minimise(
     """
     theta, radius = start.copy(), 1.0
     now = known if known is not None else evaluate(theta, 2)
-    log = [Step(theta.copy(), now.value, np.nan, radius, True)] if known is None else []
+    log = [] if known is not None else [Step(theta.copy(), now.value, True, "start")]
     if not np.isfinite(now.value) or not free.any():
         return Minimum(theta, now, not free.any(), log)
     secant, misses = np.zeros((len(theta), len(theta))), 0
+    g, curvature = _scaled(now, scale)
     while len(log) < max_evaluations:
-        g, curvature = _scaled(now, scale)
         moving = free & ~((theta <= lower) & (g > 0))
         if not moving.any():
             return Minimum(theta, now, True, log)
-        B = (curvature + secant)[np.ix_(moving, moving)]
+        model = _Model(g[moving], (curvature + secant)[np.ix_(moving, moving)])
         step = np.zeros_like(theta)
-        step[moving], promised = _model_step(g[moving], B, radius)
+        step[moving], promised = model.step(radius)
         noise = _NOISE * (1.0 + abs(now.value))
-        if promised <= tolerance and _norm_in(g[moving], B) ** 2 <= 4.0 * max(tolerance, noise):
+        if promised <= tolerance and model.gradient_norm**2 <= 4.0 * max(tolerance, noise):
             return Minimum(theta, now, True, log)
         candidate = np.maximum(theta + step * scale, lower)
         step = (candidate - theta) / scale
         trial = evaluate(candidate, 2)
-        gradient_left = _norm_in(_scaled(trial, scale)[0][moving], B) if np.isfinite(trial.value) else np.inf
+        finite = bool(np.isfinite(trial.value))
+        if finite:
+            trial_g, trial_curvature = _scaled(trial, scale)
+            secant = _update(secant, step, trial_g - g - trial_curvature @ step)
         at_noise = promised <= 100.0 * noise
-        quality = _quality(now.value - trial.value, promised, gradient_left < _norm_in(g[moving], B), at_noise)
+        shorter = finite and model.norm(trial_g[moving]) < model.gradient_norm
+        quality = _quality(now.value - trial.value, promised, shorter, at_noise)
         accepted = quality > _ACCEPT
         length = float(np.linalg.norm(step))
-        log.append(Step(candidate, trial.value, _norm_in(g[moving], B), radius, accepted))
-        if np.isfinite(trial.value):
-            secant = _update(secant, step, now, trial, scale)
+        log.append(Step(candidate, trial.value, accepted, "newton", model.gradient_norm, radius))
         if quality < _POOR:
             radius = 0.25 * length
         elif quality > _GOOD and length > 0.9 * radius:
             radius *= 2.0
         if accepted:
-            theta, now = candidate, trial
+            theta, now, g, curvature = candidate, trial, trial_g, trial_curvature
         elif misses == _PATIENCE or radius < 1e-12:
-            return Minimum(theta, now, at_noise or _norm_in(g[moving], B) ** 2 <= 1e-6, log)
+            return Minimum(theta, now, at_noise or model.gradient_norm**2 <= 1e-6, log)
         misses += at_noise and not accepted
     return Minimum(theta, now, False, log)
 
@@ -152,30 +189,6 @@ def _scaled(evaluation: Evaluation, scale: Floats) -> tuple[Floats, Floats]:
     return evaluation.gradient * scale, (evaluation.information + evaluation.bend) * np.outer(scale, scale)
 
 
-def _norm_in(g: Floats, B: Floats) -> float:
-    """√(gᵀ|B|⁻¹g), tiny curvatures held up."""
-    values, vectors = np.linalg.eigh(B)
-    values = np.maximum(np.abs(values), 1e-10 * max(1.0, float(np.abs(values).max())))
-    return float(np.sqrt(((vectors.T @ g) ** 2 / values).sum()))
-
-
-def _model_step(g: Floats, B: Floats, radius: float) -> tuple[Floats, float]:
-    """The minimiser of gᵀs + ½sᵀBs over |s| ≤ radius, and the decrease it promises (Moré & Sorensen 1983)."""
-    values, vectors = np.linalg.eigh(B)
-    along = vectors.T @ g
-    lowest, floor = values[0], 1e-10 * max(1.0, float(np.abs(values).max()))
-    shift = 0.0
-    if lowest <= floor or np.linalg.norm(along / values) > radius:
-        shift = _shift(along, values, radius, max(0.0, floor - lowest))
-    coordinates = -along / (values + shift)
-    missing = radius**2 - float(coordinates @ coordinates)
-    if shift > 0.0 and missing > 0.0 and lowest < -floor:
-        # The hard case: no gradient along the most negative curvature, so walk along it to the edge.
-        coordinates[0] -= np.copysign(np.sqrt(missing), along[0])
-    promised = -float(along @ coordinates + 0.5 * values @ coordinates**2)
-    return vectors @ coordinates, promised
-
-
 def _shift(along: Floats, values: Floats, radius: float, least: float) -> float:
     """λ ≥ least at which |(B + λ)⁻¹g| meets the radius, by bisection on a logarithmic scale."""
 
@@ -187,15 +200,14 @@ def _shift(along: Floats, values: Floats, radius: float, least: float) -> float:
     low, high = least, max(least, 1e-8) + float(np.linalg.norm(along)) / radius + abs(float(values[0]))
     for _ in range(80):
         middle = 0.5 * (low + high)
+        if not low < middle < high:
+            break
         low, high = (middle, high) if length(middle) > radius else (low, middle)
     return high
 
 
-def _update(secant: Floats, step: Floats, before: Evaluation, after: Evaluation, scale: Floats) -> Floats:
-    """Make (information + secant)·step equal the change of the gradient, as far as a rank-one update can."""
-    g0, _ = _scaled(before, scale)
-    g1, information = _scaled(after, scale)
-    wanted = g1 - g0 - information @ step
+def _update(secant: Floats, step: Floats, wanted: Floats) -> Floats:
+    """Make secant · step equal what the curvature did not explain, as far as a rank-one update can."""
     held = secant @ step
     size = abs(float(step @ held))
     sized = secant * min(1.0, abs(float(step @ wanted)) / size) if size > 0 else secant

@@ -363,13 +363,14 @@ class LmmFit:
 
     @property
     def optimization(self) -> pd.DataFrame:
-        """Every evaluation of the optimiser: θ, the criterion, the scaled gradient, the trust radius."""
+        """Every evaluation of the criterion: θ, its value, what it was for, and the state of the optimiser."""
         log = self.optimum.log
         frame = pd.DataFrame([step.theta for step in log], columns=theta_names(self.design))
         frame["criterion"] = [step.value for step in log]
+        frame["accepted"] = [step.accepted for step in log]
+        frame["purpose"] = [step.purpose for step in log]
         frame["gradient"] = [step.gradient_norm for step in log]
         frame["radius"] = [step.radius for step in log]
-        frame["accepted"] = [step.accepted for step in log]
         return frame
 
     # ---- reports

@@ -82,6 +82,18 @@ def test_dT_is_the_derivative_of_T(structure):
 
 
 @everywhere
+def test_d2T_is_the_derivative_of_dT(structure):
+    step = 1e-6
+    for theta in random_thetas(structure):
+        factor = structure.factor(theta)
+        d2T = np.zeros((structure.n_theta, *factor.dT.shape)) if factor.d2T is None else factor.d2T
+        for i in range(structure.n_theta):
+            move = step * (np.arange(structure.n_theta) == i)
+            slope = (structure.factor(theta + move).dT - structure.factor(theta - move).dT) / (2 * step)
+            np.testing.assert_allclose(d2T[i], slope, rtol=1e-7, atol=1e-8 * max(1.0, np.abs(theta).max()))
+
+
+@everywhere
 def test_factor_leaves_theta_alone_and_gives_its_own_T(structure):
     theta = random_thetas(structure)[0]
     before = theta.copy()
