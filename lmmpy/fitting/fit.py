@@ -58,7 +58,8 @@ class Control:
 
     def __post_init__(self) -> None:
         most = self.most_evaluations
-        if not isinstance(self.tolerance, float | int) or not isinstance(most, int) or not self.tolerance > 0 or most < 1:
+        numbers = isinstance(self.tolerance, float | int) and isinstance(most, int)
+        if not numbers or not self.tolerance > 0 or most < 1:
             raise ModelError("control: tolerance must be positive and max_evaluations at least 1.")
         if self.check_sizes not in ("stop", "ignore"):
             raise ModelError(f"control: check_sizes is 'stop' or 'ignore', not {self.check_sizes!r}.")
