@@ -30,5 +30,6 @@ setup(
         "pandas>=2.2",
         suitesparse.requirement(suitesparse.look()),
         "scipy>=1.14",
+        "threadpoolctl>=3.5",
     ],
 )

@@ -14,10 +14,13 @@ from lmmpy.errors import (
     SingularFitWarning,
 )
 from lmmpy.fitting import Control
-from lmmpy.model import LmmFit, ModelDesign, anova, lformula, lmer
+from lmmpy.inference import Bootstrap
+from lmmpy.model import AllFit, LmmFit, ModelDesign, all_fit, anova, lformula, lmer
 from lmmpy.relatedness import Relatedness
 
 __all__ = [
+    "AllFit",
+    "Bootstrap",
     "Control",
     "ConvergenceWarning",
     "DataError",
@@ -32,6 +35,7 @@ __all__ = [
     "Relatedness",
     "ScaleWarning",
     "SingularFitWarning",
+    "all_fit",
     "anova",
     "datasets",
     "lformula",

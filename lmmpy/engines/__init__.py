@@ -3,5 +3,6 @@
 from lmmpy.engines.choose import ENGINES, make_criterion
 from lmmpy.engines.criterion import Criterion, Evaluation, Solution
 from lmmpy.engines.crossproducts import CrossProducts
+from lmmpy.engines.threads import one_blas_thread
 
-__all__ = ["ENGINES", "Criterion", "CrossProducts", "Evaluation", "Solution", "make_criterion"]
+__all__ = ["ENGINES", "Criterion", "CrossProducts", "Evaluation", "Solution", "make_criterion", "one_blas_thread"]

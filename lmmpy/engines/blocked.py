@@ -213,8 +213,6 @@ class BlockedSystem:
         All G_l, one below the other.
     """
 
-    name = "blocked"
-
     def __init__(
         self,
         products: CrossProducts,
@@ -222,6 +220,7 @@ class BlockedSystem:
         schur: Schur | None = None,
         G: Floats | sparse.csr_array | None = None,
     ) -> None:
+        self.name = "blocked" if schur is None else f"blocked-{schur.kind}"
         self.q, self.eliminated, self.schur, self.G = products.q, eliminated, schur, G
         self.rest = tuple(t for t in range(len(products.sizes)) if t not in eliminated.terms)
         spans = [np.arange(products.starts[t], products.starts[t + 1]) for t in self.rest]

@@ -85,6 +85,8 @@ class PenalizedLeastSquares:
     """
     The profiled criterion of one design.
 
+    Pickles as what it was made of: CHOLMOD's factors do not pickle, and are quickly made again.
+
     Parameters
     ----------
     design : Design
@@ -102,6 +104,8 @@ class PenalizedLeastSquares:
         self._units = products.units()
         self._wide = [Factor(np.diag(_WIDE * u), np.empty((0, len(u), len(u)))) for u in self._units]
         self._widest: FactoredSystem | None = None
+        self._fixed: tuple[Floats, Floats] | None = None
+        self._last: tuple[bytes, _State] | None = None
         columns = np.column_stack([basis.Q, basis.e])
         C = self._least_squares(products.ZtXy)
         E = columns - times_Z(design, C)
@@ -127,19 +131,24 @@ class PenalizedLeastSquares:
             C = C + apply_factors(self._wide, self._widest.effects(ZtF - products.ZtZ @ C), products.starts)
         return C
 
+    def __reduce__(self) -> tuple[object, tuple[Design, bool, str]]:
+        from lmmpy.engines.choose import make_criterion  # the rule knows the engines, and they need not know it
+
+        return make_criterion, (self.design, self.reml, self.name)
+
     def with_response(self, y: Floats) -> PenalizedLeastSquares:
         """See `Criterion.with_response`: only what depends on y is made anew."""
         other = copy.copy(self)
+        other._last = None
         other.design = replace(self.design, y=y)
-        basis = with_response(other.design, *self._fixed_basis())
+        if self._fixed is None:
+            self._fixed = other._fixed = fixed_basis(self.design)
+        basis = with_response(other.design, *self._fixed)
         other.products = for_response(self.products, other.design, basis)
         c = self._least_squares(other.products.Zty[:, None])
         e = basis.e[:, None] - times_Z(self.design, c)
         other._anchor = self._replace_last(c, e, basis)
         return other
-
-    def _fixed_basis(self) -> tuple[Floats, Floats]:
-        return fixed_basis(self.design)
 
     def _replace_last(self, c: Floats, e: Floats, basis: Basis) -> _Anchor:
         """The anchor with another response: c and e stand for its column of C and of E."""
@@ -152,7 +161,7 @@ class PenalizedLeastSquares:
     def by_ml(self) -> PenalizedLeastSquares:
         """See `Criterion.by_ml`."""
         other = copy.copy(self) if self.reml else self
-        other.reml = False
+        other.reml, other._last = False, None
         return other
 
     @property
@@ -164,6 +173,7 @@ class PenalizedLeastSquares:
         """See `Criterion.evaluate`."""
         try:
             state = self._state(theta)
+            self._last = theta.tobytes(), state
             value = self._value(state)
             return Evaluation(value) if order == 0 else self._derivatives(state, value, order)
         except (NotPositiveDefiniteError, np.linalg.LinAlgError):
@@ -171,7 +181,9 @@ class PenalizedLeastSquares:
 
     def solve(self, theta: Floats) -> Solution:
         """See `Criterion.solve`."""
-        state, products = self._state(theta), self.products
+        last, self._last = self._last, None  # a fit asks for the solution where it evaluated last
+        state = last[1] if last is not None and last[0] == theta.tobytes() else self._state(theta)
+        products = self.products
         u = state.U @ state.g * products.scale
         R_inverse = linalg.solve_triangular(products.R, np.eye(products.p))
         half = linalg.solve_triangular(state.S_chol, R_inverse.T, lower=True)

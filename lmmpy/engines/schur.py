@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,13 +18,14 @@ from lmmpy.engines.cholmod import NotPositiveDefiniteError
 from lmmpy.engines.crossproducts import Block, symmetric_matrix
 from lmmpy.engines.sparse import FactoredSparse, SparseMatrix, traces_from_slopes
 from lmmpy.engines.system import apply_factors, is_regular, transpose_apply_factors
+from lmmpy.engines.threads import all_blas_threads
 
 __all__ = ["DenseSchur", "Remainder", "SparseSchur"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
 
-_CROWDED = 0.2
+_CROWDED, _MANY_THREADS = 0.2, 2_000
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -148,7 +150,8 @@ class FactoredDense:
         self._H, self._HT = H, self._times(H)
         S = transpose_apply_factors(factors, self._HT, self._starts)
         S[np.diag_indices_from(S)] += 1.0
-        self._chol, info = lapack.dpotrf(S.T, lower=0, overwrite_a=1, clean=0)
+        with _threads(len(S)):
+            self._chol, info = lapack.dpotrf(S.T, lower=0, overwrite_a=1, clean=0)
         diagonal = np.diag(self._chol)
         if info != 0 or not np.isfinite(diagonal).all():
             raise NotPositiveDefiniteError(f"the Schur complement has no Cholesky factor (pivot {info})")
@@ -169,7 +172,8 @@ class FactoredDense:
     def _inverse(self) -> Floats:
         """S⁻¹, symmetric."""
         if self._kept is None:
-            inverse, info = lapack.dpotri(self._chol, lower=0)
+            with _threads(len(self._chol)):
+                inverse, info = lapack.dpotri(self._chol, lower=0)
             if info != 0:
                 raise NotPositiveDefiniteError("the Schur complement cannot be inverted")
             self._kept = inverse.T
@@ -210,6 +214,11 @@ class FactoredDense:
         """The diagonal blocks of A over one term, shape (levels, k, k)."""
         first = np.arange(start, end, k)[:, None, None]
         return np.asarray(A[first + np.arange(k)[:, None], first + np.arange(k)])
+
+
+def _threads(order: int) -> AbstractContextManager[object]:
+    """Threads for a factorisation of some order: all where they save more than they cost."""
+    return all_blas_threads() if order >= _MANY_THREADS else nullcontext()
 
 
 def _summed_product(A: Floats, B: Floats, k: int) -> Floats:

@@ -15,7 +15,7 @@ from lmmpy.fitting.scoring import scoring_step
 from lmmpy.fitting.start import start_values, typical_scale
 from lmmpy.fitting.trust_region import Minimum, Step, minimise
 
-__all__ = ["Control", "Optimum", "fit_theta", "hold_theta"]
+__all__ = ["Control", "Optimum", "fit_theta", "hold_theta", "refit_theta"]
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -118,7 +118,29 @@ def hold_theta(criterion: Criterion, theta: Floats) -> Optimum:
     return Optimum(theta, evaluation, True, np.zeros(len(theta), dtype=bool), True, 0, log)
 
 
-def fit_theta(criterion: Criterion, control: Control, start: Floats | None = None) -> Optimum:
+def refit_theta(criterion: Criterion, optimum: Optimum, control: Control) -> Optimum:
+    """
+    Minimise a criterion that is like one whose optimum is known: that of the same model for another response.
+
+    Parameters
+    ----------
+    criterion : Criterion
+    optimum : Optimum
+        Of the other one; a θ that was given, not estimated, is held.
+    control : Control
+
+    Returns
+    -------
+    Optimum
+    """
+    if optimum.held:
+        return hold_theta(criterion, optimum.theta)
+    return fit_theta(criterion, control, near=None if optimum.on_boundary.any() else optimum.theta)
+
+
+def fit_theta(
+    criterion: Criterion, control: Control, start: Floats | None = None, near: Floats | None = None
+) -> Optimum:
     """
     Minimise a criterion over θ.
 
@@ -128,6 +150,8 @@ def fit_theta(criterion: Criterion, control: Control, start: Floats | None = Non
     control : Control
     start : ndarray, shape (n_theta,), optional
         Default: moment estimates from the data.
+    near : ndarray, shape (n_theta,), optional
+        Where the optimum is expected, instead of the moment estimates; not to be relied upon as a `start` is.
 
     Returns
     -------
@@ -142,10 +166,12 @@ def fit_theta(criterion: Criterion, control: Control, start: Floats | None = Non
     scale = typical_scale(design, criterion.products)
     suggested, others = start_values(design, criterion.products)
     search = _Search(criterion, control, scale)
-    if start is None:
-        minimum = search.descend(*search.approach(suggested))
-    else:
+    if start is not None:
         minimum = search.descend(_checked(start, design.n_theta))
+    elif near is not None:
+        minimum = search.descend(near)
+    else:
+        minimum = search.descend(*search.approach(suggested))
     if not np.isfinite(minimum.evaluation.value):
         raise ModelError(
             f"The criterion cannot be computed at the start values {search.log[0].theta.tolist()}: the system is not "

@@ -1,6 +1,20 @@
-"""Functions on a fit: comparisons and predictions."""
+"""Functions on a fit: comparisons, predictions, simulation and the bootstrap."""
 
+from lmmpy.inference.bootstrap import Bootstrap, Replicate, guarded, run_bootstrap
 from lmmpy.inference.lrt import Comparison, compare_fits
 from lmmpy.inference.prediction import chosen_terms, linear_predictor, predict_new
+from lmmpy.inference.simulation import draw_response, seed_sequences
 
-__all__ = ["Comparison", "chosen_terms", "compare_fits", "linear_predictor", "predict_new"]
+__all__ = [
+    "Bootstrap",
+    "Comparison",
+    "Replicate",
+    "chosen_terms",
+    "compare_fits",
+    "draw_response",
+    "guarded",
+    "linear_predictor",
+    "predict_new",
+    "run_bootstrap",
+    "seed_sequences",
+]

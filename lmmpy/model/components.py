@@ -13,7 +13,15 @@ from lmmpy.design.values import Floats
 from lmmpy.errors import ModelError, shown
 from lmmpy.report import VarCorrRow, VarCorrTable, varcorr_frame, varcorr_text
 
-__all__ = ["VarCorr", "make_varcorr", "split_theta", "theta_from_components", "theta_names"]
+__all__ = [
+    "VarCorr",
+    "make_varcorr",
+    "parameter_names",
+    "parameter_values",
+    "split_theta",
+    "theta_from_components",
+    "theta_names",
+]
 
 RESIDUAL = "Residual"
 
@@ -61,6 +69,31 @@ def split_theta(design: Design, theta: Floats) -> list[Floats]:
 def theta_names(design: Design) -> list[str]:
     """Names of the covariance parameters, such as ``Subject.Days.(Intercept)``."""
     return [f"{term.name}.{name}" for term in design.random for name in term.structure.names(term.columns)]
+
+
+def parameter_names(design: Design) -> list[str]:
+    """Names of all parameters: fixed effects, standard deviations and correlations term by term, sigma."""
+    names = list(design.names)
+    for term in design.random:
+        names += [f"sd_{column}|{term.name}" for column in term.columns]
+        if term.term.structure != "diag":
+            names += [f"cor_{a}.{b}|{term.name}" for j, b in enumerate(term.columns) for a in term.columns[j + 1 :]]
+    return [*names, "sigma"]
+
+
+def parameter_values(design: Design, theta: Floats, sigma: float, beta: Floats) -> Floats:
+    """The parameters of `parameter_names`; a correlation with an effect that does not vary is NaN."""
+    found = [beta]
+    for term, part in zip(design.random, split_theta(design, theta), strict=True):
+        T = term.structure.factor(part).T
+        length = np.sqrt(np.einsum("ab,ab->a", T, T))
+        found.append(sigma * length)
+        if term.k > 1 and term.term.structure != "diag":
+            unit = np.divide(T, length[:, None], out=np.full_like(T, np.nan), where=length[:, None] > 0)
+            rows, columns = np.tril_indices(term.k, -1)
+            order = np.lexsort((rows, columns))
+            found.append(np.clip((unit @ unit.T)[rows[order], columns[order]], -1.0, 1.0))
+    return np.concatenate([*found, [sigma]])
 
 
 def make_varcorr(design: Design, theta: Floats, sigma: float) -> VarCorr:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from lmmpy.design import build_design
-from lmmpy.engines import Criterion, make_criterion
+from lmmpy.engines import Criterion, make_criterion, one_blas_thread
 from lmmpy.errors import ModelError, SingularFitWarning
 from lmmpy.fitting import Control, Optimum, fit_theta, hold_theta, warn_if_doubtful
 from lmmpy.model.checks import check_design, check_residual, warn_about_design
@@ -81,34 +81,35 @@ def lmer(
     control = _checked_control(control)
     if not isinstance(reml, bool | np.bool_):
         raise ModelError(f"reml must be True or False, not {reml!r}.")
-    design, blueprint = build_design(
-        formula,
-        data,
-        weights=weights,
-        offset=offset,
-        subset=subset,
-        na_action=na_action,
-        contrasts=contrasts,
-        scope=scope,
-    )
-    check_design(design, sizes=control.check_sizes == "stop" and varcomp is None)
-    warn_about_design(design)
-    criterion = make_criterion(design, reml, control.engine)
-    known_sigma = None
-    if varcomp is None:
-        optimum = fit_theta(criterion, control, start)
-    else:
-        optimum, known_sigma = _known(criterion, varcomp)
-    request = Request(
-        reml=reml,
-        na_action=na_action,
-        control=control,
-        data_name=name_of(data, scope),
-        weights=_text(weights, scope),
-        offset=_text(offset, scope),
-        subset=_text(subset, scope),
-    )
-    fit = LmmFit(design, blueprint, criterion, optimum, request, data_index(data, design), known_sigma)
+    with one_blas_thread():
+        design, blueprint = build_design(
+            formula,
+            data,
+            weights=weights,
+            offset=offset,
+            subset=subset,
+            na_action=na_action,
+            contrasts=contrasts,
+            scope=scope,
+        )
+        check_design(design, sizes=control.check_sizes == "stop" and varcomp is None)
+        warn_about_design(design)
+        criterion = make_criterion(design, reml, control.engine)
+        known_sigma = None
+        if varcomp is None:
+            optimum = fit_theta(criterion, control, start)
+        else:
+            optimum, known_sigma = _known(criterion, varcomp)
+        request = Request(
+            reml=reml,
+            na_action=na_action,
+            control=control,
+            data_name=name_of(data, scope),
+            weights=_text(weights, scope),
+            offset=_text(offset, scope),
+            subset=_text(subset, scope),
+        )
+        fit = LmmFit(design, blueprint, criterion, optimum, request, data_index(data, design), known_sigma)
     if varcomp is None:
         check_residual(design, blueprint.response_text, fit.sigma, criterion.products.scale)
         warn_if_doubtful(fit.criterion, optimum, theta_names(design), stacklevel=3)

@@ -2,51 +2,29 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.random import SeedSequence
 
-from lmmpy.design import Blueprint, Design
-from lmmpy.design.values import Floats
-from lmmpy.engines import Criterion, Solution
-from lmmpy.errors import ModelError
-from lmmpy.fitting import Control, ConvergenceReport, Optimum, convergence_report, fit_theta, warn_if_doubtful
-from lmmpy.inference import chosen_terms, linear_predictor, predict_new
-from lmmpy.model.components import VarCorr, make_varcorr, split_theta, theta_names
+from lmmpy.design import Design
+from lmmpy.engines import Criterion, one_blas_thread
+from lmmpy.fitting import ConvergenceReport, Optimum, convergence_report, fit_theta, refit_theta, warn_if_doubtful
+from lmmpy.inference import Bootstrap, chosen_terms, linear_predictor, predict_new, seed_sequences
+from lmmpy.model.components import split_theta, theta_names
 from lmmpy.model.describe import summary_data
-from lmmpy.model.ranef import RandomEffectsFrames
+from lmmpy.model.replicates import ResponseSource, aligned_response, bootstrap_fit
+from lmmpy.model.results import FitResults, Request
 from lmmpy.report import Summary, print_text
 
 __all__ = ["LmmFit", "Request"]
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What was asked for, as far as a summary or a further fit repeats it.
-
-    Attributes
-    ----------
-    reml : bool
-    na_action : {"omit", "exclude", "fail"}
-    control : Control
-    data_name, weights, offset, subset : str or None
-        The caller's expressions, or the names of the variables that held the values; None when there was none.
-    """
-
-    reml: bool
-    na_action: str
-    control: Control
-    data_name: str | None = None
-    weights: str | None = None
-    offset: str | None = None
-    subset: str | None = None
-
-
-class LmmFit:
+class LmmFit(FitResults):
     """
     A fitted linear mixed model, y = Xβ + Zb + e.
 
@@ -65,227 +43,6 @@ class LmmFit:
     request : Request
         What was asked for.
     """
-
-    def __init__(
-        self,
-        design: Design,
-        blueprint: Blueprint,
-        criterion: Criterion,
-        optimum: Optimum,
-        request: Request,
-        index: pd.Index,
-        known_sigma: float | None = None,
-    ) -> None:
-        self.design, self.blueprint, self.criterion = design, blueprint, criterion
-        self.optimum, self.request = optimum, request
-        self._data_index, self._known_sigma = index, known_sigma
-        self._solution: Solution = criterion.solve(optimum.theta)
-
-    # ---- parameters
-
-    @property
-    def formula(self) -> str:
-        """The formula as R would print it."""
-        return self.blueprint.parsed.text
-
-    @property
-    def reml(self) -> bool:
-        """Whether the restricted likelihood was maximised."""
-        return self.criterion.reml
-
-    @property
-    def fixef(self) -> pd.Series:
-        """Fixed effects β̂, by R's names."""
-        return pd.Series(self._solution.beta.copy(), index=list(self.design.names), name="Estimate")
-
-    @property
-    def se(self) -> pd.Series:
-        """Standard errors of the fixed effects."""
-        return pd.Series(np.sqrt(np.diag(self.vcov())), index=list(self.design.names), name="Std. Error")
-
-    def vcov(self) -> pd.DataFrame:
-        """Covariance matrix of the fixed effects, σ²(XᵀV⁻¹X)⁻¹."""
-        names = list(self.design.names)
-        return pd.DataFrame(self.sigma**2 * self._solution.unscaled_vcov, index=names, columns=names)
-
-    @property
-    def dropped(self) -> tuple[str, ...]:
-        """Fixed-effects columns left out because others determine them."""
-        return self.design.dropped
-
-    @property
-    def sigma(self) -> float:
-        """Residual standard deviation."""
-        return self._solution.sigma if self._known_sigma is None else self._known_sigma
-
-    @property
-    def theta(self) -> pd.Series:
-        """Covariance parameters relative to sigma; for `us` terms as in lme4."""
-        return pd.Series(self.optimum.theta.copy(), index=theta_names(self.design), name="theta")
-
-    @property
-    def varcorr(self) -> VarCorr:
-        """Variances and covariances of the random effects, and the residual variance."""
-        return make_varcorr(self.design, self.optimum.theta, self.sigma)
-
-    # ---- the likelihood
-
-    def _minus_two_loglik(self, value: float, dof: int) -> float:
-        if self._known_sigma is None:
-            return value
-        profiled, known = self._solution.r2 / dof, self._known_sigma**2
-        return value + dof * math.log(known / profiled) + self._solution.r2 / known - dof
-
-    @property
-    def loglik(self) -> float:
-        """Log-likelihood; the restricted one of a REML fit."""
-        dof = self.design.n - self.design.p * self.reml
-        return -0.5 * self._minus_two_loglik(self.optimum.evaluation.value, dof)
-
-    @property
-    def reml_criterion(self) -> float:
-        """−2 times the restricted log-likelihood of a REML fit.
-
-        Raises
-        ------
-        AttributeError
-            For a fit by ML.
-        """
-        if not self.reml:
-            raise AttributeError("a fit by maximum likelihood has no REML criterion; see deviance")
-        return -2.0 * self.loglik
-
-    @cached_property
-    def deviance(self) -> float:
-        """−2 times the ML log-likelihood at the estimates; for a REML fit at its θ, like R's deviance(REML = FALSE)."""
-        if not self.reml:
-            return -2.0 * self.loglik
-        value = self.criterion.by_ml().evaluate(self.optimum.theta, 0).value
-        return self._minus_two_loglik(value, self.design.n)
-
-    @property
-    def df(self) -> int:
-        """Number of estimated parameters."""
-        return self.design.p if self.optimum.held else self.design.p + self.design.n_theta + 1
-
-    @property
-    def df_resid(self) -> int:
-        """Observations less parameters."""
-        return self.nobs - self.df
-
-    @property
-    def nobs(self) -> int:
-        """Number of observations used."""
-        return self.design.n
-
-    @property
-    def ngroups(self) -> dict[str, int]:
-        """Levels of each grouping factor."""
-        return {term.group: term.n_levels for term in self.design.random}
-
-    @property
-    def aic(self) -> float:
-        """Akaike's criterion, from `loglik` as in R."""
-        return -2.0 * self.loglik + 2.0 * self.df
-
-    @property
-    def bic(self) -> float:
-        """Schwarz's criterion, from `loglik` and all observations as in R."""
-        return -2.0 * self.loglik + math.log(self.nobs) * self.df
-
-    # ---- random effects
-
-    def _by_term(self, values: Floats) -> dict[str, Floats]:
-        starts = self.design.starts
-        return {
-            term.name: values[start:end].reshape(-1, term.k)
-            for term, start, end in zip(self.design.random, starts[:-1], starts[1:], strict=True)
-        }
-
-    def ranef(self, cond_var: bool = False) -> RandomEffectsFrames:
-        """
-        Conditional modes of the random effects.
-
-        Parameters
-        ----------
-        cond_var : bool
-            Whether to add their conditional variances given θ and β, as `.cond_var`.
-
-        Returns
-        -------
-        mapping from term to DataFrame (levels × effects)
-        """
-        variances = None
-        if cond_var:
-            found = self.criterion.conditional_variances(self.optimum.theta)
-            variances = {t.name: self.sigma**2 * v for t, v in zip(self.design.random, found, strict=True)}
-        return RandomEffectsFrames(self.design, self._by_term(self._solution.b), variances)
-
-    @property
-    def u(self) -> dict[str, pd.DataFrame]:
-        """Spherical random effects, b = Λu, by term."""
-        return dict(RandomEffectsFrames(self.design, self._by_term(self._solution.u), None))
-
-    def coef(self) -> dict[str, pd.DataFrame]:
-        """Fixed plus random effects by grouping factor: one row a level, one column an effect."""
-        return self.ranef().added_to(self.fixef)
-
-    # ---- rows
-
-    @property
-    def _index(self) -> pd.Index:
-        return self._data_index[self.design.rows]
-
-    def _per_row(self, values: Floats, name: str) -> pd.Series:
-        """Label row-wise results; under na_action='exclude' the rows left out come back as NaN."""
-        if self.request.na_action != "exclude" or not self.design.left_out.any():
-            return pd.Series(values.copy(), index=self._index, name=name)
-        design = self.design
-        considered = design.rows | design.left_out
-        full = np.full(len(design.rows), np.nan)
-        full[design.rows] = values
-        return pd.Series(full[considered], index=self._data_index[considered], name=name)
-
-    @cached_property
-    def _linear_predictor(self) -> Floats:
-        return linear_predictor(self.design, self._solution.beta, self._by_term(self._solution.b))
-
-    def fitted(self) -> pd.Series:
-        """Fitted values Xβ̂ + Zb, offset included."""
-        return self._per_row(self._linear_predictor, "fitted")
-
-    def residuals(self, type: str = "response", scaled: bool = False) -> pd.Series:
-        """
-        Conditional residuals.
-
-        Parameters
-        ----------
-        type : {"response", "pearson"}
-            y − ŷ, or that times the root of the prior weights.
-        scaled : bool
-            Whether to divide by sigma.
-
-        Returns
-        -------
-        Series
-        """
-        if type not in ("response", "pearson"):
-            raise ModelError(f"type is 'response' or 'pearson', not {type!r}.")
-        values = self.design.y - self._linear_predictor
-        if type == "pearson" and self.design.weights is not None:
-            values = values * np.sqrt(self.design.weights)
-        return self._per_row(values / self.sigma if scaled else values, "residual")
-
-    @property
-    def response(self) -> pd.Series:
-        """The response of the rows used."""
-        return pd.Series(self.design.y.copy(), index=self._index, name="response")
-
-    @property
-    def prior_weights(self) -> pd.Series:
-        """Prior weights of the rows used; ones when none were given."""
-        weights = self.design.weights
-        return pd.Series(np.ones(self.nobs) if weights is None else weights.copy(), index=self._index, name="weights")
 
     def predict(self, newdata: Any = None, re_form: Any = "all", allow_new_levels: bool = False) -> pd.Series:
         """
@@ -326,14 +83,109 @@ class LmmFit:
         """The same model by maximum likelihood; itself, when it already is."""
         if not self.reml:
             return self
-        criterion = self.criterion.by_ml()
-        if self.optimum.held:
-            optimum = replace(self.optimum, evaluation=criterion.evaluate(self.optimum.theta, 2))
-        else:
-            optimum = fit_theta(criterion, self.request.control)
+        with one_blas_thread():
+            criterion = self.criterion.by_ml()
+            if self.optimum.held:
+                optimum = replace(self.optimum, evaluation=criterion.evaluate(self.optimum.theta, 2))
+            else:
+                optimum = fit_theta(criterion, self.request.control)
+            fit = self._again(self.design, criterion, optimum, replace(self.request, reml=False))
+        if not self.optimum.held:
             warn_if_doubtful(criterion, optimum, theta_names(self.design), stacklevel=2)
-        request = replace(self.request, reml=False)
-        return LmmFit(self.design, self.blueprint, criterion, optimum, request, self._data_index, self._known_sigma)
+        return fit
+
+    def refit(self, y: Any) -> LmmFit:
+        """
+        Fit the same model to another response; much cheaper than a new call of `lmer`.
+
+        Everything that does not depend on the response is used again: the design, its cross-products, the analysis of
+        the system. Known variance components stay what they are.
+
+        Parameters
+        ----------
+        y : Series or array-like, shape (n,)
+            The values themselves (a transformation on the left of the formula is not applied again), for the rows of
+            the fit or for all rows of its data. A Series must have their index.
+
+        Returns
+        -------
+        LmmFit
+
+        Raises
+        ------
+        DataError
+            For a wrong length or index, or missing values.
+        """
+        response = aligned_response(y, self._index, self._data_index, self.design.rows)
+        with one_blas_thread():
+            criterion = self.criterion.with_response(response)
+            optimum = refit_theta(criterion, self.optimum, self.request.control)
+            fit = self._again(criterion.design, criterion, optimum, self.request)
+        if not self.optimum.held:
+            warn_if_doubtful(criterion, optimum, theta_names(self.design), stacklevel=2)
+        return fit
+
+    def _again(self, design: Design, criterion: Criterion, optimum: Optimum, request: Request) -> LmmFit:
+        return LmmFit(design, self.blueprint, criterion, optimum, request, self._data_index, self._known_sigma)
+
+    def simulate(self, n: int = 1, seed: int | SeedSequence | None = None, use_re: bool = False) -> pd.DataFrame:
+        """
+        Draw responses from the fitted model.
+
+        Parameters
+        ----------
+        n : int
+            Number of responses.
+        seed : int or SeedSequence, optional
+            The same seed gives the same responses, each whatever n is.
+        use_re : bool
+            Whether the random effects stay what they were estimated to be; else they are drawn, too.
+
+        Returns
+        -------
+        DataFrame, shape (rows, n)
+            Columns `sim_1`, `sim_2`, …
+        """
+        draw = ResponseSource.of(self, use_re)
+        drawn = {f"sim_{i}": draw(s) for i, s in enumerate(seed_sequences(seed, n), 1)}
+        return pd.DataFrame({name: self._per_row(y, name) for name, y in drawn.items()})
+
+    def bootstrap(
+        self,
+        n: int,
+        fun: Callable[[LmmFit], Any] | None = None,
+        *,
+        seed: int | SeedSequence | None = None,
+        n_jobs: int = 1,
+        use_re: bool = False,
+    ) -> Bootstrap:
+        """
+        Parametric bootstrap: refit the model to responses drawn from it.
+
+        Parameters
+        ----------
+        n : int
+            Number of replicates. Replicate i refits column i of ``simulate(n, seed)``.
+        fun : callable, optional
+            A fit → numbers (a number, a mapping, a Series or an array); by default fixed effects, standard deviations
+            and correlations of the random effects, and sigma.
+        seed : int or SeedSequence, optional
+        n_jobs : int
+            Processes, as joblib counts them; −1 takes all cores.
+        use_re : bool
+            As in `simulate`.
+
+        Returns
+        -------
+        Bootstrap
+            With `.replicates`, `.estimate`, `.summary()`, `.singular` and `.problems`.
+
+        Warns
+        -----
+        ConvergenceWarning
+            When replicates could not be fitted; they are NaN.
+        """
+        return bootstrap_fit(self, n, fun, seed, n_jobs, use_re)
 
     # ---- diagnosis
 

@@ -1,0 +1,39 @@
+"""How many threads BLAS may use: one for the small products of a fit, all for a large factorisation.
+
+Small products gain nothing from threads, and where other programs share the machine threads that wait for each other
+cost many times the work. With one thread the same data give the same bits on a machine of any size.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from functools import cache
+
+from threadpoolctl import ThreadpoolController
+
+__all__ = ["all_blas_threads", "one_blas_thread"]
+
+
+@cache
+def _libraries() -> tuple[ThreadpoolController, dict[str, int]]:
+    """The BLAS libraries of this process, and how many threads each was given."""
+    controller = ThreadpoolController().select(user_api="blas")
+    return controller, {library.prefix: library.num_threads for library in controller.lib_controllers}
+
+
+def one_blas_thread() -> AbstractContextManager[object]:
+    """A context in which BLAS uses one thread."""
+    controller, _ = _libraries()
+    if all(library.num_threads == 1 for library in controller.lib_controllers):
+        return nullcontext()
+    limited: AbstractContextManager[object] = controller.limit(limits=1)
+    return limited
+
+
+def all_blas_threads() -> AbstractContextManager[object]:
+    """A context in which BLAS uses as many threads as it was given when the first fit began."""
+    controller, given = _libraries()
+    if all(library.num_threads == given[library.prefix] for library in controller.lib_controllers):
+        return nullcontext()
+    as_given: AbstractContextManager[object] = controller.limit(limits=given)
+    return as_given

@@ -1,0 +1,130 @@
+"""The parametric bootstrap: a statistic over fits to responses drawn from the model."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.random import SeedSequence
+
+from lmmpy.design.values import Floats
+from lmmpy.errors import ConvergenceWarning, LmmpyError, LmmpyWarning, ModelError
+
+__all__ = ["Bootstrap", "Replicate", "guarded", "run_bootstrap"]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Replicate:
+    """One refit: what the statistic was, whether the fit was singular, and what went wrong, if anything did."""
+
+    values: Floats
+    singular: bool
+    problem: str | None
+
+
+@dataclass(frozen=True, eq=False)
+class Bootstrap:
+    """
+    Results of a parametric bootstrap.
+
+    Attributes
+    ----------
+    estimate : Series
+        The statistic of the fit itself.
+    replicates : DataFrame
+        One row a replicate; NaN where the refit failed.
+    singular : ndarray of bool, shape (n,)
+        Which refits ended on the boundary.
+    problems : dict of int to str
+        By replicate, what failed.
+    """
+
+    estimate: pd.Series
+    replicates: pd.DataFrame
+    singular: np.ndarray[Any, np.dtype[np.bool_]]
+    problems: dict[int, str]
+
+    def __len__(self) -> int:
+        return len(self.replicates)
+
+    def summary(self) -> pd.DataFrame:
+        """Estimate, bias (mean of the replicates less the estimate) and standard error of each statistic."""
+        mean, std = self.replicates.mean(), self.replicates.std()
+        return pd.DataFrame({"estimate": self.estimate, "bias": mean - self.estimate, "std_error": std})
+
+    def __repr__(self) -> str:
+        counts = f"{int(self.singular.sum())} singular, {len(self.problems)} failed"
+        return f"Parametric bootstrap, {len(self)} replicates ({counts})\n{self.summary()}"
+
+
+def run_bootstrap(
+    replicate: Callable[[SeedSequence], Replicate], estimate: pd.Series, seeds: Sequence[SeedSequence], n_jobs: int
+) -> Bootstrap:
+    """
+    Run the replicates, here or in several processes.
+
+    Parameters
+    ----------
+    replicate : callable
+        Draws, refits and computes the statistic from one seed; pickles.
+    estimate : Series
+        The statistic of the fit itself.
+    seeds : sequence of SeedSequence
+    n_jobs : int
+        Processes, as joblib counts them (−1 is one a core); 1 works in this process.
+
+    Returns
+    -------
+    Bootstrap
+    """
+    chunks = [seeds] if n_jobs == 1 else [list(c) for c in np.array_split(np.array(seeds), _chunks(len(seeds), n_jobs))]
+    results = [run for done in _mapped(replicate, chunks, n_jobs) for run in done]
+    problems = {i: run.problem for i, run in enumerate(results) if run.problem is not None}
+    if problems:
+        first = next(iter(problems))
+        warnings.warn(
+            f"{len(problems)} of {len(results)} bootstrap replicates failed and are NaN; the first, number {first}: "
+            f"{problems[first]} See .problems.",
+            ConvergenceWarning,
+            stacklevel=3,
+        )
+    frame = pd.DataFrame([run.values for run in results], columns=estimate.index)
+    return Bootstrap(estimate, frame, np.array([run.singular for run in results]), problems)
+
+
+def _chunks(n: int, n_jobs: int) -> int:
+    """A few chunks for each process, so that none waits long for the others; each carries the model once."""
+    return min(n, 4 * int(_joblib().effective_n_jobs(n_jobs)))
+
+
+def _joblib() -> Any:
+    try:
+        import joblib
+    except ImportError:
+        raise ModelError("n_jobs needs joblib: pip install 'lmmpy[distributed]', or leave n_jobs=1.") from None
+    return joblib
+
+
+def _mapped(replicate: Callable[[SeedSequence], Replicate], chunks: Sequence[Any], n_jobs: int) -> Any:
+    if n_jobs == 1:
+        return [_run(replicate, chunk) for chunk in chunks]
+    joblib = _joblib()
+    return joblib.Parallel(n_jobs=n_jobs)(joblib.delayed(_run)(replicate, chunk) for chunk in chunks)
+
+
+def _run(replicate: Callable[[SeedSequence], Replicate], seeds: Sequence[SeedSequence]) -> list[Replicate]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", LmmpyWarning)
+        return [replicate(seed) for seed in seeds]
+
+
+def guarded(compute: Callable[[], tuple[Floats, bool, str | None]], size: int) -> Replicate:
+    """A replicate, whatever lmmpy says about its response."""
+    try:
+        return Replicate(*compute())
+    except LmmpyError as error:
+        return Replicate(np.full(size, np.nan), False, str(error))

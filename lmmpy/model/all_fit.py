@@ -1,0 +1,103 @@
+"""`all_fit`: the same model by every optimiser and from several starts."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from lmmpy.design.values import Floats
+from lmmpy.engines import one_blas_thread
+from lmmpy.errors import ModelError
+from lmmpy.fitting import Optimum, fit_theta, start_values
+from lmmpy.model.components import parameter_names, parameter_values
+from lmmpy.model.lmm_fit import LmmFit
+
+__all__ = ["AllFit", "all_fit"]
+
+_SAME = 1e-4
+
+
+@dataclass(frozen=True, eq=False)
+class AllFit:
+    """
+    One model by several searches.
+
+    Attributes
+    ----------
+    table : DataFrame
+        One row a search: `criterion`, `above` (how much above the best), `converged`, `evaluations`, `seconds`.
+    parameters : DataFrame
+        One row a search: fixed effects, standard deviations and correlations, sigma.
+    """
+
+    table: pd.DataFrame
+    parameters: pd.DataFrame
+
+    @property
+    def agree(self) -> bool:
+        """Whether all searches found the same criterion, within 1e-4."""
+        return bool((self.table["above"] < _SAME).all())
+
+    def __repr__(self) -> str:
+        verdict = "All searches agree." if self.agree else "The searches disagree: trust the lowest, and look closer."
+        shown = self.table.assign(above=self.table["above"].map("{:.1e}".format))
+        return f"{shown.to_string(float_format='{:.6g}'.format)}\n{verdict}"
+
+
+def all_fit(fit: LmmFit) -> AllFit:
+    """
+    Fit a model again in every way there is, to see whether the optimum depends on it.
+
+    Newton's method starts from the moments of the data and from variances far above and below; COBYQA asks for
+    values only and so shares nothing with it but the criterion.
+
+    Parameters
+    ----------
+    fit : LmmFit
+
+    Returns
+    -------
+    AllFit
+
+    Raises
+    ------
+    ModelError
+        When nothing was estimated, or the argument is no fit.
+    """
+    if not isinstance(fit, LmmFit):
+        raise ModelError(f"all_fit takes a fit, not a {type(fit).__name__}.")
+    if fit.optimum.held:
+        raise ModelError("The variance components of this fit were given, so that there is nothing to search for.")
+    criterion, control = fit.criterion, fit.request.control
+    _, others = start_values(criterion.design, criterion.products)
+    searches: list[tuple[str, str, Floats | None]] = [("newton", "newton", None)]
+    searches += [(f"newton, start {i}", "newton", other) for i, other in enumerate(others, 2)]
+    searches += [("cobyqa", "cobyqa", None)]
+    found, seconds = {}, []
+    for name, optimizer, start in searches:
+        began = time.perf_counter()
+        with one_blas_thread():
+            found[name] = fit_theta(criterion, replace(control, optimizer=optimizer, max_evaluations=None), start)
+        seconds.append(time.perf_counter() - began)
+    return AllFit(_table(found, seconds), _parameters(fit, found))
+
+
+def _table(found: dict[str, Optimum], seconds: list[float]) -> pd.DataFrame:
+    values = np.array([optimum.evaluation.value for optimum in found.values()])
+    columns = {
+        "criterion": values,
+        "above": values - values.min(),
+        "converged": [optimum.converged for optimum in found.values()],
+        "evaluations": [optimum.evaluations for optimum in found.values()],
+        "seconds": seconds,
+    }
+    return pd.DataFrame(columns, index=list(found))
+
+
+def _parameters(fit: LmmFit, found: dict[str, Optimum]) -> pd.DataFrame:
+    solutions = [(optimum.theta, fit.criterion.solve(optimum.theta)) for optimum in found.values()]
+    rows = [parameter_values(fit.design, theta, solution.sigma, solution.beta) for theta, solution in solutions]
+    return pd.DataFrame(rows, index=list(found), columns=parameter_names(fit.design))

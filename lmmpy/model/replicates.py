@@ -1,0 +1,192 @@
+"""Fits of one model to many responses: refitting, simulation, the parametric bootstrap."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from numpy.random import SeedSequence, default_rng
+from numpy.typing import NDArray
+
+from lmmpy.design.values import Floats
+from lmmpy.engines import Criterion, one_blas_thread
+from lmmpy.errors import DataError, ModelError, shown
+from lmmpy.fitting import Control, Optimum, refit_theta
+from lmmpy.inference import (
+    Bootstrap,
+    Replicate,
+    draw_response,
+    guarded,
+    linear_predictor,
+    run_bootstrap,
+    seed_sequences,
+)
+from lmmpy.model.components import parameter_names, parameter_values, split_theta
+
+if TYPE_CHECKING:
+    from lmmpy.model.lmm_fit import LmmFit
+
+__all__ = ["ResponseSource", "aligned_response", "bootstrap_fit"]
+
+
+def aligned_response(y: Any, used: pd.Index, all_rows: pd.Index, rows: NDArray[np.bool_]) -> Floats:
+    """
+    A response for the rows of a fit.
+
+    Parameters
+    ----------
+    y : Series or array-like
+    used, all_rows : Index
+        Labels of the rows used, and of all rows of the data.
+    rows : ndarray of bool, shape (n_rows,)
+        Which of them are used.
+
+    Returns
+    -------
+    ndarray, shape (n,)
+
+    Raises
+    ------
+    DataError
+    """
+    if isinstance(y, pd.Series) and not (y.index.equals(used) or y.index.equals(all_rows)):
+        raise DataError(
+            f"The index of the new response is neither that of the {len(used)} rows of the fit nor that of its data. "
+            "Align it (y.reindex(...)), or give an array in row order."
+        )
+    try:
+        values = np.asarray(y, dtype=float)
+    except (TypeError, ValueError):
+        raise DataError(
+            f"The new response must be numbers; got {shown(list(np.ravel(np.asarray(y, object))))}."
+        ) from None
+    if values.shape == (len(rows),):
+        values = values[rows]
+    if values.shape != (len(used),):
+        raise DataError(
+            f"The new response has the shape {values.shape}; expected one number for each of the {len(used)} rows of "
+            f"the fit, or of the {len(rows)} rows of its data."
+        )
+    wrong = used[~np.isfinite(values)]
+    if len(wrong):
+        raise DataError(
+            f"The new response is missing or infinite in {len(wrong)} rows of the fit ({shown(list(wrong))}). A refit "
+            "uses the same rows; to leave some out, call lmer again."
+        )
+    return values
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class ResponseSource:
+    """Draws responses from a fitted model, one for each seed."""
+
+    criterion: Criterion
+    mean: Floats
+    factors: list[Floats]
+    sigma: float
+
+    @classmethod
+    def of(cls, fit: LmmFit, use_re: bool) -> ResponseSource:
+        """That of a fit, its random effects drawn or held."""
+        if use_re:
+            return cls(fit.criterion, fit.linear_predictor, [], fit.sigma)
+        design = fit.design
+        zero = {term.name: np.zeros((term.n_levels, term.k)) for term in design.random}
+        mean = linear_predictor(design, fit.fixef.to_numpy(), zero, [])
+        parts = zip(design.random, split_theta(design, fit.optimum.theta), strict=True)
+        return cls(fit.criterion, mean, [term.structure.factor(part).T for term, part in parts], fit.sigma)
+
+    def __call__(self, seed: SeedSequence) -> Floats:
+        """One response."""
+        return draw_response(self.criterion.design, self.mean, self.factors, self.sigma, default_rng(seed))
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _ParametersOfRefit:
+    """Draw, refit, and give the parameters: the short way, without a fit object."""
+
+    source: ResponseSource
+    optimum: Optimum
+    control: Control
+    known_sigma: float | None
+    size: int
+
+    def __call__(self, seed: SeedSequence) -> Replicate:
+        """One replicate."""
+        return guarded(lambda: self._compute(seed), self.size)
+
+    def _compute(self, seed: SeedSequence) -> tuple[Floats, bool, str | None]:
+        criterion = self.source.criterion.with_response(self.source(seed))
+        optimum = refit_theta(criterion, self.optimum, self.control)
+        solution = criterion.solve(optimum.theta)
+        sigma = solution.sigma if self.known_sigma is None else self.known_sigma
+        values = parameter_values(criterion.design, optimum.theta, sigma, solution.beta)
+        return values, bool(optimum.on_boundary.any()), _problem(optimum)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _StatisticOfRefit:
+    """Draw, refit, and give what a function says of the fit."""
+
+    source: ResponseSource
+    fit: LmmFit
+    fun: Callable[[LmmFit], Any]
+    names: tuple[str, ...]
+
+    def __call__(self, seed: SeedSequence) -> Replicate:
+        """One replicate."""
+        return guarded(lambda: self._compute(seed), len(self.names))
+
+    def _compute(self, seed: SeedSequence) -> tuple[Floats, bool, str | None]:
+        again = self.fit.refit(self.source(seed))
+        found = _as_series(self.fun(again))
+        if tuple(found.index) != self.names:
+            raise ModelError(
+                f"fun gave {shown(list(found.index))} for a replicate, but {shown(self.names)} for the fit."
+            )
+        return found.to_numpy(), bool(again.optimum.on_boundary.any()), _problem(again.optimum)
+
+
+def _problem(optimum: Optimum) -> str | None:
+    return None if optimum.converged else f"the optimiser stopped after {optimum.evaluations} evaluations."
+
+
+def _as_series(found: Any) -> pd.Series:
+    """What a statistic gave, as named numbers."""
+    if isinstance(found, pd.Series | Mapping):
+        series = pd.Series(found)
+        series.index = pd.Index([str(name) for name in series.index])
+    else:
+        values = np.atleast_1d(np.asarray(found)).ravel()
+        series = pd.Series(values, index=[f"t{i}" for i in range(1, len(values) + 1)])
+    try:
+        return series.astype(float)
+    except (TypeError, ValueError):
+        raise ModelError(f"fun must return numbers (a number, a mapping, a Series, an array); got {found!r}.") from None
+
+
+def bootstrap_fit(
+    fit: LmmFit,
+    n: int,
+    fun: Callable[[LmmFit], Any] | None,
+    seed: int | SeedSequence | None,
+    n_jobs: int,
+    use_re: bool,
+) -> Bootstrap:
+    """See `LmmFit.bootstrap`."""
+    seeds, source = seed_sequences(seed, n), ResponseSource.of(fit, use_re)
+    if isinstance(n_jobs, bool) or not isinstance(n_jobs, int | np.integer) or n_jobs == 0:
+        raise ModelError(f"n_jobs counts processes, or is −1 for one a core; got {n_jobs!r}.")
+    with one_blas_thread():
+        if fun is not None:
+            estimate = _as_series(fun(fit))
+            by_fun = _StatisticOfRefit(source, fit, fun, tuple(estimate.index))
+            return run_bootstrap(by_fun, estimate, seeds, int(n_jobs))
+        names = parameter_names(fit.design)
+        values = parameter_values(fit.design, fit.optimum.theta, fit.sigma, fit.fixef.to_numpy())
+        known = fit.sigma if fit.optimum.held else None
+        short = _ParametersOfRefit(source, fit.optimum, fit.request.control, known, len(names))
+        return run_bootstrap(short, pd.Series(values, index=names), seeds, int(n_jobs))
