@@ -8,6 +8,7 @@ a predictor, differences of large sums would lose them. Z itself is never formed
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -106,6 +107,12 @@ class CrossProducts:
         """ZᵀWe, shape (q,)."""
         return self.ZtXy[:, -1]
 
+    @cached_property
+    def logdet_XtX(self) -> float:
+        """log|XᵀWX|."""
+        return 2.0 * float(np.log(np.abs(np.diag(self.R))).sum())
+
+    @cached_property
     def units(self) -> list[Floats]:
         """For each term the relative standard deviations, shape (k,), at which each effect varies y as σ does."""
         found = []

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg
+from scipy.linalg import lapack
 
 from lmmpy.covariance import Factor
 from lmmpy.design import Design
@@ -29,7 +30,7 @@ from lmmpy.engines.crossproducts import (
     times_Zt,
     with_response,
 )
-from lmmpy.engines.system import FactoredSystem, System, apply_factors, by_level, is_regular, multiply_levels
+from lmmpy.engines.system import FactoredSystem, System, apply_factors, by_level, multiply_levels, regular_inverse
 
 __all__ = ["PenalizedLeastSquares"]
 
@@ -101,8 +102,7 @@ class PenalizedLeastSquares:
     def __init__(self, design: Design, reml: bool, products: CrossProducts, basis: Basis, system: System) -> None:
         self.design, self.reml, self.products, self._system = design, reml, products, system
         self._cuts = np.cumsum([term.structure.n_theta for term in design.random])[:-1]
-        self._units = products.units()
-        self._wide = [Factor(np.diag(_WIDE * u), np.empty((0, len(u), len(u)))) for u in self._units]
+        self._wide = [Factor(np.diag(_WIDE * unit), np.empty((0, len(unit), len(unit)))) for unit in products.units]
         self._widest: FactoredSystem | None = None
         self._fixed: tuple[Floats, Floats] | None = None
         self._last: tuple[bytes, _State] | None = None
@@ -224,11 +224,11 @@ class PenalizedLeastSquares:
     def _residual_products(self, factors: Sequence[Factor], U: Floats, ZtVF: Floats) -> Floats:
         """ZᵀV⁻¹[Q e]: from U = ΛᵀZᵀV⁻¹[Q e] where T can be divided by, which keeps more digits for a large T."""
         starts = self.products.starts
-        for factor, unit, start, end in zip(factors, self._units, starts[:-1], starts[1:], strict=True):
-            if is_regular(factor.T, 1.0 / unit):
-                levels = by_level(U[start:end], len(unit))
-                inverse = np.asarray(np.linalg.inv(factor.T.T), dtype=float)
-                multiply_levels(inverse, levels, by_level(ZtVF[start:end], len(unit)))
+        for factor, unit, start, end in zip(factors, self.products.units, starts[:-1], starts[1:], strict=True):
+            inverse = regular_inverse(factor.T, unit)
+            if inverse is not None:
+                k = len(unit)
+                multiply_levels(inverse.T, by_level(U[start:end], k), by_level(ZtVF[start:end], k))
         return ZtVF
 
     def _value(self, state: _State) -> float:
@@ -236,7 +236,7 @@ class PenalizedLeastSquares:
         value = state.factored.logdet + products.logdet_relatedness - products.logdet_weights
         value += dof * (1.0 + math.log(2.0 * math.pi * state.r2 * products.scale**2 / dof))
         if self.reml:
-            value += 2.0 * float(np.log(np.diag(state.S_chol)).sum() + np.log(np.abs(np.diag(products.R))).sum())
+            value += 2.0 * float(np.log(state.S_chol.diagonal()).sum()) + products.logdet_XtX
         return value
 
     def _derivatives(self, state: _State, value: float, order: int) -> Evaluation:
@@ -246,7 +246,7 @@ class PenalizedLeastSquares:
         gradient = np.concatenate([_inner(factor.dT, 2.0 * slope @ factor.T) for factor, slope in by_term])
         if order == 1:
             return Evaluation(value, gradient, balance=balance)
-        bend = linalg.block_diag(*(_bend(factor, slope) for factor, slope in by_term))
+        bend = _block_diagonal([_bend(factor, slope) for factor, slope in by_term])
         return Evaluation(value, gradient, self._information(state, ZtEX, Zte), bend, balance)
 
     def _balance(self, state: _State, ZtEX: Floats, Zte: Floats) -> tuple[tuple[Floats, Floats], ...]:
@@ -275,6 +275,14 @@ class PenalizedLeastSquares:
         return np.asarray(information)
 
 
+def _block_diagonal(blocks: Sequence[Floats]) -> Floats:
+    ends = list(itertools.accumulate(len(block) for block in blocks))
+    out = np.zeros((ends[-1], ends[-1]))
+    for block, end in zip(blocks, ends, strict=True):
+        out[end - len(block) : end, end - len(block) : end] = block
+    return out
+
+
 def _bend(factor: Factor, slope: Floats) -> Floats:
     """⟨S, ∂²(T Tᵀ)/∂θ_i∂θ_j⟩."""
     bend = _inner(factor.dT, 2.0 * slope @ factor.dT)
@@ -289,11 +297,11 @@ def _inner(dT: Floats, values: Floats) -> Floats:
 
 
 def _cho_solve(L: Floats, b: Floats) -> Floats:
-    return np.asarray(linalg.cho_solve((L, True), b, check_finite=False)) if len(L) else b
+    return np.asarray(lapack.dpotrs(L, b, lower=1)[0]) if len(L) else b
 
 
 def _half_solve(L: Floats, B: Floats) -> Floats:
-    return np.asarray(linalg.solve_triangular(L, B, lower=True, check_finite=False)) if len(L) else B
+    return np.asarray(lapack.dtrtrs(L, B, lower=1)[0]) if len(L) else B
 
 
 def _directions(factors: Sequence[Factor], Zte: Floats, starts: Sequence[int]) -> Floats:

@@ -17,7 +17,7 @@ from lmmpy.engines.blocked import Meeting, batched
 from lmmpy.engines.cholmod import NotPositiveDefiniteError
 from lmmpy.engines.crossproducts import Block, symmetric_matrix
 from lmmpy.engines.sparse import FactoredSparse, SparseMatrix, traces_from_slopes
-from lmmpy.engines.system import apply_factors, is_regular, transpose_apply_factors
+from lmmpy.engines.system import apply_factors, regular_inverse, transpose_apply_factors
 from lmmpy.engines.threads import all_blas_threads
 
 __all__ = ["DenseSchur", "Remainder", "SparseSchur"]
@@ -192,7 +192,7 @@ class FactoredDense:
             left = self._HT[start:end]
             diagonal = self._blocks(self._H, k, start, end)
             size = np.sqrt(np.maximum(np.einsum("laa->a", diagonal), np.finfo(float).tiny))
-            if is_regular(factor.T, size):
+            if regular_inverse(factor.T, 1.0 / size) is not None:
                 found.append(traces_from_slopes(_summed_product(left, self._inverse[start:end], k), factor.T))
                 continue
             P = diagonal.sum(axis=0) - _summed_product(left @ self._inverse, left, k)

@@ -16,7 +16,7 @@ from lmmpy.covariance import Factor
 from lmmpy.engines.cholmod import SparseFactor, SymbolicCholesky
 from lmmpy.engines.crossproducts import Block, CrossProducts, places
 from lmmpy.engines.selected_inverse import SelectedInverse
-from lmmpy.engines.system import is_regular, transpose_apply_factors
+from lmmpy.engines.system import regular_inverse, transpose_apply_factors
 
 __all__ = ["FactoredSparse", "SparseMatrix", "SparseSystem"]
 
@@ -132,12 +132,12 @@ class FactoredSparse:
     def traces(self) -> list[Floats]:
         """See `FactoredSystem`. Where T is singular, at a regular T so near that the difference is rounding."""
         sizes = [self._typical(t) for t in range(len(self._factors))]
-        regular = [is_regular(factor.T, size) for factor, size in zip(self._factors, sizes, strict=True)]
-        if all(regular):
+        inverses = [regular_inverse(factor.T, 1.0 / size) for factor, size in zip(self._factors, sizes, strict=True)]
+        if all(inverse is not None for inverse in inverses):
             return self._regular_traces()
         nearby = [
-            factor if fine else _regularised(factor, _NEARBY / size)
-            for factor, fine, size in zip(self._factors, regular, sizes, strict=True)
+            factor if inverse is not None else _regularised(factor, _NEARBY / size)
+            for factor, inverse, size in zip(self._factors, inverses, sizes, strict=True)
         ]
         return self._matrix.factorize(nearby, self._values)._regular_traces()
 

@@ -19,14 +19,14 @@ __all__ = [
     "System",
     "apply_factors",
     "by_level",
-    "is_regular",
     "multiply_levels",
+    "regular_inverse",
     "transpose_apply_factors",
 ]
 
 Floats = NDArray[np.float64]
 
-_REGULAR, _FEW = 1e-6, 1000
+_REGULAR, _FEW = 1e12, 1000
 
 
 class FactoredSystem(Protocol):
@@ -120,17 +120,26 @@ def by_level(values: Floats, k: int) -> Floats:
     return values.reshape(len(values) // k, k, values.shape[1])
 
 
-def is_regular(T: Floats, sizes: Floats) -> bool:
+def regular_inverse(T: Floats, unit: Floats) -> Floats | None:
     """
-    Whether one may divide by T.
+    T⁻¹, or None where T is too near to singular to be divided by.
 
     Parameters
     ----------
     T : ndarray, shape (k, k)
-    sizes : ndarray, shape (k,)
-        Weight of each effect, since they come in all units.
+    unit : ndarray, shape (k,)
+        A typical size of each effect, since they come in all units.
+
+    Returns
+    -------
+    ndarray, shape (k, k), or None
     """
     if len(T) == 1:
-        return bool(T[0, 0] != 0.0)
-    singular_values = np.linalg.svd(T * sizes[:, None], compute_uv=False)
-    return bool(singular_values[-1] > _REGULAR * singular_values[0])
+        return 1.0 / T if T[0, 0] != 0.0 else None
+    try:
+        inverse = np.asarray(np.linalg.inv(T), dtype=float)
+    except np.linalg.LinAlgError:
+        return None
+    ahead, back = T / unit[:, None], inverse * unit
+    condition = float(np.vdot(ahead, ahead)) * float(np.vdot(back, back))
+    return inverse if condition < _REGULAR else None

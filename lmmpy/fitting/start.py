@@ -17,7 +17,7 @@ _LEAST, _MOST = 0.3, 3.0
 
 def typical_scale(design: Design, products: CrossProducts) -> Floats:
     """Size of a typical change of each θ, shape (n_theta,); makes the optimiser blind to the units of predictors."""
-    scales = [t.structure.scale(unit) for t, unit in zip(design.random, products.units(), strict=True)]
+    scales = [t.structure.scale(unit) for t, unit in zip(design.random, products.units, strict=True)]
     return np.concatenate(scales)
 
 
@@ -41,7 +41,7 @@ def start_values(design: Design, products: CrossProducts) -> tuple[Floats, list[
     """
     total = 1.0 / max(design.n - design.p, 1)  # the residual has length one
     start, others = [], []
-    for t, (term, unit) in enumerate(zip(design.random, products.units(), strict=True)):
+    for t, (term, unit) in enumerate(zip(design.random, products.units, strict=True)):
         block = next(b for b in products.blocks if b.diagonal and b.t == t)
         A = np.einsum("laa->la", block.values)
         effect = products.Zty[products.starts[t] : products.starts[t + 1]].reshape(A.shape)

@@ -140,7 +140,8 @@ def minimise(
     if not np.isfinite(now.value) or not free.any():
         return Minimum(theta, now, not free.any(), log)
     secant, misses = np.zeros((len(theta), len(theta))), 0
-    g, curvature = _scaled(now, scale)
+    scales = np.outer(scale, scale)
+    g, curvature = _scaled(now, scale, scales)
     while len(log) < max_evaluations:
         moving = free & ~((theta <= lower) & (g > 0))
         if not moving.any():
@@ -156,7 +157,7 @@ def minimise(
         trial = evaluate(candidate, 2)
         finite = bool(np.isfinite(trial.value))
         if finite:
-            trial_g, trial_curvature = _scaled(trial, scale)
+            trial_g, trial_curvature = _scaled(trial, scale, scales)
             secant = _update(secant, step, trial_g - g - trial_curvature @ step)
         at_noise = promised <= 100.0 * noise
         shorter = finite and model.norm(trial_g[moving]) < model.gradient_norm
@@ -183,10 +184,10 @@ def _quality(gain: float, promised: float, gradient_falls: bool, at_noise: bool)
     return gain / promised if np.isfinite(gain) and promised > 0 else -1.0
 
 
-def _scaled(evaluation: Evaluation, scale: Floats) -> tuple[Floats, Floats]:
+def _scaled(evaluation: Evaluation, scale: Floats, scales: Floats) -> tuple[Floats, Floats]:
     assert evaluation.gradient is not None and evaluation.information is not None
     assert evaluation.bend is not None
-    return evaluation.gradient * scale, (evaluation.information + evaluation.bend) * np.outer(scale, scale)
+    return evaluation.gradient * scale, (evaluation.information + evaluation.bend) * scales
 
 
 def _shift(along: Floats, values: Floats, radius: float, least: float) -> float:

@@ -201,7 +201,7 @@ class LmmFit(FitResults):
             the weights matter.
         """
         parts = split_theta(self.design, self.optimum.theta)
-        sizes = self.criterion.products.units()
+        sizes = self.criterion.products.units
         for term, part, unit in zip(self.design.random, parts, sizes, strict=True):
             scaled = term.structure.factor(part).T / unit[:, None]
             if np.linalg.svd(scaled, compute_uv=False)[-1] < tol:
