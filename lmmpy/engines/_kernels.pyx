@@ -82,23 +82,67 @@ def level_products(const double[:, :, ::1] A, const double[:, :, ::1] B, bint tr
 
     Parameters
     ----------
-    A : ndarray, shape (levels, k, k)
+    A : ndarray, shape (levels, k, k), or (1, k, k) for all levels alike
     B : ndarray, shape (levels, k, m)
     transposed : bool
     out : ndarray, shape (levels, k, m)
         Receives the result.
     """
-    cdef Py_ssize_t levels = B.shape[0], k = B.shape[1], width = B.shape[2], l, i, j, m
+    cdef Py_ssize_t levels = B.shape[0], k = B.shape[1], width = B.shape[2], l, i, j, m, at
+    cdef Py_ssize_t stride = 1 if A.shape[0] > 1 else 0
     cdef double a
     with nogil:
         for l in range(levels):
+            at = l * stride
             for i in range(k):
                 for j in range(width):
                     out[l, i, j] = 0.0
                 for m in range(k):
-                    a = A[l, m, i] if transposed else A[l, i, m]
+                    a = A[at, m, i] if transposed else A[at, i, m]
                     for j in range(width):
                         out[l, i, j] += a * B[l, m, j]
+
+
+def add_Z_product(const Py_ssize_t[::1] codes, const double[:, ::1] values, const double[:, ::1] B, double[:, ::1] out):
+    """
+    Add Z B, Z of one term given by its codes and columns.
+
+    Parameters
+    ----------
+    codes : ndarray of intp, shape (n,)
+    values : ndarray, shape (n, k)
+    B : ndarray, shape (levels · k, m)
+    out : ndarray, shape (n, m)
+    """
+    cdef Py_ssize_t n = codes.shape[0], k = values.shape[1], width = B.shape[1], i, a, j, row
+    cdef double v
+    with nogil:
+        for i in range(n):
+            for a in range(k):
+                v, row = values[i, a], codes[i] * k + a
+                for j in range(width):
+                    out[i, j] += v * B[row, j]
+
+
+def add_Zt_product(const Py_ssize_t[::1] codes, const double[:, ::1] values, const double[:, ::1] B, double[:, ::1] out):
+    """
+    Add Zᵀ B, Z of one term given by its codes and columns.
+
+    Parameters
+    ----------
+    codes : ndarray of intp, shape (n,)
+    values : ndarray, shape (n, k)
+    B : ndarray, shape (n, m)
+    out : ndarray, shape (levels · k, m)
+    """
+    cdef Py_ssize_t n = codes.shape[0], k = values.shape[1], width = B.shape[1], i, a, j, row
+    cdef double v
+    with nogil:
+        for i in range(n):
+            for a in range(k):
+                v, row = values[i, a], codes[i] * k + a
+                for j in range(width):
+                    out[row, j] += v * B[i, j]
 
 
 def add_quadratic_forms(

@@ -259,7 +259,7 @@ class FactoredBlocks:
     def effects(self, c: Floats) -> Floats:
         """See `FactoredSystem`."""
         system, eliminated = self._system, self._system.eliminated
-        out = np.empty_like(c)
+        out = np.empty(c.shape)
         within = batched(eliminated.inverse, eliminated.take(c), transposed=True)
         left = batched(self._R, within)
         if self._inner is not None:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy import linalg, sparse
 
 from lmmpy.design import Design, RandomEffects
+from lmmpy.engines import _kernels
 from lmmpy.errors import ModelError
 
 __all__ = [
@@ -34,6 +35,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
 
 _DENSE = 128
+_LONG, _ILL_CONDITIONED = 10_000, 1e5
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -129,27 +131,50 @@ class Basis:
 
     Attributes
     ----------
-    Q : ndarray, shape (n, p)
-        W^½X R⁻¹, orthonormal.
-    e : ndarray, shape (n,)
-        The weighted residual of y on X, of length one.
+    columns : ndarray, shape (n, p + 1)
+        [Q e]: Q = W^½X R⁻¹, orthonormal, and the weighted residual of y on X, of length one.
     R, beta0, scale
         As in `CrossProducts`.
     """
 
-    Q: Floats
-    e: Floats
+    columns: Floats
     R: Floats
     beta0: Floats
     scale: float
+
+    @property
+    def Q(self) -> Floats:
+        """W^½X R⁻¹, shape (n, p)."""
+        return self.columns[:, :-1]
+
+    @property
+    def e(self) -> Floats:
+        """The residual of y, shape (n, 1)."""
+        return self.columns[:, -1:]
 
 
 def fixed_basis(design: Design) -> tuple[Floats, Floats]:
     """Q and R with W^½X = QR; by columns of equal length, since predictors come in all units."""
     X = design.X if design.weights is None else design.X * np.sqrt(design.weights)[:, None]
     norms = np.sqrt(np.einsum("ij,ij->j", X, X))
-    Q, R = np.linalg.qr(X / norms)
+    X = X / norms
+    Q, R = _cholesky_qr(X) if len(X) > _LONG else np.linalg.qr(X)
     return Q, R * norms
+
+
+def _cholesky_qr(X: Floats) -> tuple[Floats, Floats]:
+    """QR of a long matrix by two Cholesky factorisations (Yamamoto et al. 2015), for all but the worst conditioned."""
+    R = np.eye(X.shape[1])
+    Q = X
+    for _ in range(2):
+        try:
+            step = np.linalg.cholesky(Q.T @ Q).T
+        except np.linalg.LinAlgError:
+            return np.linalg.qr(X)
+        if np.linalg.cond(step) > _ILL_CONDITIONED:
+            return np.linalg.qr(X)
+        Q, R = Q @ np.linalg.inv(step), step @ R
+    return Q, R
 
 
 def with_response(design: Design, Q: Floats, R: Floats) -> Basis:
@@ -184,7 +209,7 @@ def with_response(design: Design, Q: Floats, R: Floats) -> Basis:
         )
     beta0 = linalg.solve_triangular(R, coordinates) if design.p else coordinates
     residual /= scale
-    return Basis(Q, residual, R, beta0, scale)
+    return Basis(np.column_stack([Q, residual]), R, beta0, scale)
 
 
 def cross_products(design: Design, basis: Basis) -> CrossProducts:
@@ -211,7 +236,7 @@ def cross_products(design: Design, basis: Basis) -> CrossProducts:
         starts=design.starts,
         blocks=blocks,
         ZtZ=symmetric_matrix(blocks, sizes, design.starts),
-        ZtXy=np.column_stack([times_Zt(design, basis.Q), times_Zt(design, basis.e[:, None])]),
+        ZtXy=times_Zt(design, basis.columns),
         R=basis.R,
         beta0=basis.beta0,
         scale=basis.scale,
@@ -223,7 +248,7 @@ def cross_products(design: Design, basis: Basis) -> CrossProducts:
 def for_response(products: CrossProducts, design: Design, basis: Basis) -> CrossProducts:
     """The cross-products of the same design with another response."""
     ZtXy = products.ZtXy.copy()
-    ZtXy[:, -1] = times_Zt(design, basis.e[:, None])[:, 0]
+    ZtXy[:, -1] = times_Zt(design, basis.e)[:, 0]
     return replace(products, ZtXy=ZtXy, beta0=basis.beta0, scale=basis.scale)
 
 
@@ -231,22 +256,19 @@ def times_Zt(design: Design, columns: Floats) -> Floats:
     """ZᵀW^½ V of some columns V, shape (n, m) → (q, m)."""
     if design.weights is not None:
         columns = columns * np.sqrt(design.weights)[:, None]
-    out = np.empty((design.q, columns.shape[1]))
+    columns = np.ascontiguousarray(columns)
+    out = np.zeros((design.q, columns.shape[1]))
     for term, start in zip(design.random, design.starts[:-1], strict=True):
-        for a in range(term.k):
-            for j in range(columns.shape[1]):
-                product = term.values[:, a] * columns[:, j]
-                sums = np.bincount(term.codes, weights=product, minlength=term.n_levels)
-                out[start + a : start + term.q : term.k, j] = sums
+        _kernels.add_Zt_product(term.codes, term.values, columns, out[start : start + term.q])
     return out
 
 
 def times_Z(design: Design, effects: Floats) -> Floats:
     """W^½Z B of some effects B, shape (q, m) → (n, m)."""
+    effects = np.ascontiguousarray(effects)
     value = np.zeros((design.n, effects.shape[1]))
     for term, start in zip(design.random, design.starts[:-1], strict=True):
-        for a in range(term.k):
-            value += term.values[:, a, None] * effects[start + a : start + term.q : term.k][term.codes]
+        _kernels.add_Z_product(term.codes, term.values, effects[start : start + term.q], value)
     if design.weights is not None:
         value *= np.sqrt(design.weights)[:, None]
     return value

@@ -106,9 +106,8 @@ class PenalizedLeastSquares:
         self._widest: FactoredSystem | None = None
         self._fixed: tuple[Floats, Floats] | None = None
         self._last: tuple[bytes, _State] | None = None
-        columns = np.column_stack([basis.Q, basis.e])
         C = self._least_squares(products.ZtXy)
-        E = columns - times_Z(design, C)
+        E = basis.columns - times_Z(design, C)
         self._anchor = _Anchor(C, E.T @ E, times_Zt(design, E))
 
     @property
@@ -146,7 +145,7 @@ class PenalizedLeastSquares:
         basis = with_response(other.design, *self._fixed)
         other.products = for_response(self.products, other.design, basis)
         c = self._least_squares(other.products.Zty[:, None])
-        e = basis.e[:, None] - times_Z(self.design, c)
+        e = basis.e - times_Z(self.design, c)
         other._anchor = self._replace_last(c, e, basis)
         return other
 
@@ -172,8 +171,7 @@ class PenalizedLeastSquares:
     def evaluate(self, theta: Floats, order: int = 0) -> Evaluation:
         """See `Criterion.evaluate`."""
         try:
-            state = self._state(theta)
-            self._last = theta.tobytes(), state
+            state = self._state_at(theta)
             value = self._value(state)
             return Evaluation(value) if order == 0 else self._derivatives(state, value, order)
         except (NotPositiveDefiniteError, np.linalg.LinAlgError):
@@ -181,9 +179,8 @@ class PenalizedLeastSquares:
 
     def solve(self, theta: Floats) -> Solution:
         """See `Criterion.solve`."""
-        last, self._last = self._last, None  # a fit asks for the solution where it evaluated last
-        state = last[1] if last is not None and last[0] == theta.tobytes() else self._state(theta)
-        products = self.products
+        state, products = self._state_at(theta), self.products
+        self._last = None  # the last question of a fit
         u = state.U @ state.g * products.scale
         R_inverse = linalg.solve_triangular(products.R, np.eye(products.p))
         half = linalg.solve_triangular(state.S_chol, R_inverse.T, lower=True)
@@ -205,12 +202,19 @@ class PenalizedLeastSquares:
         parts = np.split(np.asarray(theta, dtype=float), self._cuts)
         return [term.structure.factor(part) for term, part in zip(self.design.random, parts, strict=True)]
 
+    def _state_at(self, theta: Floats) -> _State:
+        """The state at θ; that of the last θ is kept, because more is often asked about it."""
+        if self._last is None or self._last[0] != theta.tobytes():
+            self._last = None  # before the next one takes its room
+            self._last = theta.tobytes(), self._state(theta)
+        return self._last[1]
+
     def _state(self, theta: Floats) -> _State:
         products, anchor, factors = self.products, self._anchor, self._factors(theta)
         factored = self._system.factorize(factors)
         U = factored.effects(products.ZtXy)
         D = anchor.C - apply_factors(factors, U, products.starts)
-        ZtZD = products.ZtZ @ D
+        ZtZD = np.ascontiguousarray(products.ZtZ @ D)
         cross = D.T @ anchor.ZtE
         gram = anchor.EE + D.T @ ZtZD + cross + cross.T + U.T @ U
         S_chol = np.asarray(np.linalg.cholesky(gram[:-1, :-1]), dtype=float)

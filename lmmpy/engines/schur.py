@@ -17,7 +17,7 @@ from lmmpy.engines.blocked import Meeting, batched
 from lmmpy.engines.cholmod import NotPositiveDefiniteError
 from lmmpy.engines.crossproducts import Block, symmetric_matrix
 from lmmpy.engines.sparse import FactoredSparse, SparseMatrix, traces_from_slopes
-from lmmpy.engines.system import apply_factors, regular_inverse, transpose_apply_factors
+from lmmpy.engines.system import regular_inverse, transpose_apply_factors
 from lmmpy.engines.threads import all_blas_threads
 
 __all__ = ["DenseSchur", "Remainder", "SparseSchur"]
@@ -109,6 +109,8 @@ class DenseSchur:
         if self.G is None:
             levels, columns, self._values = remainder.entries()
             self._columns = columns.astype(np.int32)
+            term = np.searchsorted(remainder.starts, columns, side="right") - 1
+            self._of_term = [np.flatnonzero(term == s) for s in range(len(remainder.sizes))]
             self._pointers = np.searchsorted(levels, np.arange(remainder.levels + 1)).astype(np.int32)
         ZtZ = symmetric_matrix(remainder.blocks, remainder.sizes, remainder.starts)
         self._within = ZtZ if isinstance(ZtZ, np.ndarray) else ZtZ.toarray()
@@ -123,16 +125,25 @@ class DenseSchur:
         _kernels.add_quadratic_forms(self._pointers, self._columns, self._values, np.ascontiguousarray(R), H)
         _kernels.symmetrize(H)
 
-    def forms(self, Q: Floats) -> Floats:
-        """G_l Q G_lᵀ of every level."""
+    def forms(self, factors: Sequence[Factor], Q: Floats) -> Floats:
+        """G_l Λ Q Λᵀ G_lᵀ of every level, for a symmetric Q."""
         remainder = self.remainder
         X = np.empty((remainder.levels, remainder.k, remainder.k))
         if self.G is None:
-            _kernels.quadratic_forms(self._pointers, self._columns, self._values, Q, X)
+            _kernels.quadratic_forms(self._pointers, self._columns, self._scaled_entries(factors), Q, X)
         else:
             shape = (remainder.levels, remainder.k, remainder.r)
-            np.matmul((self.G @ Q).reshape(shape), self.G.reshape(shape).transpose(0, 2, 1), out=X)
+            G = times_factors(self.G, factors, remainder.starts)
+            np.matmul((G @ Q).reshape(shape), G.reshape(shape).transpose(0, 2, 1), out=X)
         return X
+
+    def _scaled_entries(self, factors: Sequence[Factor]) -> Floats:
+        """The entries of G_l Λ."""
+        out = np.empty_like(self._values)
+        for factor, places in zip(factors, self._of_term, strict=True):
+            by_level = self._values[places].reshape(-1, len(factor.T), self.remainder.k)
+            out[places] = (factor.T.T @ by_level).reshape(-1, self.remainder.k)
+        return out
 
     def factorize(self, R: Floats, factors: Sequence[Factor]) -> FactoredDense:
         """See `Schur`."""
@@ -147,7 +158,7 @@ class FactoredDense:
     def __init__(self, schur: DenseSchur, H: Floats, factors: Sequence[Factor]) -> None:
         self._schur, self._factors = schur, factors
         self._starts, self._sizes = schur.remainder.starts, schur.remainder.sizes
-        self._H, self._HT = H, self._times(H)
+        self._H, self._HT = H, times_factors(H, factors, self._starts)
         S = transpose_apply_factors(factors, self._HT, self._starts)
         S[np.diag_indices_from(S)] += 1.0
         with _threads(len(S)):
@@ -157,16 +168,6 @@ class FactoredDense:
             raise NotPositiveDefiniteError(f"the Schur complement has no Cholesky factor (pivot {info})")
         self.logdet = 2.0 * float(np.log(diagonal).sum())
         self._kept: Floats | None = None
-
-    def _times(self, A: Floats) -> Floats:
-        """A Λ."""
-        if all(k == 1 for k in self._sizes):
-            lengths = np.diff(self._starts)
-            return np.asarray(A * np.repeat([factor.T[0, 0] for factor in self._factors], lengths))
-        out = np.empty_like(A)
-        for factor, k, start, end in zip(self._factors, self._sizes, self._starts[:-1], self._starts[1:], strict=True):
-            out[:, start:end] = (A[:, start:end].reshape(-1, k) @ factor.T).reshape(len(A), -1)
-        return out
 
     @property
     def _inverse(self) -> Floats:
@@ -206,8 +207,7 @@ class FactoredDense:
 
     def forms(self) -> Floats:
         """See `FactoredSchur`."""
-        half = apply_factors(self._factors, self._inverse, self._starts)
-        return self._schur.forms(apply_factors(self._factors, np.ascontiguousarray(half.T), self._starts))
+        return self._schur.forms(self._factors, self._inverse)
 
     @staticmethod
     def _blocks(A: Floats, k: int, start: int, end: int) -> Floats:
@@ -219,6 +219,16 @@ class FactoredDense:
 def _threads(order: int) -> AbstractContextManager[object]:
     """Threads for a factorisation of some order: all where they save more than they cost."""
     return all_blas_threads() if order >= _MANY_THREADS else nullcontext()
+
+
+def times_factors(A: Floats, factors: Sequence[Factor], starts: Sequence[int]) -> Floats:
+    """A Λ; A of shape (m, r)."""
+    if all(len(factor.T) == 1 for factor in factors):
+        return np.asarray(A * np.repeat([factor.T[0, 0] for factor in factors], np.diff(starts)))
+    out = np.empty_like(A)
+    for factor, start, end in zip(factors, starts[:-1], starts[1:], strict=True):
+        out[:, start:end] = (A[:, start:end].reshape(-1, len(factor.T)) @ factor.T).reshape(len(A), -1)
+    return out
 
 
 def _summed_product(A: Floats, B: Floats, k: int) -> Floats:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmmpy.covariance import Factor
+from lmmpy.engines import _kernels
 
 __all__ = [
     "FactoredSystem",
@@ -26,7 +27,7 @@ __all__ = [
 
 Floats = NDArray[np.float64]
 
-_REGULAR, _FEW = 1e12, 1000
+_REGULAR = 1e12
 
 
 class FactoredSystem(Protocol):
@@ -92,27 +93,25 @@ def transpose_apply_factors(factors: Sequence[Factor], values: Floats, starts: S
 
 
 def _multiplied(matrices: Sequence[Floats], values: Floats, starts: Sequence[int]) -> Floats:
-    out = np.empty_like(values)
+    out = np.empty(values.shape)
     width = values.shape[1] if values.ndim > 1 else 1
     for matrix, start, end in zip(matrices, starts[:-1], starts[1:], strict=True):
         k = len(matrix)
+        if k == 1:
+            np.multiply(values[start:end], matrix[0, 0], out=out[start:end])
+            continue
         levels = values[start:end].reshape((end - start) // k, k, width)
         multiply_levels(matrix, levels, out[start:end].reshape(levels.shape))
     return out
 
 
 def multiply_levels(matrix: Floats, levels: Floats, out: Floats) -> None:
-    """Put matrix @ levels, (k, k) times (levels, k, m), into `out`: quick for few levels and for many."""
+    """Put matrix @ levels, (k, k) times (levels, k, m), into `out`."""
     k = len(matrix)
     if k == 1:
         np.multiply(levels, matrix[0, 0], out=out)
-    elif len(levels) <= _FEW:
-        np.matmul(matrix, levels, out=out)
-    else:  # a product for every level would crawl
-        for a in range(k):
-            out[:, a] = matrix[a, 0] * levels[:, 0]
-            for b in range(1, k):
-                out[:, a] += matrix[a, b] * levels[:, b]
+    else:
+        _kernels.level_products(np.ascontiguousarray(matrix)[None], np.ascontiguousarray(levels), False, out)
 
 
 def by_level(values: Floats, k: int) -> Floats:

@@ -222,9 +222,9 @@ class _Search:
         """How many evaluations are still allowed."""
         return self.control.most_evaluations - len(self.log)
 
-    def evaluate(self, theta: Floats, purpose: str, below: float = np.inf) -> Evaluation:
+    def evaluate(self, theta: Floats, purpose: str, below: float = np.inf, order: int = 2) -> Evaluation:
         """The criterion outside of a run, logged; accepted when it is no more than `below`."""
-        evaluation = self.criterion.evaluate(theta, 2)
+        evaluation = self.criterion.evaluate(theta, order)
         self.log.append(Step(theta, evaluation.value, evaluation.value <= below, purpose))
         return evaluation
 
@@ -232,13 +232,13 @@ class _Search:
         """Come near from afar, as long as every step gains a lot."""
         if self.control.optimizer != "newton":
             return theta, None
-        now, gain = self.evaluate(theta, "start"), np.inf
+        now, gain = self.evaluate(theta, "start", order=1), np.inf
         for _ in range(_SCORING_STEPS):
             candidate = scoring_step(self.criterion, theta, now) if np.isfinite(now.value) and self.left() > 0 else None
             if candidate is None:
                 break
             candidate = np.maximum(candidate, self.lower)
-            trial = self.evaluate(candidate, "scoring", below=now.value)
+            trial = self.evaluate(candidate, "scoring", below=now.value, order=1)
             before, gain = gain, now.value - trial.value
             if not gain > 0.0:
                 break
@@ -246,7 +246,7 @@ class _Search:
             # Gains shrink by a constant ratio; where the next will be small, Newton's step is the better one.
             if gain * min(gain / before, 1.0) < _WORTHWHILE and gain < _LARGE:
                 break
-        return theta, now
+        return theta, self.criterion.evaluate(theta, 2)  # the same evaluation, completed
 
     def descend(self, start: Floats, known: Evaluation | None = None) -> Minimum:
         """From a start to a minimum that no zero hides: search, settle, leave a zero where that is downhill, polish."""

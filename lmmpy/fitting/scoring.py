@@ -47,6 +47,9 @@ def scoring_step(criterion: Criterion, theta: Floats, evaluation: Evaluation) ->
     residual = (criterion.dof - used[1]) / (criterion.dof - used[0])
     found = []
     for structure, T, (A, B) in zip(structures, Ts, turned, strict=True):
+        if len(T) == 1:
+            found.append(structure.nearest(T * B / np.maximum(A, _LEAST) * T / residual))
+            continue
         values, vectors = np.linalg.eigh(A)
         values = np.maximum(values, _LEAST * max(1.0, float(values[-1])))
         half = T @ (vectors / np.sqrt(values)) @ vectors.T

@@ -130,8 +130,16 @@ def warn_about_design(design: Design) -> None:
         _warn_about_shift(term)
 
 
+def _mean_and_spread(columns: Floats) -> tuple[Floats, Floats]:
+    """Mean and standard deviation of each column; about the first row, so that a large mean costs no digits."""
+    moved = columns - columns[0]
+    mean = np.full(len(moved), 1.0 / len(moved)) @ moved
+    square = np.einsum("ij,ij->j", moved, moved) / len(moved)
+    return columns[0] + mean, np.sqrt(np.maximum(square - mean**2, 0.0))
+
+
 def _warn_about_scales(design: Design) -> None:
-    spread = design.X.std(axis=0)
+    _, spread = _mean_and_spread(design.X)
     varying = [i for i in range(design.p) if spread[i] > 0 and not _two_valued(design.X[:, i])]
     if len(varying) > 1:
         largest, smallest = max(varying, key=lambda i: spread[i]), min(varying, key=lambda i: spread[i])
@@ -149,7 +157,8 @@ def _warn_about_shift(term: RandomEffects) -> None:
     """An intercept and a slope that lies far from zero are nearly the same column, and hard to tell apart."""
     if term.term.structure != "us" or not term.term.lhs.intercept:
         return
-    mean, spread = np.abs(term.values.mean(axis=0)), term.values.std(axis=0)
+    mean, spread = _mean_and_spread(term.values)
+    mean = np.abs(mean)
     for i in np.flatnonzero((spread > 0) & (mean > _SHIFT_RATIO * spread)):
         warnings.warn(
             f"In ({term.term.text}) the values of {term.columns[i]!r} lie {mean[i] / spread[i]:.3g} "
