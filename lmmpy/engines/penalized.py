@@ -6,7 +6,6 @@ Notation and formulas follow Bates, Mächler, Bolker & Walker (2015, §3) for th
 
 from __future__ import annotations
 
-import copy
 import itertools
 import math
 from collections.abc import Sequence
@@ -137,8 +136,7 @@ class PenalizedLeastSquares:
 
     def with_response(self, y: Floats) -> PenalizedLeastSquares:
         """See `Criterion.with_response`: only what depends on y is made anew."""
-        other = copy.copy(self)
-        other._last = None
+        other = self._twin()
         other.design = replace(self.design, y=y)
         if self._fixed is None:
             self._fixed = other._fixed = fixed_basis(self.design)
@@ -159,8 +157,17 @@ class PenalizedLeastSquares:
 
     def by_ml(self) -> PenalizedLeastSquares:
         """See `Criterion.by_ml`."""
-        other = copy.copy(self) if self.reml else self
-        other.reml, other._last = False, None
+        if not self.reml:
+            return self
+        other = self._twin()
+        other.reml = False
+        return other
+
+    def _twin(self) -> PenalizedLeastSquares:
+        """Another one that shares everything but the last state; `copy.copy` would make it anew, as unpickling does."""
+        other = object.__new__(PenalizedLeastSquares)
+        other.__dict__.update(self.__dict__)
+        other._last = None
         return other
 
     @property

@@ -202,6 +202,79 @@ def test_from_covariance_refuses_a_negative_variance(structure):
         structure.from_covariance(-np.eye(structure.k))
 
 
+# ---- the nearest
+
+
+def positive(k: int, rank: int, seed: int) -> np.ndarray:
+    """Of some rank, effects in units from 10⁻³ to 10³."""
+    root = 10.0 ** np.linspace(-3, 3, k)[:, None] * np.random.default_rng(seed).normal(size=(k, rank))
+    return root @ root.T
+
+
+@everywhere
+def test_nearest_is_exact_where_the_structure_allows(structure):
+    for theta in reachable(structure):
+        G = covariance(structure, theta)
+        scale = np.abs(G).max() + 1e-300
+        found = covariance(structure, structure.nearest(G))
+        np.testing.assert_allclose(found, G, rtol=1e-7, atol=1e-10 * scale)
+
+
+@everywhere
+@pytest.mark.parametrize("rank", [0, 1, 2, 5])
+def test_nearest_to_any_matrix(structure, rank):
+    """A θ in range, the matrix untouched, and the variances kept: each of them, or their mean where there is one sd."""
+    for seed in range(5):
+        G = positive(structure.k, rank, seed)
+        before = G.copy()
+        theta = structure.nearest(G)
+        np.testing.assert_array_equal(G, before)
+        assert theta.shape == (structure.n_theta,)
+        assert np.isfinite(theta).all()
+        assert np.all(theta >= structure.lower)
+        if isinstance(structure, CompoundSymmetry | Autoregressive) and structure.k > 1:
+            assert structure.ends[0] <= theta[-1] <= structure.ends[1]
+        variances = np.diag(G)
+        if getattr(structure, "homogeneous", False):
+            variances = np.full(structure.k, variances.mean())
+        np.testing.assert_allclose(np.diag(covariance(structure, theta)), variances, rtol=1e-9, atol=0)
+
+
+@pytest.mark.parametrize("k", [1, 2, 3, 5])
+@pytest.mark.parametrize("rank", [0, 1, 2, 5])
+def test_nearest_of_us_is_the_matrix_itself(k, rank):
+    G = positive(k, rank, 7)
+    unit = np.sqrt(np.outer(np.diag(G), np.diag(G)))
+    found = covariance(Unstructured(k), Unstructured(k).nearest(G))
+    assert np.all(np.abs(found - G) <= 1e-10 * unit)
+
+
+@pytest.mark.parametrize("homogeneous", [True, False])
+def test_nearest_of_diag_has_no_covariances(homogeneous):
+    G = positive(4, 4, 1)
+    found = covariance(Diagonal(4, homogeneous), Diagonal(4, homogeneous).nearest(G))
+    np.testing.assert_array_equal(found, np.diag(np.diag(found)))
+
+
+@pytest.mark.parametrize(("kind", "low", "high"), CORRELATED)
+@pytest.mark.parametrize("rho", [-1.0, -0.3, 0.0, 0.6, 1.0])
+def test_nearest_takes_the_correlation_of_neighbours(kind, low, high, rho):
+    """That of the first two, when the structure can have it, else the end of its range."""
+    sd = np.array([1e-3, 1.0, 1e3])
+    R = np.array([[1.0, rho, 0.2], [rho, 1.0, 0.1], [0.2, 0.1, 1.0]])
+    found = covariance(kind(3, False), kind(3, False).nearest(R * np.outer(sd, sd))) / np.outer(sd, sd)
+    assert found[0, 1] == pytest.approx(max(rho, -0.5) if kind is CompoundSymmetry else rho, abs=1e-12)
+    assert found[1, 2] == pytest.approx(found[0, 1], abs=1e-12)
+    assert found[0, 2] == pytest.approx(found[0, 1] ** (2 if kind is Autoregressive else 1), abs=1e-12)
+
+
+@pytest.mark.parametrize("kind", [CompoundSymmetry, Autoregressive])
+def test_nearest_when_a_correlation_is_rounded_past_one(kind):
+    G = np.array([[1.0, -1.0 - 1e-15], [-1.0 - 1e-15, 1.0]])
+    found = covariance(kind(2, False), kind(2, False).nearest(G))
+    np.testing.assert_allclose(found, [[1.0, -1.0], [-1.0, 1.0]], atol=1e-12)
+
+
 # ---- the boundary
 
 
