@@ -21,6 +21,7 @@ import suitesparse
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 INPUTS = (
+    "lmmpy/engines/_kernels.pyx",
     "pyproject.toml",
     "setup.py",
     "scripts/constraints.txt",

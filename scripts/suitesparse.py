@@ -158,14 +158,16 @@ def requirement(machine: Machine) -> str:
 
 
 def needs(machine: Machine) -> list[Need]:
-    """List what is missing to compile scikit-sparse."""
+    """List what is missing to compile scikit-sparse, where it is not installed, and lmmpy's own loops."""
     found = []
-    if machine.headers is None:
+    has_scikit_sparse = _recent_enough(machine.scikit_sparse)
+    if machine.headers is None and not has_scikit_sparse:
         what = f"the headers of SuiteSparse ({', '.join(HEADERS)})"
         found.append(Need(what, ("libsuitesparse-dev",), ("suitesparse-devel",), "brew install suite-sparse"))
     for language in machine.lacks_compiler:
         # scikit-sparse 0.5 compiles C++ as well; without SuiteSparse it is open which one it will be.
-        if language == "C" or machine.headers is None or machine.version >= OLDEST_FOR_0_5:
+        cpp = not has_scikit_sparse and (machine.headers is None or machine.version >= OLDEST_FOR_0_5)
+        if language == "C" or cpp:
             _, apt, dnf = COMPILERS[language]
             found.append(Need(f"a {language} compiler", apt, (dnf,), "xcode-select --install"))
     if not machine.python_h:
@@ -184,7 +186,7 @@ def advice(missing: list[Need]) -> str:
     apt, dnf = ([name for need in missing for name in getattr(need, tool)] for tool in ("apt", "dnf"))
     return "\n".join(
         [
-            "lmmpy needs scikit-sparse, which is compiled on this machine. Not found:",
+            "lmmpy and scikit-sparse are compiled on this machine. Not found:",
             *(f"  - {need.what}" for need in missing),
             "Install what is missing, then repeat the command that you gave:",
             f"  Debian, Ubuntu   sudo apt-get install {' '.join(apt)}",
@@ -198,8 +200,8 @@ def advice(missing: list[Need]) -> str:
 
 
 def check(machine: Machine, environ: Mapping[str, str] = os.environ) -> None:
-    """Raise `MissingError` when scikit-sparse is neither installed nor can be compiled."""
-    if environ.get(SKIP) or _recent_enough(machine.scikit_sparse):
+    """Raise `MissingError` when lmmpy, or a scikit-sparse that is not installed, cannot be compiled."""
+    if environ.get(SKIP):
         return
     if missing := needs(machine):
         raise MissingError(advice(missing))

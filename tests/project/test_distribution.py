@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tarfile
 import zipfile
+from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
 import pytest
@@ -16,15 +17,17 @@ BUILD = "import sys, build_backend as b; print(getattr(b, 'build_' + sys.argv[1]
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory):
-    """A copy of what a build reads, with two rooms only and a datum."""
+    """A copy of what a build reads, with two rooms only, the compiled loops and a datum."""
     copy = tmp_path_factory.mktemp("checkout")
     for name in ("pyproject.toml", "setup.py", "LICENSE"):
         shutil.copy(ROOT / name, copy)
     (copy / "README.md").write_text("A copy.")
     shutil.copytree(ROOT / "scripts", copy / "scripts")
-    for package in ("lmmpy", "lmmpy/datasets", "lmmpy/report", "tests", "benchmarks"):
+    for package in ("lmmpy", "lmmpy/datasets", "lmmpy/engines", "tests", "benchmarks"):
         (copy / package).mkdir()
         (copy / package / "__init__.py").write_text('__version__ = "9.8.7"\n')
+    for name in ("_kernels.pyx", "_kernels.pyi"):
+        shutil.copy(ROOT / "lmmpy" / "engines" / name, copy / "lmmpy" / "engines")
     (copy / "lmmpy" / "datasets" / "data").mkdir()
     for name in ("lmmpy/py.typed", "lmmpy/datasets/data/sleep.csv", "lmmpy/datasets/data/big.csv.gz"):
         (copy / name).touch()
@@ -47,18 +50,28 @@ def build(checkout, kind):
 
 def test_a_wheel_holds_the_package_and_its_data_only(checkout):
     names = {name for name in zipfile.ZipFile(build(checkout, "wheel")).namelist() if ".dist-info/" not in name}
-    assert names == {
+    compiled = {name for name in names if name.endswith(EXTENSION_SUFFIXES[0])}
+    assert len(compiled) == 1 and compiled < {name for name in names if name.startswith("lmmpy/engines/_kernels.")}
+    assert names - compiled == {
         "lmmpy/__init__.py",
         "lmmpy/py.typed",
         "lmmpy/datasets/__init__.py",
         "lmmpy/datasets/data/sleep.csv",
         "lmmpy/datasets/data/big.csv.gz",
-        "lmmpy/report/__init__.py",
+        "lmmpy/engines/__init__.py",
+        "lmmpy/engines/_kernels.pyi",
     }
 
 
 def test_a_source_distribution_carries_its_build_backend(checkout):
     with tarfile.open(build(checkout, "sdist")) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
-    wanted = {"setup.py", "pyproject.toml", "LICENSE", "lmmpy/py.typed", "lmmpy/datasets/data/sleep.csv"}
+    wanted = {
+        "lmmpy/engines/_kernels.pyx",
+        "setup.py",
+        "pyproject.toml",
+        "LICENSE",
+        "lmmpy/py.typed",
+        "lmmpy/datasets/data/sleep.csv",
+    }
     assert wanted | {f"scripts/{path.name}" for path in (ROOT / "scripts").glob("*.py")} <= names

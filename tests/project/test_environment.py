@@ -18,7 +18,7 @@ def machine(tmp_path):
 def project(tmp_path):
     """A directory with the files that decide what the environment holds."""
     for name in environment.INPUTS:
-        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(name)
     return tmp_path
 

@@ -91,8 +91,10 @@ def test_the_compiler_is_the_one_a_build_would_call(language):
 
 
 def test_no_complaint_when_scikit_sparse_is_there_or_the_check_is_waived(machine):
-    bare = dataclasses.replace(machine, headers=None, lacks_compiler=("C", "C++"))
+    bare = dataclasses.replace(machine, headers=None, lacks_compiler=("C++",))
     suitesparse.check(dataclasses.replace(bare, scikit_sparse="0.4.16"), {})
+    with pytest.raises(suitesparse.MissingError, match="a C compiler"):  # for lmmpy's own loops
+        suitesparse.check(dataclasses.replace(bare, scikit_sparse="0.4.16", lacks_compiler=("C",)), {})
     suitesparse.check(bare, {suitesparse.SKIP: "1"})
     with pytest.raises(suitesparse.MissingError):
         suitesparse.check(dataclasses.replace(bare, scikit_sparse="0.4.4"), {})
