@@ -71,6 +71,10 @@ class Unstructured:
     def nearest(self, G: Floats) -> Floats:
         return np.asarray(semidefinite_cholesky(G)[self._rows, self._columns])
 
+    def from_factor(self, T: Floats) -> Floats:
+        """θ whose factor has the T Tᵀ of a square T, not through that product: an exact zero column stays one."""
+        return np.asarray(_triangular(T)[self._rows, self._columns])
+
     def from_covariance(self, G: Floats) -> Floats:
         scale = np.sqrt(np.maximum(np.diag(G), np.finfo(float).tiny))
         if G.shape != (self.k, self.k) or not np.allclose(G, G.T):

@@ -8,6 +8,7 @@ import numpy as np
 
 from lmmpy.design import Design
 from lmmpy.engines.blocked import BlockedSystem, Schur, eliminate, meetings
+from lmmpy.engines.coordinates import orthogonal_design
 from lmmpy.engines.criterion import Criterion
 from lmmpy.engines.crossproducts import Block, CrossProducts, cross_products, fixed_basis, with_response
 from lmmpy.engines.penalized import PenalizedLeastSquares
@@ -43,9 +44,10 @@ def make_criterion(design: Design, reml: bool, engine: str = "auto") -> Criterio
     """
     if any(not term.relatedness.is_identity for term in design.random):
         raise NotImplementedError("the engines take unrelated levels only, so far")
+    rows, bases = orthogonal_design(design)
     basis = with_response(design, *fixed_basis(design))
-    products = cross_products(design, basis)
-    return PenalizedLeastSquares(design, reml, products, basis, _system(design, products, engine))
+    products = cross_products(rows, basis)
+    return PenalizedLeastSquares(design, reml, rows, bases, products, basis, _system(rows, products, engine))
 
 
 def _system(design: Design, products: CrossProducts, engine: str) -> System:

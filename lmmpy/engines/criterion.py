@@ -82,7 +82,11 @@ class Criterion(Protocol):
 
     @property
     def products(self) -> CrossProducts:
-        """Its sufficient statistics."""
+        """Its sufficient statistics, in the engine's coordinates; see `bases`."""
+
+    @property
+    def units(self) -> list[Floats]:
+        """For each term the relative standard deviations, shape (k,), at which each effect varies y as σ does."""
 
     @property
     def reml(self) -> bool:
@@ -108,6 +112,13 @@ class Criterion(Protocol):
         ----------
         y : ndarray, shape (n,)
         """
+
+    @property
+    def bases(self) -> tuple[Floats | None, ...]:
+        """R of each term, shape (k, k), whose effects the engine has in other coordinates, b' = R b; else None."""
+
+    def orthogonal(self) -> Criterion:
+        """The same criterion as a function of the θ' of those coordinates, T' = R T; itself when there are none."""
 
     def by_ml(self) -> Criterion:
         """The likelihood of the same design; shares all that does not depend on the choice."""

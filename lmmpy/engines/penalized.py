@@ -91,23 +91,44 @@ class PenalizedLeastSquares:
     ----------
     design : Design
     reml : bool
+    rows : Design
+        The same in the coordinates in which the engine computes.
+    bases : tuple of ndarray or None
+        R of each term, by `orthogonal_design`.
     products : CrossProducts
+        Of `rows`.
     basis : Basis
         Of which the products were made.
     system : System
         Factorises M.
     """
 
-    def __init__(self, design: Design, reml: bool, products: CrossProducts, basis: Basis, system: System) -> None:
+    def __init__(
+        self,
+        design: Design,
+        reml: bool,
+        rows: Design,
+        bases: tuple[Floats | None, ...],
+        products: CrossProducts,
+        basis: Basis,
+        system: System,
+    ) -> None:
         self.design, self.reml, self.products, self._system = design, reml, products, system
+        self._rows, self.bases = rows, bases
         self._cuts = np.cumsum([term.structure.n_theta for term in design.random])[:-1]
         self._wide = [Factor(np.diag(_WIDE * unit), np.empty((0, len(unit), len(unit)))) for unit in products.units]
         self._widest: FactoredSystem | None = None
         self._fixed: tuple[Floats, Floats] | None = None
         self._last: tuple[bytes, _State] | None = None
         C = self._least_squares(products.ZtXy)
-        E = basis.columns - times_Z(design, C)
-        self._anchor = _Anchor(C, E.T @ E, times_Zt(design, E))
+        E = basis.columns - times_Z(rows, C)
+        self._anchor = _Anchor(C, E.T @ E, times_Zt(rows, E))
+
+    @property
+    def units(self) -> list[Floats]:
+        """See `Criterion.units`."""
+        pairs = zip(self.products.units, self.bases, strict=True)
+        return [unit if R is None else 1.0 / np.sqrt(np.einsum("ab,ab->b", R, R)) for unit, R in pairs]
 
     @property
     def name(self) -> str:
@@ -137,23 +158,31 @@ class PenalizedLeastSquares:
     def with_response(self, y: Floats) -> PenalizedLeastSquares:
         """See `Criterion.with_response`: only what depends on y is made anew."""
         other = self._twin()
-        other.design = replace(self.design, y=y)
+        other.design, other._rows = replace(self.design, y=y), replace(self._rows, y=y)
         if self._fixed is None:
             self._fixed = other._fixed = fixed_basis(self.design)
         basis = with_response(other.design, *self._fixed)
-        other.products = for_response(self.products, other.design, basis)
+        other.products = for_response(self.products, other._rows, basis)
         c = self._least_squares(other.products.Zty[:, None])
-        e = basis.e - times_Z(self.design, c)
+        e = basis.e - times_Z(self._rows, c)
         other._anchor = self._replace_last(c, e, basis)
         return other
 
     def _replace_last(self, c: Floats, e: Floats, basis: Basis) -> _Anchor:
         """The anchor with another response: c and e stand for its column of C and of E."""
         C, EE, ZtE = self._anchor.C.copy(), self._anchor.EE.copy(), self._anchor.ZtE.copy()
-        C[:, -1:], ZtE[:, -1:] = c, times_Zt(self.design, e)
+        C[:, -1:], ZtE[:, -1:] = c, times_Zt(self._rows, e)
         EE[-1, -1] = float(e[:, 0] @ e[:, 0])
         EE[-1, :-1] = EE[:-1, -1] = basis.Q.T @ e[:, 0] - C[:, :-1].T @ ZtE[:, -1]
         return _Anchor(C, EE, ZtE)
+
+    def orthogonal(self) -> PenalizedLeastSquares:
+        """See `Criterion.orthogonal`."""
+        if all(R is None for R in self.bases):
+            return self
+        other = self._twin()
+        other.design, other.bases = self._rows, (None,) * len(self.bases)
+        return other
 
     def by_ml(self) -> PenalizedLeastSquares:
         """See `Criterion.by_ml`."""
@@ -196,18 +225,25 @@ class PenalizedLeastSquares:
             beta=products.beta0 + products.scale * (R_inverse @ -state.g[:-1]),
             unscaled_vcov=half.T @ half,
             u=u,
-            b=apply_factors(state.factors, u, products.starts),
+            b=apply_factors(self._own_factors(theta), u, products.starts),
             sigma=math.sqrt(r2 / self.dof),
             r2=r2,
         )
 
     def conditional_variances(self, theta: Floats) -> list[Floats]:
         """See `Criterion.conditional_variances`."""
-        return self._system.factorize(self._factors(theta)).variances()
+        variances = self._system.factorize(self._factors(theta)).variances()
+        backs = [None if R is None else np.linalg.inv(R) for R in self.bases]
+        return [v if back is None else back @ v @ back.T for v, back in zip(variances, backs, strict=True)]
 
-    def _factors(self, theta: Floats) -> list[Factor]:
+    def _own_factors(self, theta: Floats) -> list[Factor]:
         parts = np.split(np.asarray(theta, dtype=float), self._cuts)
         return [term.structure.factor(part) for term, part in zip(self.design.random, parts, strict=True)]
+
+    def _factors(self, theta: Floats) -> list[Factor]:
+        """Those of the coordinates in which the engine computes, T' = R T."""
+        own = self._own_factors(theta)
+        return [f if R is None else Factor(R @ f.T, R @ f.dT) for f, R in zip(own, self.bases, strict=True)]
 
     def _state_at(self, theta: Floats) -> _State:
         """The state at θ; that of the last θ is kept, because more is often asked about it."""
@@ -255,6 +291,9 @@ class PenalizedLeastSquares:
         balance = self._balance(state, ZtEX, Zte)
         by_term = [(factor, A - B) for factor, (A, B) in zip(state.factors, balance, strict=True)]
         gradient = np.concatenate([_inner(factor.dT, 2.0 * slope @ factor.T) for factor, slope in by_term])
+        balance = tuple(
+            (A, B) if R is None else (R.T @ A @ R, R.T @ B @ R) for (A, B), R in zip(balance, self.bases, strict=True)
+        )
         if order == 1:
             return Evaluation(value, gradient, balance=balance)
         bend = _block_diagonal([_bend(factor, slope) for factor, slope in by_term])

@@ -1,7 +1,7 @@
 """Fitting: start values, trust-region Newton, the boundary, and the convergence report."""
 
 from lmmpy.fitting.convergence import ConvergenceReport, convergence_report, warn_if_doubtful
-from lmmpy.fitting.fit import Control, Optimum, fit_theta, hold_theta, refit_theta
+from lmmpy.fitting.fit import Control, Optimum, fit_theta, hold_theta, own_theta, refit_theta
 from lmmpy.fitting.start import start_values
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "convergence_report",
     "fit_theta",
     "hold_theta",
+    "own_theta",
     "refit_theta",
     "start_values",
     "warn_if_doubtful",

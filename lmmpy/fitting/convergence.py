@@ -43,21 +43,28 @@ class ConvergenceReport:
         Whether everything below confirms a minimum.
     gradient : Series, shape (n_theta,)
         Exact derivative of the criterion by parameter.
+    scaled_gradient : float
+        √(gᵀH⁻¹g), the length of the gradient in units in which every parameter has one standard error, whatever the
+        units of the predictors.
     promised_decrease : float
         How much lower a Newton step with the observed Hessian would bring the criterion; in units of −2 log-likelihood,
-        so that it means the same whatever the units of the predictors.
+        so that it means the same whatever the units of the predictors; half the square of the scaled gradient.
     hessian : DataFrame, shape (n_free, n_free)
         Observed Hessian of the criterion in θ, over the parameters that are free (not at a zero of the factor).
     eigenvalues : ndarray, shape (n_free,)
-        Of the Hessian with every parameter in units of its typical change, ascending.
+        Of the Hessian with every parameter in units of its typical change, and the effects of an unstructured term
+        made orthogonal, ascending.
     boundary : tuple of str
         Parameters at a value that makes a covariance singular.
     flat : tuple of str
-        Combinations of parameters that the data say nothing about.
+        Combinations of parameters that the data say nothing about (of orthogonal effects, as for the eigenvalues).
     evaluations : int
     restarts : int
         How often the optimiser left a zero from which the criterion falls.
     engine : str
+        Name of the engine that computed the criterion.
+    factorization : str
+        What that means for this model.
     held : bool
         Whether the variance components were given, so that there was nothing to find.
     advice : tuple of str
@@ -66,6 +73,7 @@ class ConvergenceReport:
 
     ok: bool
     gradient: pd.Series
+    scaled_gradient: float
     promised_decrease: float
     hessian: pd.DataFrame
     eigenvalues: Floats
@@ -74,6 +82,7 @@ class ConvergenceReport:
     evaluations: int
     restarts: int
     engine: str
+    factorization: str
     held: bool
     advice: tuple[str, ...]
 
@@ -84,8 +93,10 @@ class ConvergenceReport:
         largest = float(np.abs(self.gradient.to_numpy()).max(initial=0.0))
         lines = [
             f"Convergence: {'confirmed' if self.ok else 'NOT confirmed'} by exact derivatives",
-            f"  evaluations           {self.evaluations} ({self.engine} engine, {self.restarts} restarts from a zero)",
+            f"  evaluations           {self.evaluations} ({self.restarts} restarts from a zero)",
+            f"  engine                {self.engine}: {self.factorization}",
             f"  largest |gradient|    {largest:.3g}",
+            f"  scaled gradient       {self.scaled_gradient:.3g} standard errors",
             f"  decrease still to get {self.promised_decrease:.3g} in -2 log-likelihood",
             f"  Hessian eigenvalues   {spread} (scaled)",
             f"  on the boundary       {', '.join(self.boundary) or 'none'}",
@@ -125,7 +136,7 @@ def observed_hessian(criterion: Criterion, theta: Floats, scale: Floats, free: N
 
 def _reach(criterion: Criterion, theta: Floats) -> Floats:
     """A typical change of each parameter: that of its units, or its own size where that is larger."""
-    return np.maximum(typical_scale(criterion.design, criterion.products), np.abs(theta))
+    return np.maximum(typical_scale(criterion), np.abs(theta))
 
 
 def flat_directions(criterion: Criterion, optimum: Optimum, names: Sequence[str]) -> tuple[str, ...]:
@@ -143,6 +154,7 @@ def flat_directions(criterion: Criterion, optimum: Optimum, names: Sequence[str]
     -------
     tuple of str
     """
+    criterion, optimum = criterion.orthogonal(), optimum.orthogonal or optimum
     information = optimum.evaluation.information
     if information is None:
         return ()
@@ -188,26 +200,30 @@ def convergence_report(criterion: Criterion, optimum: Optimum, names: Sequence[s
     -------
     ConvergenceReport
     """
-    theta, gradient = optimum.theta, optimum.evaluation.gradient
+    gradient = optimum.evaluation.gradient
     assert gradient is not None
-    scale = _reach(criterion, theta)
-    lower = np.concatenate([term.structure.lower for term in criterion.design.random])
-    at_bound = (theta <= lower) & (gradient > 0)
-    free = ~pinned(criterion.design, theta) & ~at_bound & (not optimum.held)
-    hessian = observed_hessian(criterion, theta, scale, free)
+    inner, found = criterion.orthogonal(), optimum.orthogonal or optimum
+    if optimum.held:
+        inner = criterion
+    free, hessian = _curvature(inner, found)
     free_names = [name for name, is_free in zip(names, free, strict=True) if is_free]
-    eigenvalues, vectors = np.linalg.eigh(hessian * np.outer(scale[free], scale[free]))
-    along = vectors.T @ (gradient * scale)[free]
+    scale = _reach(inner, found.theta)[free]
+    eigenvalues, vectors = np.linalg.eigh(hessian * np.outer(scale, scale))
+    assert found.evaluation.gradient is not None
+    along = vectors.T @ (found.evaluation.gradient[free] * scale)
     limit = _FLAT * max(1.0, float(np.abs(eigenvalues).max(initial=0.0)))
     curved = np.abs(eigenvalues) >= limit
     promised = float(0.5 * (along[curved] ** 2 / np.abs(eigenvalues[curved])).sum())
-    flat = unidentified(hessian, scale[free], free_names)
+    flat = unidentified(hessian, scale, free_names)
     boundary = tuple(name for name, on in zip(names, optimum.on_boundary, strict=True) if on)
     saddle = bool(np.any(eigenvalues < -limit))
-    advice = _advice(optimum, promised, saddle, flat, boundary)
+    if inner is not criterion:
+        free, hessian = _curvature(criterion, optimum)
+        free_names = [name for name, is_free in zip(names, free, strict=True) if is_free]
     return ConvergenceReport(
         ok=promised <= _PROMISE and not saddle and not flat,
         gradient=pd.Series(gradient, index=list(names), name="gradient"),
+        scaled_gradient=float(np.sqrt(2.0 * promised)),
         promised_decrease=promised,
         hessian=pd.DataFrame(hessian, index=free_names, columns=free_names),
         eigenvalues=eigenvalues,
@@ -216,9 +232,20 @@ def convergence_report(criterion: Criterion, optimum: Optimum, names: Sequence[s
         evaluations=optimum.evaluations,
         restarts=optimum.restarts,
         engine=criterion.name,
+        factorization=criterion.description,
         held=optimum.held,
-        advice=advice,
+        advice=_advice(optimum, promised, saddle, flat, boundary),
     )
+
+
+def _curvature(criterion: Criterion, optimum: Optimum) -> tuple[NDArray[np.bool_], Floats]:
+    """Which parameters are free at an optimum, and the observed Hessian over them."""
+    theta, gradient = optimum.theta, optimum.evaluation.gradient
+    assert gradient is not None
+    lower = np.concatenate([term.structure.lower for term in criterion.design.random])
+    at_bound = (theta <= lower) & (gradient > 0)
+    free = ~pinned(criterion.design, theta) & ~at_bound & (not optimum.held)
+    return free, observed_hessian(criterion, theta, _reach(criterion, theta), free)
 
 
 def _advice(

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from lmmpy.covariance import Unstructured
 from lmmpy.engines import ENGINES, Criterion, Evaluation
 from lmmpy.errors import ModelError, shown
 from lmmpy.fitting.boundary import canonical, descent_from_zero, near_boundary, pinned
@@ -15,7 +16,7 @@ from lmmpy.fitting.scoring import scoring_step
 from lmmpy.fitting.start import start_values, typical_scale
 from lmmpy.fitting.trust_region import Minimum, Step, minimise
 
-__all__ = ["Control", "Optimum", "fit_theta", "hold_theta", "refit_theta"]
+__all__ = ["Control", "Optimum", "fit_theta", "hold_theta", "own_theta", "refit_theta"]
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -95,6 +96,8 @@ class Optimum:
         How often a zero was left because the criterion falls away from it.
     log : tuple of Step
         Every evaluation of the criterion, in order.
+    orthogonal : Optimum or None
+        The same in the coordinates of the engine, where the search took place; None when they are those of the model.
     """
 
     theta: Floats
@@ -104,6 +107,7 @@ class Optimum:
     held: bool
     restarts: int
     log: tuple[Step, ...]
+    orthogonal: Optimum | None = None
 
     @property
     def evaluations(self) -> int:
@@ -162,12 +166,60 @@ def fit_theta(
     ModelError
         When the criterion cannot be computed at the start.
     """
-    design = criterion.design
-    scale = typical_scale(design, criterion.products)
-    suggested, others = start_values(design, criterion.products)
+    start = None if start is None else _checked(start, criterion.design.n_theta)
+    inner = criterion.orthogonal()
+    if inner is criterion:
+        return _fit(criterion, control, start, near)
+    start, near = (None if theta is None else _turned(criterion, theta, back=False) for theta in (start, near))
+    return _in_own_coordinates(criterion, _fit(inner, control, start, near))
+
+
+def own_theta(criterion: Criterion, theta: Floats) -> Floats:
+    """θ of the model, given that of the engine's coordinates."""
+    return _turned(criterion, theta, back=True)
+
+
+def _turned(criterion: Criterion, theta: Floats, back: bool) -> Floats:
+    """θ in other coordinates: of R T, or of R⁻¹T."""
+    structures = [term.structure for term in criterion.design.random]
+    parts = np.split(theta, np.cumsum([structure.n_theta for structure in structures])[:-1])
+    found = []
+    for structure, part, R in zip(structures, parts, criterion.bases, strict=True):
+        if R is None or not isinstance(structure, Unstructured):
+            found.append(part)
+            continue
+        T = structure.factor(part).T
+        turned = np.asarray(np.linalg.solve(R, T) if back else R @ T, dtype=float)
+        found.append(structure.from_factor(turned))
+    return np.concatenate(found)
+
+
+def _in_own_coordinates(criterion: Criterion, optimum: Optimum) -> Optimum:
+    """The record of a search in the engine's coordinates, told in those of the model."""
+    theta = own_theta(criterion, optimum.theta)
+    evaluation = criterion.evaluate(theta, 2)
+    log = [replace(step, theta=own_theta(criterion, step.theta)) for step in optimum.log]
+    log.append(Step(theta, evaluation.value, True, "equivalent"))
+    boundary = _on_boundary(criterion, theta)
+    return Optimum(
+        theta, evaluation, optimum.converged, boundary, False, optimum.restarts, tuple(log), orthogonal=optimum
+    )
+
+
+def _on_boundary(criterion: Criterion, theta: Floats) -> Mask:
+    """Which parameters are exactly at a value that makes a factor singular."""
+    near = near_boundary(criterion.design, theta, 1e-12 * typical_scale(criterion))
+    boundary = np.zeros(len(theta), dtype=bool)
+    boundary[[place for place, value in near if theta[place] == value]] = True
+    return boundary
+
+
+def _fit(criterion: Criterion, control: Control, start: Floats | None, near: Floats | None) -> Optimum:
+    scale = typical_scale(criterion)
+    suggested, others = start_values(criterion)
     search = _Search(criterion, control, scale)
     if start is not None:
-        minimum = search.descend(_checked(start, design.n_theta))
+        minimum = search.descend(start)
     elif near is not None:
         minimum = search.descend(near)
     else:
@@ -184,18 +236,8 @@ def fit_theta(
             rival = search.descend(*search.approach(other))
             if rival.evaluation.value < minimum.evaluation.value - 1e-9 * (1.0 + abs(minimum.evaluation.value)):
                 minimum = rival
-    theta = minimum.theta
-    boundary = np.zeros(len(theta), dtype=bool)
-    boundary[search.on_boundary(theta)] = True
-    return Optimum(
-        theta,
-        minimum.evaluation,
-        minimum.converged,
-        boundary,
-        False,
-        search.restarts,
-        tuple(search.log),
-    )
+    theta, boundary = minimum.theta, _on_boundary(criterion, minimum.theta)
+    return Optimum(theta, minimum.evaluation, minimum.converged, boundary, False, search.restarts, tuple(search.log))
 
 
 def _checked(start: Floats, size: int) -> Floats:
@@ -269,12 +311,7 @@ class _Search:
     def may_be_local(self, minimum: Minimum) -> bool:
         """Whether other starts are worth their cost: on the boundary, or with a correlation among the parameters."""
         several = any(term.structure.several_optima for term in self.design.random)
-        return several or bool(self.on_boundary(minimum.theta))
-
-    def on_boundary(self, theta: Floats) -> list[int]:
-        """Parameters exactly at a value that makes a factor singular."""
-        near = near_boundary(self.design, theta, 1e-12 * self.scale)
-        return [place for place, value in near if theta[place] == value]
+        return several or bool(_on_boundary(self.criterion, minimum.theta).any())
 
     def run(self, theta: Floats, free: Mask, tolerance: float, known: Evaluation | None = None) -> Minimum:
         """One run of the optimiser over the free parameters."""

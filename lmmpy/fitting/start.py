@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from lmmpy.design import Design
-from lmmpy.engines import CrossProducts
+from lmmpy.engines import Criterion
 
 __all__ = ["start_values", "typical_scale"]
 
@@ -15,13 +14,13 @@ Floats = NDArray[np.float64]
 _LEAST, _MOST = 0.3, 3.0
 
 
-def typical_scale(design: Design, products: CrossProducts) -> Floats:
+def typical_scale(criterion: Criterion) -> Floats:
     """Size of a typical change of each θ, shape (n_theta,); makes the optimiser blind to the units of predictors."""
-    scales = [t.structure.scale(unit) for t, unit in zip(design.random, products.units, strict=True)]
+    scales = [t.structure.scale(unit) for t, unit in zip(criterion.design.random, criterion.units, strict=True)]
     return np.concatenate(scales)
 
 
-def start_values(design: Design, products: CrossProducts) -> tuple[Floats, list[Floats]]:
+def start_values(criterion: Criterion) -> tuple[Floats, list[Floats]]:
     """
     Moment estimates of θ, effect by effect, kept between moderate bounds; and further starts around them.
 
@@ -30,8 +29,8 @@ def start_values(design: Design, products: CrossProducts) -> tuple[Floats, list[
 
     Parameters
     ----------
-    design : Design
-    products : CrossProducts
+    criterion : Criterion
+        In the coordinates of its engine.
 
     Returns
     -------
@@ -39,6 +38,7 @@ def start_values(design: Design, products: CrossProducts) -> tuple[Floats, list[
     others : list of ndarray, each of shape (n_theta,)
         For a search that ends on the boundary, or a structure whose likelihood may have several optima.
     """
+    design, products = criterion.design, criterion.products
     total = 1.0 / max(design.n - design.p, 1)  # the residual has length one
     start, others = [], []
     for t, (term, unit) in enumerate(zip(design.random, products.units, strict=True)):

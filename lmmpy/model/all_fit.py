@@ -11,7 +11,7 @@ import pandas as pd
 from lmmpy.design.values import Floats
 from lmmpy.engines import one_blas_thread
 from lmmpy.errors import ModelError
-from lmmpy.fitting import Optimum, fit_theta, start_values
+from lmmpy.fitting import Optimum, fit_theta, own_theta, start_values
 from lmmpy.model.components import parameter_names, parameter_values
 from lmmpy.model.lmm_fit import LmmFit
 
@@ -72,7 +72,8 @@ def all_fit(fit: LmmFit) -> AllFit:
     if fit.optimum.held:
         raise ModelError("The variance components of this fit were given, so that there is nothing to search for.")
     criterion, control = fit.criterion, fit.request.control
-    _, others = start_values(criterion.design, criterion.products)
+    inner = criterion.orthogonal()
+    others = [own_theta(criterion, other) for other in start_values(inner)[1]]
     searches: list[tuple[str, str, Floats | None]] = [("newton", "newton", None)]
     searches += [(f"newton, start {i}", "newton", other) for i, other in enumerate(others, 2)]
     searches += [("cobyqa", "cobyqa", None)]

@@ -201,9 +201,11 @@ class LmmFit(FitResults):
             the weights matter.
         """
         parts = split_theta(self.design, self.optimum.theta)
-        sizes = self.criterion.products.units
-        for term, part, unit in zip(self.design.random, parts, sizes, strict=True):
-            scaled = term.structure.factor(part).T / unit[:, None]
+        criterion = self.criterion
+        rows = zip(self.design.random, parts, criterion.bases, criterion.products.units, strict=True)
+        for term, part, R, unit in rows:
+            T = term.structure.factor(part).T
+            scaled = (T if R is None else R @ T) / unit[:, None]
             if np.linalg.svd(scaled, compute_uv=False)[-1] < tol:
                 return True
         return False
