@@ -8,70 +8,107 @@ from libc.math cimport log, sqrt
 from libc.stdlib cimport free, malloc
 
 
-def level_inverses(const double[:, :, ::1] C, const double[:, ::1] T, double[:, :, ::1] R):
+cdef double inverse_of_grown_gram(double* b, Py_ssize_t k, double* U, double* out) noexcept nogil:
     """
-    R_l = (I + (C_l T)(C_l T)ᵀ)⁻¹ for every level.
+    (I + AᵀA)⁻¹ into `out`, and the product of the pivots; b holds A's columns one after the other, and is overwritten.
+
+    By Householder's reflections of [I; A], not by the Cholesky factorisation of I + AᵀA, whose pivots are differences of
+    squares that lose all digits when A is large and nearly singular. The top of the stack is a unit vector whenever its
+    turn comes, so that each reflection is written out.
+    """
+    cdef Py_ssize_t i, j, m
+    cdef double r, d, s, product = 1.0
+    for j in range(k):
+        s = 1.0
+        for i in range(k):
+            s += b[j * k + i] * b[j * k + i]
+        r = sqrt(s)
+        product *= s
+        U[j * k + j] = r
+        for m in range(j + 1, k):
+            d = 0.0
+            for i in range(k):
+                d += b[j * k + i] * b[m * k + i]
+            U[j * k + m] = d / r
+            d /= r * (1.0 + r)
+            for i in range(k):
+                b[m * k + i] -= d * b[j * k + i]
+    for j in range(k):  # b = U⁻¹, upper triangular
+        for i in range(j, -1, -1):
+            s = 1.0 if i == j else 0.0
+            for m in range(i + 1, j + 1):
+                s -= U[i * k + m] * b[m * k + j]
+            b[i * k + j] = s / U[i * k + i]
+    for i in range(k):
+        for j in range(i + 1):
+            s = 0.0
+            for m in range(i, k):
+                s += b[i * k + m] * b[j * k + m]
+            out[i * k + j] = s
+            out[j * k + i] = s
+    return product
+
+
+def level_inverses(const double[:, :, ::1] C, const double[:, ::1] T, double[:, :, ::1] R, double[:, :, ::1] N):
+    """
+    R_l = (I + W_l W_lᵀ)⁻¹ and N_l = R_l W_l, with W_l = C_l T, for every level.
+
+    N_l is computed as W_l (I + W_lᵀW_l)⁻¹, which keeps its digits where W_l is large and singular.
 
     Parameters
     ----------
     C : ndarray, shape (levels, k, k)
         Upper triangular.
     T : ndarray, shape (k, k)
-    R : ndarray, shape (levels, k, k)
-        Receives the result.
+    R, N : ndarray, shape (levels, k, k)
+        Receive the result.
 
     Returns
     -------
     float
-        −Σ_l log|R_l|; NaN when a pivot is no positive number.
+        −Σ_l log|R_l|; NaN when a pivot is no number or infinite.
     """
-    cdef Py_ssize_t levels = C.shape[0], k = C.shape[1], l, i, j, m
-    cdef double total = 0.0, product = 1.0, s
-    cdef double* W = <double*> malloc(2 * k * k * sizeof(double))
-    cdef double* B
-    cdef bint sound = W != NULL
-    if not sound:
+    cdef Py_ssize_t levels = C.shape[0], k = C.shape[1], size = k * k, l, i, j, m
+    cdef double total = 0.0, product = 1.0, pivots, s
+    cdef double* W = <double*> malloc(4 * size * sizeof(double))
+    cdef double* b = W + size
+    cdef double* U = b + size
+    cdef double* inverse = U + size
+    cdef bint sound = True
+    if W == NULL:
         raise MemoryError
-    B = W + k * k
     with nogil:
         for l in range(levels):
-            for i in range(k):  # W = C T
+            for i in range(k):
                 for j in range(k):
                     s = 0.0
                     for m in range(i, k):
                         s += C[l, i, m] * T[m, j]
                     W[i * k + j] = s
-            for i in range(k):  # the lower triangle of I + W Wᵀ, then its Cholesky factor
-                for j in range(i + 1):
-                    s = 1.0 if i == j else 0.0
-                    for m in range(k):
-                        s += W[i * k + m] * W[j * k + m]
-                    for m in range(j):
-                        s -= B[i * k + m] * B[j * k + m]
-                    if i > j:
-                        B[i * k + j] = s / B[j * k + j]
-                    else:
-                        if not s > 0.0:
-                            sound = False
-                            s = 1.0
-                        product *= s
-                        B[i * k + i] = sqrt(s)
-                if not 1e-200 < product < 1e200:
-                    total += log(product)
-                    product = 1.0
-            for j in range(k):  # W = the inverse of that factor
-                for i in range(j, k):
-                    s = 1.0 if i == j else 0.0
-                    for m in range(j, i):
-                        s -= B[i * k + m] * W[m * k + j]
-                    W[i * k + j] = s / B[i * k + i]
+                    b[j * k + i] = s
+            pivots = inverse_of_grown_gram(b, k, U, inverse)
+            if not pivots < 1e300:
+                sound = False
+                break
+            if not product < 1e100:
+                total += log(product)
+                product = 1.0
+            if pivots < 1e100:
+                product *= pivots
+            else:
+                total += log(pivots)
             for i in range(k):
-                for j in range(i + 1):
+                for j in range(k):
                     s = 0.0
-                    for m in range(i, k):
-                        s += W[m * k + i] * W[m * k + j]
-                    R[l, i, j] = s
-                    R[l, j, i] = s
+                    for m in range(k):
+                        s += W[i * k + m] * inverse[m * k + j]
+                    N[l, i, j] = s
+            if k == 1:
+                R[l, 0, 0] = inverse[0]
+                continue
+            for i in range(size):
+                b[i] = W[i]
+            inverse_of_grown_gram(b, k, U, &R[l, 0, 0])
     free(W)
     return total + log(product) if sound else float("nan")
 

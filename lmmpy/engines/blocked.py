@@ -4,7 +4,7 @@ Let 0 stand for all effects of the grouping factor that is eliminated, r for all
 covariance of 0, and C_lᵀC_l = Z_lᵀWZ_l for the Cholesky factorisation of the cross-products of level l. In the
 orthonormal basis of each level,
 
-    R_l = (I + C_l T_0 T_0ᵀ C_lᵀ)⁻¹,   G_l = C_l⁻ᵀ Z_lᵀWZ_r.
+    R_l = (I + C_l T_0 T_0ᵀ C_lᵀ)⁻¹,   N_l = R_l C_l T_0,   G_l = C_l⁻ᵀ Z_lᵀWZ_r.
 
 Then, with V_0 = W⁻¹ + Z_0 Λ_0 Λ_0ᵀ Z_0ᵀ,
 
@@ -30,7 +30,7 @@ from lmmpy.covariance import Factor
 from lmmpy.engines import _kernels
 from lmmpy.engines.cholmod import NotPositiveDefiniteError
 from lmmpy.engines.crossproducts import CrossProducts
-from lmmpy.engines.system import FactoredSystem, apply_factors, multiply_levels
+from lmmpy.engines.system import FactoredSystem, apply_factors
 
 __all__ = ["BlockedSystem", "Eliminated", "FactoredSchur", "Meeting", "Schur", "eliminate", "meetings"]
 
@@ -246,8 +246,8 @@ class FactoredBlocks:
     def __init__(self, system: BlockedSystem, factors: Sequence[Factor]) -> None:
         self._system, eliminated = system, system.eliminated
         self._T = eliminated.factor(factors)
-        self._R = np.empty_like(eliminated.C)
-        self.logdet = _kernels.level_inverses(eliminated.C, self._T, self._R)
+        self._R, self._N = np.empty_like(eliminated.C), np.empty_like(eliminated.C)
+        self.logdet = _kernels.level_inverses(eliminated.C, self._T, self._R, self._N)
         if not np.isfinite(self.logdet):
             raise NotPositiveDefiniteError("a level's system is not positive definite")
         self._rest_factors = [factors[t] for t in system.rest]
@@ -261,18 +261,24 @@ class FactoredBlocks:
         system, eliminated = self._system, self._system.eliminated
         out = np.empty(c.shape)
         within = batched(eliminated.inverse, eliminated.take(c), transposed=True)
-        left = batched(self._R, within)
         if self._inner is not None:
             assert system.G is not None
-            below = c[system.rest_places] - system.G.T @ (within - left).reshape(-1, c.shape[1])
-            u = self._inner.effects(below)
+            taken = within - batched(self._R, within)
+            u = self._inner.effects(c[system.rest_places] - system.G.T @ taken.reshape(-1, c.shape[1]))
             out[system.rest_places] = u
             explained = system.G @ apply_factors(self._rest_factors, u, system.rest_starts)
-            left -= batched(self._R, explained.reshape(left.shape))
-        left = batched(eliminated.C, left, transposed=True)
-        multiply_levels(self._T.T, left, within)
-        eliminated.put(within, out)
+            within -= explained.reshape(within.shape)
+        eliminated.put(batched(self._N, within, transposed=True), out)
         return out
+
+    def slopes(self) -> list[Floats]:
+        """See `FactoredSystem`."""
+        eliminated, k, inner = self._system.eliminated, self._system.eliminated.k, self._N
+        if self._inner is not None:
+            inner = inner - batched(batched(self._R, self._level_forms()), self._N)
+        slope = eliminated.C.reshape(-1, k).T @ inner.reshape(-1, k)
+        found = {t: slope[part, part] for t, part in zip(eliminated.terms, eliminated.parts, strict=True)}
+        return self._joined(found, [] if self._inner is None else self._inner.slopes())
 
     def traces(self) -> list[Floats]:
         """See `FactoredSystem`."""

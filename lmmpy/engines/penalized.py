@@ -29,7 +29,15 @@ from lmmpy.engines.crossproducts import (
     times_Zt,
     with_response,
 )
-from lmmpy.engines.system import FactoredSystem, System, apply_factors, by_level, multiply_levels, regular_inverse
+from lmmpy.engines.system import (
+    FactoredSystem,
+    System,
+    apply_factors,
+    by_level,
+    multiply_levels,
+    regular_inverse,
+    summed_product,
+)
 
 __all__ = ["PenalizedLeastSquares"]
 
@@ -288,9 +296,10 @@ class PenalizedLeastSquares:
 
     def _derivatives(self, state: _State, value: float, order: int) -> Evaluation:
         ZtEX, Zte = state.ZtVF[:, :-1], state.ZtVF @ state.g
+        slopes = zip(state.factors, self._slopes(state, ZtEX, Zte), strict=True)
+        gradient = np.concatenate([_inner(factor.dT, 2.0 * slope) for factor, slope in slopes])
         balance = self._balance(state, ZtEX, Zte)
         by_term = [(factor, A - B) for factor, (A, B) in zip(state.factors, balance, strict=True)]
-        gradient = np.concatenate([_inner(factor.dT, 2.0 * slope @ factor.T) for factor, slope in by_term])
         balance = tuple(
             (A, B) if R is None else (R.T @ A @ R, R.T @ B @ R) for (A, B), R in zip(balance, self.bases, strict=True)
         )
@@ -298,6 +307,18 @@ class PenalizedLeastSquares:
             return Evaluation(value, gradient, balance=balance)
         bend = _block_diagonal([_bend(factor, slope) for factor, slope in by_term])
         return Evaluation(value, gradient, self._information(state, ZtEX, Zte), bend, balance)
+
+    def _slopes(self, state: _State, ZtEX: Floats, Zte: Floats) -> list[Floats]:
+        """½ ∂d/∂T of each term, (k, k)."""
+        starts, sizes, u = self.products.starts, self.products.sizes, state.U @ state.g
+        through_X = _cho_solve(state.S_chol, state.U[:, :-1].T).T if self.reml else None
+        found = []
+        for k, slope, (start, end) in zip(sizes, state.factored.slopes(), itertools.pairwise(starts), strict=True):
+            along_y = Zte[start:end].reshape(-1, k).T @ u[start:end].reshape(-1, k)
+            found.append(slope - self.dof / state.r2 * along_y)
+            if through_X is not None:
+                found[-1] -= summed_product(ZtEX[start:end], through_X[start:end], k)
+        return found
 
     def _balance(self, state: _State, ZtEX: Floats, Zte: Floats) -> tuple[tuple[Floats, Floats], ...]:
         """∂d/∂(T Tᵀ) of each term as A − B, both symmetric (k, k)."""
@@ -307,8 +328,7 @@ class PenalizedLeastSquares:
             k = self.products.sizes[t]
             z = Zte[start:end].reshape(-1, k)
             if through_X is not None:
-                x = by_level(through_X[start:end], k).transpose(1, 0, 2).reshape(k, -1)
-                traces[t] = traces[t] - x @ x.T
+                traces[t] = traces[t] - summed_product(through_X[start:end], through_X[start:end], k)
             found.append((traces[t], self.dof / state.r2 * (z.T @ z)))
         return tuple(found)
 

@@ -17,7 +17,7 @@ from lmmpy.engines.blocked import Meeting, batched
 from lmmpy.engines.cholmod import NotPositiveDefiniteError
 from lmmpy.engines.crossproducts import Block, symmetric_matrix
 from lmmpy.engines.sparse import FactoredSparse, SparseMatrix, traces_from_slopes
-from lmmpy.engines.system import regular_inverse, transpose_apply_factors
+from lmmpy.engines.system import regular_inverse, summed_product, transpose_apply_factors
 from lmmpy.engines.threads import all_blas_threads
 
 __all__ = ["DenseSchur", "Remainder", "SparseSchur"]
@@ -168,6 +168,7 @@ class FactoredDense:
             raise NotPositiveDefiniteError(f"the Schur complement has no Cholesky factor (pivot {info})")
         self.logdet = 2.0 * float(np.log(diagonal).sum())
         self._kept: Floats | None = None
+        self._slopes: list[Floats] | None = None
 
     @property
     def _inverse(self) -> Floats:
@@ -186,17 +187,25 @@ class FactoredDense:
         right = transpose_apply_factors(self._factors, c, self._starts)
         return np.ascontiguousarray(lapack.dpotrs(self._chol, right, lower=0)[0])
 
+    def slopes(self) -> list[Floats]:
+        """See `FactoredSystem`."""
+        if self._slopes is None:
+            spans = zip(self._sizes, self._starts[:-1], self._starts[1:], strict=True)
+            self._slopes = [summed_product(self._HT[a:b], self._inverse[a:b], k) for k, a, b in spans]
+        return self._slopes
+
     def traces(self) -> list[Floats]:
         """See `FactoredSystem`."""
         found = []
-        for factor, k, start, end in zip(self._factors, self._sizes, self._starts[:-1], self._starts[1:], strict=True):
-            left = self._HT[start:end]
+        spans = zip(self._factors, self.slopes(), self._sizes, self._starts[:-1], self._starts[1:], strict=True)
+        for factor, slope, k, start, end in spans:
             diagonal = self._blocks(self._H, k, start, end)
             size = np.sqrt(np.maximum(np.einsum("laa->a", diagonal), np.finfo(float).tiny))
             if regular_inverse(factor.T, 1.0 / size) is not None:
-                found.append(traces_from_slopes(_summed_product(left, self._inverse[start:end], k), factor.T))
+                found.append(traces_from_slopes(slope, factor.T))
                 continue
-            P = diagonal.sum(axis=0) - _summed_product(left @ self._inverse, left, k)
+            left = self._HT[start:end]
+            P = diagonal.sum(axis=0) - summed_product(left @ self._inverse, left, k)
             found.append(0.5 * (P + P.T))
         return found
 
@@ -229,14 +238,6 @@ def times_factors(A: Floats, factors: Sequence[Factor], starts: Sequence[int]) -
     for factor, start, end in zip(factors, starts[:-1], starts[1:], strict=True):
         out[:, start:end] = (A[:, start:end].reshape(-1, len(factor.T)) @ factor.T).reshape(len(A), -1)
     return out
-
-
-def _summed_product(A: Floats, B: Floats, k: int) -> Floats:
-    """Σ_l A_l B_lᵀ over the levels' k rows."""
-    if k == 1:
-        return np.array([[np.vdot(A, B)]])
-    by_effect = [x.reshape(-1, k, x.shape[1]).transpose(1, 0, 2).reshape(k, -1) for x in (A, B)]
-    return np.asarray(by_effect[0] @ by_effect[1].T)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -338,7 +339,7 @@ class FactoredSparseSchur:
     def __init__(self, schur: SparseSchur, factored: FactoredSparse, factors: Sequence[Factor]) -> None:
         self._schur, self._factored, self._factors = schur, factored, factors
         self.logdet, self.effects = factored.logdet, factored.effects
-        self.traces, self.variances = factored.traces, factored.variances
+        self.slopes, self.traces, self.variances = factored.slopes, factored.traces, factored.variances
 
     def forms(self) -> Floats:
         """See `FactoredSchur`."""

@@ -136,7 +136,7 @@ class FactoredSparse:
         if all(inverse is not None for inverse in inverses):
             return self._regular_traces()
         nearby = [
-            factor if inverse is not None else _regularised(factor, _NEARBY / size)
+            factor if inverse is not None else _regularised(factor, size)
             for factor, inverse, size in zip(self._factors, inverses, sizes, strict=True)
         ]
         return self._matrix.factorize(nearby, self._values)._regular_traces()
@@ -148,13 +148,18 @@ class FactoredSparse:
         return np.asarray(np.where(typical > 0, typical, 1.0))
 
     def _regular_traces(self) -> list[Floats]:
+        pairs = zip(self.slopes(), self._factors, strict=True)
+        return [traces_from_slopes(slope, factor.T) for slope, factor in pairs]
+
+    def slopes(self) -> list[Floats]:
+        """See `FactoredSystem`."""
         slopes = [np.zeros_like(factor.T) for factor in self._factors]
         for block, H, Sigma in zip(self._matrix.blocks, self._values, self.inverse_blocks(), strict=True):
             left, right = self._factors[block.t].T, self._factors[block.s].T
             slopes[block.t] += np.tensordot(H @ right, Sigma, axes=([0, 2], [0, 2]))
             if not block.diagonal:
                 slopes[block.s] += np.tensordot(H.transpose(0, 2, 1) @ left, Sigma, axes=([0, 2], [0, 1]))
-        return [traces_from_slopes(slope, factor.T) for slope, factor in zip(slopes, self._factors, strict=True)]
+        return slopes
 
     def variances(self) -> list[Floats]:
         """See `FactoredSystem`."""
@@ -162,9 +167,11 @@ class FactoredSparse:
         return [factor.T @ diagonal[t] @ factor.T.T for t, factor in enumerate(self._factors)]
 
 
-def _regularised(factor: Factor, sd: Floats) -> Factor:
-    """A factor of T Tᵀ + diag(sd²)."""
-    return Factor(np.asarray(np.linalg.cholesky(factor.T @ factor.T.T + np.diag(sd**2)), dtype=float), factor.dT)
+def _regularised(factor: Factor, size: Floats) -> Factor:
+    """A factor of T Tᵀ plus a small diagonal; small against one, or against T where T is large."""
+    sd = _NEARBY * np.maximum(1.0 / size, 1e-2 * np.linalg.norm(factor.T, axis=1))
+    _, triangle = np.linalg.qr(np.hstack([factor.T, np.diag(sd)]).T)
+    return Factor(triangle.T, factor.dT)
 
 
 def traces_from_slopes(slope: Floats, T: Floats) -> Floats:

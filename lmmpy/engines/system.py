@@ -22,6 +22,7 @@ __all__ = [
     "by_level",
     "multiply_levels",
     "regular_inverse",
+    "summed_product",
     "transpose_apply_factors",
 ]
 
@@ -50,8 +51,15 @@ class FactoredSystem(Protocol):
         ndarray, shape (q, m)
         """
 
+    def slopes(self) -> list[Floats]:
+        """½ ∂log|M|/∂T of each term, Σ_l (ZᵀV⁻¹Z)_ll T, shape (k, k)."""
+
     def traces(self) -> list[Floats]:
-        """∂log|M|/∂(TTᵀ) of each term, Σ_l (ZᵀV⁻¹Z)_ll, shape (k, k); also where T is singular."""
+        """
+        ∂log|M|/∂(TTᵀ) of each term, Σ_l (ZᵀV⁻¹Z)_ll, shape (k, k); also where T is singular.
+
+        Times T it is `slopes()`, but for digits that are lost where T is large.
+        """
 
     def variances(self) -> list[Floats]:
         """The diagonal blocks of ΛM⁻¹Λᵀ, for each term of shape (levels, k, k)."""
@@ -117,6 +125,14 @@ def multiply_levels(matrix: Floats, levels: Floats, out: Floats) -> None:
 def by_level(values: Floats, k: int) -> Floats:
     """(levels · k, m) as (levels, k, m), without a copy."""
     return values.reshape(len(values) // k, k, values.shape[1])
+
+
+def summed_product(A: Floats, B: Floats, k: int) -> Floats:
+    """Σ_l A_l B_lᵀ over the levels' k rows; A and B of shape (levels · k, m)."""
+    if k == 1:
+        return np.array([[np.vdot(A, B)]])
+    left, right = (by_level(x, k).transpose(1, 0, 2).reshape(k, -1) for x in (A, B))
+    return np.asarray(left @ right.T)
 
 
 def regular_inverse(T: Floats, unit: Floats) -> Floats | None:

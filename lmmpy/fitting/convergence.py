@@ -30,6 +30,7 @@ Floats = NDArray[np.float64]
 _STEP = 1e-4
 _FLAT = 1e-7
 _PROMISE = 1e-6
+_TYPICAL, _ROUNDING = 1e3, 1e-10
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,8 +176,14 @@ def unidentified(information: Floats, scale: Floats, names: Sequence[str]) -> tu
     if not len(names):
         return ()
     values, vectors = np.linalg.eigh(information * np.outer(scale, scale))
-    limit = _FLAT * max(1.0, float(values[-1]))
+    limit = _flat_limit(values)
     return tuple(_combination(vectors[:, i], names) for i in np.flatnonzero(np.abs(values) < limit))
+
+
+def _flat_limit(eigenvalues: Floats) -> float:
+    """Below which a curvature is nil: against a typical one, and against the rounding of the largest."""
+    largest = float(np.abs(eigenvalues).max(initial=0.0))
+    return _FLAT * min(max(1.0, largest), _TYPICAL) + _ROUNDING * largest
 
 
 def _combination(vector: Floats, names: Sequence[str]) -> str:
@@ -211,7 +218,7 @@ def convergence_report(criterion: Criterion, optimum: Optimum, names: Sequence[s
     eigenvalues, vectors = np.linalg.eigh(hessian * np.outer(scale, scale))
     assert found.evaluation.gradient is not None
     along = vectors.T @ (found.evaluation.gradient[free] * scale)
-    limit = _FLAT * max(1.0, float(np.abs(eigenvalues).max(initial=0.0)))
+    limit = _flat_limit(eigenvalues)
     curved = np.abs(eigenvalues) >= limit
     promised = float(0.5 * (along[curved] ** 2 / np.abs(eigenvalues[curved])).sum())
     flat = unidentified(hessian, scale, free_names)

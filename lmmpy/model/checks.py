@@ -13,7 +13,7 @@ from lmmpy.errors import FormulaError, ModelError, RankDeficiencyWarning, ScaleW
 
 __all__ = ["check_design", "check_residual", "warn_about_design"]
 
-_SCALE_RATIO, _SHIFT_RATIO = 1e4, 3e3
+_SCALE_RATIO, _SHIFT_RATIO = 1e4, 1e7
 _NOTHING = 5e-7
 
 
