@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -66,11 +68,20 @@ def test_constants_of_python(data: pd.DataFrame) -> None:
     assert lmm.lmer(MODEL, data, subset="late == True").nobs == int(data["late"].sum())
 
 
-def test_a_slope_far_from_zero_is_announced() -> None:
+def test_a_slope_far_from_zero_is_as_good_as_a_centred_one() -> None:
     data = lmm.datasets.load("sleepstudy")
-    data["second"] = 20000.0 + data["Days"]
-    with pytest.warns(ScaleWarning, match="'second'.*Centre"), pytest.warns(lmm.ConvergenceWarning):
-        lmm.lmer("Reaction ~ second + (second | Subject)", data, control=lmm.Control(max_evaluations=5))
+    plain = lmm.lmer("Reaction ~ Days + (Days | Subject)", data)
+    far = lmm.lmer("Reaction ~ second + (second | Subject)", data.assign(second=20000.0 + data["Days"]))
+    assert far.reml_criterion == pytest.approx(plain.reml_criterion, abs=1e-7) and far.convergence.ok
+    np.testing.assert_allclose(far.fitted(), plain.fitted(), rtol=1e-8)
+
+
+def test_a_slope_too_far_from_zero_is_announced() -> None:
+    data = lmm.datasets.load("sleepstudy")
+    data["second"] = 1e9 + data["Days"]
+    with pytest.warns(ScaleWarning, match="'second'.*Centre"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", lmm.ConvergenceWarning)
+        lmm.lmer("Reaction ~ 1 + (second | Subject)", data)
 
 
 def test_the_summary_takes_digits_and_the_size_of_the_correlation(data: pd.DataFrame) -> None:
