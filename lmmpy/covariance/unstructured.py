@@ -120,6 +120,8 @@ def semidefinite_cholesky(G: Floats) -> Floats:
         Non-negative on the diagonal.
     """
     k = G.shape[0]
+    if k == 1:
+        return np.sqrt(np.maximum(G, 0.0))
     rest, T = G.astype(float).copy(), np.zeros((k, k))
     threshold = np.diag(G) * 1e-14
     for j in range(k):

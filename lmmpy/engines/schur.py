@@ -232,6 +232,8 @@ def _threads(order: int) -> AbstractContextManager[object]:
 
 def times_factors(A: Floats, factors: Sequence[Factor], starts: Sequence[int]) -> Floats:
     """A Λ; A of shape (m, r)."""
+    if len(factors) == 1 and len(factors[0].T) == 1:
+        return np.asarray(A * factors[0].T[0, 0])
     if all(len(factor.T) == 1 for factor in factors):
         return np.asarray(A * np.repeat([factor.T[0, 0] for factor in factors], np.diff(starts)))
     out = np.empty_like(A)

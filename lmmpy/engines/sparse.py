@@ -176,6 +176,8 @@ def _regularised(factor: Factor, size: Floats) -> Factor:
 
 def traces_from_slopes(slope: Floats, T: Floats) -> Floats:
     """P from P T, T regular; rows of T at one length, since effects come in all units."""
+    if len(T) == 1:
+        return slope / T
     length = np.linalg.norm(T, axis=1)
     P = np.linalg.solve((T / length[:, None]).T, slope.T).T / length
     return np.asarray(0.5 * (P + P.T))

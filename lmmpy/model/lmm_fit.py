@@ -213,7 +213,8 @@ class LmmFit(FitResults):
     @cached_property
     def convergence(self) -> ConvergenceReport:
         """What the exact gradient and the observed Hessian say about the optimum, and what to do."""
-        return convergence_report(self.criterion, self.optimum, theta_names(self.design))
+        with one_blas_thread():
+            return convergence_report(self.criterion, self.optimum, theta_names(self.design))
 
     @property
     def optimization(self) -> pd.DataFrame:

@@ -9,13 +9,29 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int32]
 
 
-def level_inverses(C: Floats, T: Floats) -> tuple[float, Floats]:
-    M = np.eye(len(T)) + (C @ T) @ (C @ T).transpose(0, 2, 1)
-    return float(np.linalg.slogdet(M)[1].sum()), np.linalg.inv(M)
+def level_inverses(C: Floats, T: Floats) -> tuple[float, Floats, Floats]:
+    W = C @ T
+    M = np.eye(len(T)) + W @ W.transpose(0, 2, 1)
+    return float(np.linalg.slogdet(M)[1].sum()), np.linalg.inv(M), np.linalg.solve(M, W)
+
+
+def level_inverses_of_rank_one(v: Floats, e: Floats, s: float) -> tuple[float, Floats, Floats]:
+    """The same in closed form for W_l = s v_l eᵀ, v of shape (levels, k)."""
+    square = s * s * float(e @ e)
+    d = 1.0 + square * (v * v).sum(axis=1)
+    R = np.eye(len(e)) - (square / d)[:, None, None] * v[:, :, None] * v[:, None, :]
+    return float(np.log(d).sum()), R, (s / d)[:, None, None] * v[:, :, None] * e
 
 
 def level_products(A: Floats, B: Floats, transposed: bool) -> Floats:
     return (A.transpose(0, 2, 1) if transposed else A) @ B
+
+
+def Z_matrix(codes: NDArray[np.intp], values: Floats, levels: int) -> Floats:
+    """Z of one term, shape (n, levels · k): a level's columns side by side."""
+    out = np.zeros((len(codes), levels, values.shape[1]))
+    out[np.arange(len(codes)), codes] = values
+    return out.reshape(len(codes), levels * values.shape[1])
 
 
 def level_matrices(pointers: Ints, columns: Ints, G: Floats, r: int) -> Floats:

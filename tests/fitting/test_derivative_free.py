@@ -62,7 +62,7 @@ def test_reference_models(folder: str, name: str) -> None:
     assert fit.optimum.converged and fit.convergence.ok, str(fit.convergence)
 
 
-@pytest.mark.parametrize("seed", [0, 1, 3, 5, 21, 23, 25])
+@pytest.mark.parametrize("seed", [0, 1, 3, 5, 21])
 def test_random_problems(seed: int) -> None:
     case = problem(seed)
     options = {"weights": case.weights, "reml": uses_reml(seed)}
@@ -169,7 +169,7 @@ def counted(criterion: Criterion, search: Callable[[Criterion], Optimum]) -> tup
 
 
 def check_log(optimum: Optimum, calls: list[Call]) -> None:
-    """Calls that complete the evaluation just made, at the same θ and with more derivatives, have no row of their own."""
+    """Calls that complete the evaluation just made, at the same θ, have no row of their own."""
     once = [call for before, call in zip([None, *calls], calls, strict=False) if not completes(before, call)]
     rows = [(step.theta.tobytes(), step.value) for step in optimum.log]
     logged = [row for before, row in zip([None, *rows], rows, strict=False) if row != before]

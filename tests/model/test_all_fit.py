@@ -33,7 +33,7 @@ FITS: dict[str, Callable[[], lmm.LmmFit]] = {
     "Pastes": lambda: fit_of("strength ~ 1 + (1 | batch/cask)", "Pastes"),
     "singular": lambda: fit_of("Yield ~ 1 + (1 | Batch)", "Dyestuff2"),
     "cs": lambda: fit_of("Reaction ~ Days + cs(Days | Subject, hom = TRUE)", "sleepstudy"),
-    "ar1": lambda: fit_of("incidence / size ~ 1 + ar1(0 + period | herd)", "cbpp", weights="size"),
+    "ar1": lambda: fit_of("Reaction ~ Days + ar1(0 + factor(Days > 4) | Subject)", "sleepstudy"),
 }
 
 
