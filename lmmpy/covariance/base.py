@@ -32,6 +32,12 @@ class Factor:
     dT: Floats
     d2T: Floats | None = None
 
+    def bend(self, slope: Floats) -> Floats:
+        """⟨S, ∂²(T Tᵀ)/∂θ_i∂θ_j⟩ for a symmetric S, shape (n_theta, n_theta)."""
+        flat = self.dT.reshape(len(self.dT), -1)
+        bend = flat @ (2.0 * slope @ self.dT).reshape(len(self.dT), -1).T
+        return bend if self.d2T is None else bend + np.einsum("ijab,ab->ij", self.d2T, 2.0 * slope @ self.T)
+
 
 class CovarianceStructure(Protocol):
     """How the k random effects of one level vary together.
@@ -76,6 +82,9 @@ class CovarianceStructure(Protocol):
 
     def boundary(self, theta: Floats, tolerance: Floats) -> list[tuple[int, float]]:
         """Parameters within `tolerance` of a singular T, each with the value that it has on the boundary."""
+
+    def equivalents(self, theta: Floats) -> list[Floats]:
+        """Other θ with the same T Tᵀ from which it changes in other directions: where a correlation means nothing."""
 
     def nearest(self, G: Floats) -> Floats:
         """θ with T Tᵀ near a positive semi-definite G, equal to it where the structure allows."""

@@ -12,6 +12,8 @@ from lmmpy.covariance.base import Factor, Floats
 
 __all__ = ["OneCorrelation"]
 
+_ANGLES = 17
+
 
 @dataclass(frozen=True)
 class OneCorrelation(ABC):
@@ -109,14 +111,24 @@ class OneCorrelation(ABC):
         out = theta.copy()
         out[: self.n_sd] = np.abs(out[: self.n_sd])
         if self.k > 1:
-            out[-1] = self.fold(float(out[-1]))
+            out[-1] = self.fold(float(out[-1])) if self._correlates(out) else self.angle(0.0)
         return out
+
+    def _correlates(self, theta: Floats) -> bool:
+        """Whether the correlation means anything: two effects vary."""
+        return int(np.count_nonzero(theta[: self.n_sd])) > (0 if self.homogeneous else 1)
 
     def boundary(self, theta: Floats, tolerance: Floats) -> list[tuple[int, float]]:
         near = [(i, 0.0) for i in range(self.n_sd) if abs(theta[i]) < tolerance[i]]
         if self.k > 1:
             near += [(self.n_theta - 1, end) for end in self.ends if abs(theta[-1] - end) < tolerance[-1]]
         return near
+
+    def equivalents(self, theta: Floats) -> list[Floats]:
+        if self.k == 1 or self._correlates(theta):
+            return []
+        low, high = self.ends
+        return [np.append(theta[: self.n_sd], angle) for angle in np.linspace(low, high, _ANGLES)]
 
     def nearest(self, G: Floats) -> Floats:
         sd = np.sqrt(np.diag(G))

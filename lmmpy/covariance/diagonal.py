@@ -57,6 +57,9 @@ class Diagonal:
     def boundary(self, theta: Floats, tolerance: Floats) -> list[tuple[int, float]]:
         return [(int(i), 0.0) for i in np.flatnonzero(np.abs(theta) < tolerance)]
 
+    def equivalents(self, theta: Floats) -> list[Floats]:
+        return []
+
     def nearest(self, G: Floats) -> Floats:
         return self.start(np.sqrt(np.diag(G)))
 

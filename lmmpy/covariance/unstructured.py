@@ -68,6 +68,9 @@ class Unstructured:
         near = (self._rows == self._columns) & (np.abs(theta) < tolerance)
         return [(int(i), 0.0) for i in np.flatnonzero(near)]
 
+    def equivalents(self, theta: Floats) -> list[Floats]:
+        return []
+
     def nearest(self, G: Floats) -> Floats:
         return np.asarray(semidefinite_cholesky(G)[self._rows, self._columns])
 

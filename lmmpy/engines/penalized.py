@@ -297,7 +297,7 @@ class PenalizedLeastSquares:
     def _derivatives(self, state: _State, value: float, order: int) -> Evaluation:
         ZtEX, Zte = state.ZtVF[:, :-1], state.ZtVF @ state.g
         slopes = zip(state.factors, self._slopes(state, ZtEX, Zte), strict=True)
-        gradient = np.concatenate([_inner(factor.dT, 2.0 * slope) for factor, slope in slopes])
+        gradient = np.concatenate([np.einsum("iab,ab->i", factor.dT, 2.0 * slope) for factor, slope in slopes])
         balance = self._balance(state, ZtEX, Zte)
         by_term = [(factor, A - B) for factor, (A, B) in zip(state.factors, balance, strict=True)]
         balance = tuple(
@@ -305,7 +305,7 @@ class PenalizedLeastSquares:
         )
         if order == 1:
             return Evaluation(value, gradient, balance=balance)
-        bend = _block_diagonal([_bend(factor, slope) for factor, slope in by_term])
+        bend = _block_diagonal([factor.bend(slope) for factor, slope in by_term])
         return Evaluation(value, gradient, self._information(state, ZtEX, Zte), bend, balance)
 
     def _slopes(self, state: _State, ZtEX: Floats, Zte: Floats) -> list[Floats]:
@@ -351,19 +351,6 @@ def _block_diagonal(blocks: Sequence[Floats]) -> Floats:
     for block, end in zip(blocks, ends, strict=True):
         out[end - len(block) : end, end - len(block) : end] = block
     return out
-
-
-def _bend(factor: Factor, slope: Floats) -> Floats:
-    """⟨S, ∂²(T Tᵀ)/∂θ_i∂θ_j⟩."""
-    bend = _inner(factor.dT, 2.0 * slope @ factor.dT)
-    return bend if factor.d2T is None else bend + np.einsum("ijab,ab->ij", factor.d2T, 2.0 * slope @ factor.T)
-
-
-def _inner(dT: Floats, values: Floats) -> Floats:
-    """⟨∂T_i, X⟩ for every parameter, or ⟨∂T_i, X_j⟩ for every pair."""
-    flat = values.reshape(-1, dT.shape[1] * dT.shape[2])
-    product = dT.reshape(len(dT), -1) @ flat.T
-    return np.asarray(product[:, 0] if values.ndim == 2 else product)
 
 
 def _cho_solve(L: Floats, b: Floats) -> Floats:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from lmmpy.covariance import Factor
 from lmmpy.design import Design
 from lmmpy.engines import Evaluation
 
@@ -18,7 +19,7 @@ __all__ = ["canonical", "descent_from_zero", "near_boundary", "pinned"]
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
-_FLAT = 1e-6
+_FLAT, _STEEP = 1e-6, 1e-4
 
 
 def canonical(design: Design, theta: Floats) -> Floats:
@@ -57,29 +58,70 @@ def pinned(design: Design, theta: Floats) -> Mask:
     return np.concatenate(stuck)
 
 
-def descent_from_zero(evaluation: Evaluation, scale: Floats, stuck: Mask) -> Floats | None:
+def descent_from_zero(
+    design: Design, theta: Floats, evaluation: Evaluation, scale: Floats, stuck: Mask
+) -> tuple[Floats, Floats] | None:
     """
-    A direction that leaves the boundary downhill, or None when the boundary is a minimum.
+    Where and in which direction the criterion falls away from the boundary, or None when the boundary is a minimum.
 
     Parameters
     ----------
+    design : Design
+    theta : ndarray, shape (n_theta,)
+        On the boundary.
     evaluation : Evaluation
-        On the boundary, of order 2.
+        There, of order 2.
     scale : ndarray, shape (n_theta,)
     stuck : ndarray of bool, shape (n_theta,)
         Parameters with a vanishing derivative.
 
     Returns
     -------
-    ndarray, shape (n_theta,), or None
+    theta : ndarray, shape (n_theta,)
+        The same covariances; where all effects of a term vanish its correlation means nothing, and may be another.
+    direction : ndarray, shape (n_theta,)
         In typical scales of θ, of length one.
     """
-    if not stuck.any():
+    assert evaluation.bend is not None and evaluation.balance is not None
+    lower = np.concatenate([term.structure.lower for term in design.random])
+    if stuck.any():
+        found = _steepest(evaluation.bend * np.outer(scale, scale), lower, np.flatnonzero(stuck))
+        if found is not None:
+            return theta, found[1]
+    start, best = 0, None
+    for term, (A, B) in zip(design.random, evaluation.balance, strict=True):
+        end = start + term.structure.n_theta
+        for part in term.structure.equivalents(theta[start:end]):
+            found = _downhill(term.structure.factor(part), part, A - B, scale[start:end], lower[start:end])
+            if found is not None and (best is None or found[0] < best[0]):
+                moved, direction = theta.copy(), np.zeros_like(theta)
+                moved[start:end], direction[start:end] = part, found[1]
+                best = found[0], moved, direction
+        start = end
+    return None if best is None else (best[1], best[2])
+
+
+def _downhill(factor: Factor, part: Floats, slope: Floats, scale: Floats, lower: Floats) -> tuple[float, Floats] | None:
+    """The steepest way off the boundary for one term: off a lower bound at first order, else by the curvature."""
+    gradient = np.einsum("iab,ab->i", factor.dT, 2.0 * slope @ factor.T) * scale
+    gradient[part > lower] = 0.0
+    steepest = int(np.argmin(gradient))
+    if gradient[steepest] < -_STEEP:
+        return float(gradient[steepest]), np.eye(len(part))[steepest]
+    return _steepest(factor.bend(slope) * np.outer(scale, scale), lower, np.arange(len(part)))
+
+
+def _steepest(bend: Floats, lower: Floats, places: NDArray[np.intp]) -> tuple[float, Floats] | None:
+    """The most negative curvature over some parameters and its direction; one that keeps to lower bounds of zero."""
+    B = bend[np.ix_(places, places)]
+    values, vectors = np.linalg.eigh(B)
+    candidates = [vectors[:, 0]]
+    if np.isfinite(lower[places]).any():
+        candidates = [np.abs(vectors[:, 0]), *np.eye(len(places))]
+    curvatures = [float(u @ B @ u) for u in candidates]
+    lowest = int(np.argmin(curvatures))
+    if curvatures[lowest] >= -_FLAT * max(1.0, float(np.abs(values).max())):
         return None
-    assert evaluation.bend is not None
-    values, vectors = np.linalg.eigh((evaluation.bend * np.outer(scale, scale))[np.ix_(stuck, stuck)])
-    if values[0] >= -_FLAT * max(1.0, float(np.abs(values).max())):
-        return None
-    direction = np.zeros_like(scale)
-    direction[stuck] = vectors[:, 0]
-    return direction
+    direction = np.zeros(len(bend))
+    direction[places] = candidates[lowest]
+    return curvatures[lowest], direction

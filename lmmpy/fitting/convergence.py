@@ -228,7 +228,7 @@ def convergence_report(criterion: Criterion, optimum: Optimum, names: Sequence[s
         free, hessian = _curvature(criterion, optimum)
         free_names = [name for name, is_free in zip(names, free, strict=True) if is_free]
     return ConvergenceReport(
-        ok=promised <= _PROMISE and not saddle and not flat,
+        ok=optimum.converged and promised <= _PROMISE and not saddle and not flat,
         gradient=pd.Series(gradient, index=list(names), name="gradient"),
         scaled_gradient=float(np.sqrt(2.0 * promised)),
         promised_decrease=promised,
@@ -263,6 +263,11 @@ def _advice(
     found = []
     if saddle:
         found.append("The criterion still falls in some direction (a saddle point). Refit from other start= values.")
+    elif not optimum.converged and promised <= _PROMISE:
+        found.append(
+            f"The search stopped after {optimum.evaluations} evaluations without meeting its own rule, though no step "
+            "promises a lower criterion. Raise max_evaluations, or compare lmm.all_fit(fit)."
+        )
     elif promised > _PROMISE:
         found.append(
             f"A further step would lower the criterion by {promised:.2g}. Raise max_evaluations or give start=, for "

@@ -37,11 +37,15 @@ def minimise_by_values(
     """
     Minimise a criterion without its derivatives; parameters and result as of `minimise`.
 
-    The evaluation that is returned has derivatives, for the report; they do not guide the search.
+    The evaluation that is returned has derivatives, for the report; they do not guide the search. It completes one that
+    is in the log.
     """
     log: list[Step] = []
     if not free.any() or max_evaluations < 3:
-        return Minimum(start, known if known is not None else evaluate(start, 2), not free.any(), log)
+        if known is None:
+            known = evaluate(start, 2)
+            log.append(Step(start, known.value, True, "start"))
+        return Minimum(start, known, not free.any(), log)
 
     def full(coordinates: Floats) -> Floats:
         theta = start.copy()
@@ -58,9 +62,7 @@ def minimise_by_values(
     bounds: Any = optimize.Bounds((lower[free] - start[free]) / scale[free], np.inf)
     # Near the optimum the criterion is a parabola, so a step of √tolerance changes it by about the tolerance.
     last = max(_LEAST, float(np.sqrt(tolerance)))
-    options: Any = {"maxfev": max_evaluations - 1, "initial_tr_radius": _FIRST, "final_tr_radius": min(last, _FIRST)}
+    options: Any = {"maxfev": max_evaluations, "initial_tr_radius": _FIRST, "final_tr_radius": min(last, _FIRST)}
     found = optimize.minimize(value, np.zeros(int(free.sum())), method="COBYQA", bounds=bounds, options=options)
     best = min(log, key=lambda step: step.value)
-    evaluation = evaluate(best.theta, 2)
-    log.append(Step(best.theta, evaluation.value, True, "cobyqa"))
-    return Minimum(best.theta, evaluation, bool(found.success), log)
+    return Minimum(best.theta, evaluate(best.theta, 2), bool(found.success), log)

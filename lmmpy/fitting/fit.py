@@ -298,15 +298,15 @@ class _Search:
         for attempt in range(_RESTARTS + 1):
             minimum = self.settle(minimum)
             stuck = pinned(self.design, minimum.theta)
-            direction = descent_from_zero(minimum.evaluation, self.scale, stuck)
-            if direction is None or attempt == _RESTARTS:
+            descent = descent_from_zero(self.design, minimum.theta, minimum.evaluation, self.scale, stuck)
+            if descent is None or attempt == _RESTARTS:
                 break
             self.restarts += 1
-            minimum = self.leave(minimum, direction)
+            minimum = self.leave(minimum, *descent)
         polished = self.run(minimum.theta, ~stuck, self.control.tolerance, minimum.evaluation)
         polished = self.at(canonical(self.design, polished.theta), polished)
         # A zero from which the criterion still falls, after all restarts, is no minimum.
-        return polished if direction is None else replace(polished, converged=False)
+        return polished if descent is None else replace(polished, converged=False)
 
     def may_be_local(self, minimum: Minimum) -> bool:
         """Whether other starts are worth their cost: on the boundary, or with a correlation among the parameters."""
@@ -350,11 +350,11 @@ class _Search:
             return minimum
         return Minimum(theta, self.evaluate(theta, "equivalent"), minimum.converged, minimum.log)
 
-    def leave(self, minimum: Minimum, direction: Floats) -> Minimum:
+    def leave(self, minimum: Minimum, origin: Floats, direction: Floats) -> Minimum:
         """Leap off the boundary downhill and search from there."""
         leap = _LEAP
         while leap > 1e-6:
-            theta = minimum.theta + leap * direction * self.scale
+            theta = origin + leap * direction * self.scale
             theta = np.where(np.isfinite(self.lower), np.abs(theta), theta)
             evaluation = self.evaluate(theta, "leap", below=minimum.evaluation.value)
             if evaluation.value < minimum.evaluation.value:

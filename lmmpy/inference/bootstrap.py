@@ -90,7 +90,7 @@ def run_bootstrap(
             f"{len(problems)} of {len(results)} bootstrap replicates failed and are NaN; the first, number {first}: "
             f"{problems[first]} See .problems.",
             ConvergenceWarning,
-            stacklevel=3,
+            stacklevel=4,
         )
     frame = pd.DataFrame([run.values for run in results], columns=estimate.index)
     return Bootstrap(estimate, frame, np.array([run.singular for run in results]), problems)
@@ -123,8 +123,9 @@ def _run(replicate: Callable[[SeedSequence], Replicate], seeds: Sequence[SeedSeq
 
 
 def guarded(compute: Callable[[], tuple[Floats, bool, str | None]], size: int) -> Replicate:
-    """A replicate, whatever lmmpy says about its response."""
+    """A replicate, whatever lmmpy says about its response; NaN when something is wrong with it."""
     try:
-        return Replicate(*compute())
+        values, singular, problem = compute()
     except LmmpyError as error:
-        return Replicate(np.full(size, np.nan), False, str(error))
+        values, singular, problem = np.empty(0), False, str(error)
+    return Replicate(values if problem is None else np.full(size, np.nan), singular, problem)

@@ -31,7 +31,7 @@ def seed_sequences(seed: int | SeedSequence | None, n: int) -> list[SeedSequence
     """
     if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
         raise ModelError(f"n, the number of replicates, must be a whole number from 1; got {n!r}.")
-    if seed is not None and not isinstance(seed, int | np.integer | SeedSequence):
+    if isinstance(seed, bool) or (seed is not None and not isinstance(seed, int | np.integer | SeedSequence)):
         raise ModelError(f"seed must be a whole number, a numpy SeedSequence or None, not a {type(seed).__name__}.")
     if isinstance(seed, int | np.integer) and seed < 0:
         raise ModelError(f"seed must not be negative; got {seed}.")

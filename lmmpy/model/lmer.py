@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,13 +9,14 @@ import numpy as np
 
 from lmmpy.design import build_design
 from lmmpy.engines import Criterion, make_criterion, one_blas_thread
-from lmmpy.errors import ModelError, SingularFitWarning
-from lmmpy.fitting import Control, Optimum, fit_theta, hold_theta, warn_if_doubtful
-from lmmpy.model.checks import check_design, check_residual, warn_about_design
-from lmmpy.model.components import theta_from_components, theta_names
+from lmmpy.errors import ModelError
+from lmmpy.fitting import Control, Optimum, fit_theta, hold_theta
+from lmmpy.model.checks import check_design, warn_about_design
+from lmmpy.model.components import theta_from_components
 from lmmpy.model.lformula import data_index
 from lmmpy.model.lmm_fit import LmmFit, Request
 from lmmpy.model.scope import caller_scope, name_of
+from lmmpy.model.verdict import judge
 
 __all__ = ["lmer"]
 
@@ -110,10 +110,7 @@ def lmer(
             subset=_text(subset, scope),
         )
         fit = LmmFit(design, blueprint, criterion, optimum, request, data_index(data, design), known_sigma)
-    if varcomp is None:
-        check_residual(design, blueprint.response_text, fit.sigma, criterion.products.scale)
-        warn_if_doubtful(fit.criterion, optimum, theta_names(design), stacklevel=3)
-        _warn_if_singular(fit)
+    judge(fit, stacklevel=2)
     return fit
 
 
@@ -141,15 +138,3 @@ def _checked_control(control: Control | None) -> Control:
 
 def _text(spec: Any, scope: Mapping[str, Any]) -> str | None:
     return spec if spec is None or isinstance(spec, str) else name_of(spec, scope) or "(values)"
-
-
-def _warn_if_singular(fit: LmmFit) -> None:
-    if fit.optimum.converged and fit.is_singular():
-        on = [name for name, there in zip(theta_names(fit.design), fit.optimum.on_boundary, strict=True) if there]
-        warnings.warn(
-            "Boundary (singular) fit: a variance of zero or a perfect correlation in "
-            f"{', '.join(on) or 'a random term'}. The fit is valid; the random terms say more than the data can "
-            "support. See fit.convergence.",
-            SingularFitWarning,
-            stacklevel=3,
-        )

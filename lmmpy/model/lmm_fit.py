@@ -19,6 +19,7 @@ from lmmpy.model.components import split_theta, theta_names
 from lmmpy.model.describe import summary_data
 from lmmpy.model.replicates import ResponseSource, aligned_response, bootstrap_fit
 from lmmpy.model.results import FitResults, Request
+from lmmpy.model.verdict import judge
 from lmmpy.report import Summary, print_text
 
 __all__ = ["LmmFit", "Request"]
@@ -105,7 +106,8 @@ class LmmFit(FitResults):
         ----------
         y : Series or array-like, shape (n,)
             The values themselves (a transformation on the left of the formula is not applied again), for the rows of
-            the fit or for all rows of its data. A Series must have their index.
+            the fit, for all rows of its data, or for those that row-wise results of the fit have. A Series must have
+            their index.
 
         Returns
         -------
@@ -114,15 +116,16 @@ class LmmFit(FitResults):
         Raises
         ------
         DataError
-            For a wrong length or index, or missing values.
+            For a wrong length or index, missing values, or what is no number.
+        ModelError
+            When the random effects reproduce the response.
         """
-        response = aligned_response(y, self._index, self._data_index, self.design.rows)
+        response = aligned_response(y, self._data_index, self.design)
         with one_blas_thread():
             criterion = self.criterion.with_response(response)
             optimum = refit_theta(criterion, self.optimum, self.request.control)
             fit = self._again(criterion.design, criterion, optimum, self.request)
-        if not self.optimum.held:
-            warn_if_doubtful(criterion, optimum, theta_names(self.design), stacklevel=2)
+        judge(fit, stacklevel=2)
         return fit
 
     def _again(self, design: Design, criterion: Criterion, optimum: Optimum, request: Request) -> LmmFit:
@@ -183,7 +186,7 @@ class LmmFit(FitResults):
         Warns
         -----
         ConvergenceWarning
-            When replicates could not be fitted; they are NaN.
+            When replicates could not be fitted, or their optimiser did not converge; they are NaN.
         """
         return bootstrap_fit(self, n, fun, seed, n_jobs, use_re)
 

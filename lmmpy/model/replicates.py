@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from numbers import Real
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 import pandas as pd
 from numpy.random import SeedSequence, default_rng
-from numpy.typing import NDArray
 
+from lmmpy.design import Design
 from lmmpy.design.values import Floats
 from lmmpy.engines import Criterion, one_blas_thread
 from lmmpy.errors import DataError, ModelError, shown
@@ -32,44 +33,37 @@ if TYPE_CHECKING:
 __all__ = ["ResponseSource", "aligned_response", "bootstrap_fit"]
 
 
-def aligned_response(y: Any, used: pd.Index, all_rows: pd.Index, rows: NDArray[np.bool_]) -> Floats:
+def aligned_response(y: Any, labels: pd.Index, design: Design) -> Floats:
     """
     A response for the rows of a fit.
 
     Parameters
     ----------
     y : Series or array-like
-    used, all_rows : Index
-        Labels of the rows used, and of all rows of the data.
-    rows : ndarray of bool, shape (n_rows,)
-        Which of them are used.
+        For the rows used, for those considered (`subset`, missing values included), or for all.
+    labels : Index
+        Of all rows of the data.
+    design : Design
+        Of the fit.
 
     Returns
     -------
     ndarray, shape (n,)
+        A copy.
 
     Raises
     ------
     DataError
     """
-    if isinstance(y, pd.Series) and not (y.index.equals(used) or y.index.equals(all_rows)):
-        raise DataError(
-            f"The index of the new response is neither that of the {len(used)} rows of the fit nor that of its data. "
-            "Align it (y.reindex(...)), or give an array in row order."
-        )
-    try:
-        values = np.asarray(y, dtype=float)
-    except (TypeError, ValueError):
-        raise DataError(
-            f"The new response must be numbers; got {shown(list(np.ravel(np.asarray(y, object))))}."
-        ) from None
-    if values.shape == (len(rows),):
-        values = values[rows]
-    if values.shape != (len(used),):
-        raise DataError(
-            f"The new response has the shape {values.shape}; expected one number for each of the {len(used)} rows of "
-            f"the fit, or of the {len(rows)} rows of its data."
-        )
+    used = labels[design.rows]
+    values = _numbers(y)
+    for rows in (design.rows, design.rows | design.left_out, np.ones(len(labels), dtype=bool)):
+        fits = y.index.equals(labels[rows]) if isinstance(y, pd.Series) else values.shape == (int(rows.sum()),)
+        if fits and values.shape == (int(rows.sum()),):
+            values = values[design.rows[rows]].copy()
+            break
+    else:
+        _refuse_layout(y, values, len(used), len(labels))
     wrong = used[~np.isfinite(values)]
     if len(wrong):
         raise DataError(
@@ -77,6 +71,32 @@ def aligned_response(y: Any, used: pd.Index, all_rows: pd.Index, rows: NDArray[n
             "uses the same rows; to leave some out, call lmer again."
         )
     return values
+
+
+def _refuse_layout(y: Any, values: Floats, used: int, all_rows: int) -> NoReturn:
+    if isinstance(y, pd.Series):
+        raise DataError(
+            f"The index of the new response is neither that of the {used} rows of the fit nor that of its data. "
+            "Align it (y.reindex(...)), or give an array in row order."
+        )
+    raise DataError(
+        f"The new response has the shape {values.shape}; expected one number for each of the {used} rows of the fit, "
+        f"or of the {all_rows} rows of its data."
+    )
+
+
+def _numbers(y: Any) -> Floats:
+    """Real numbers as they are, missing ones as NaN; nothing is made a number that is none."""
+    if isinstance(y, np.ma.MaskedArray):
+        y = np.ma.filled(y.astype(float), np.nan)
+    values = y.to_numpy(dtype=object, na_value=np.nan) if isinstance(y, pd.Series) else np.asarray(y)
+    is_object = values.dtype.kind == "O"
+    if is_object and not all(isinstance(value, Real) for value in values.ravel()):
+        strangers = [value for value in values.ravel() if not isinstance(value, Real)]
+        raise DataError(f"The new response must be real numbers; it has {shown(strangers)}.")
+    if not is_object and values.dtype.kind not in "biuf":
+        raise DataError(f"The new response must be real numbers; it has {shown(list(values.ravel()))}.")
+    return values.astype(float)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -156,6 +176,8 @@ def _problem(optimum: Optimum) -> str | None:
 
 def _as_series(found: Any) -> pd.Series:
     """What a statistic gave, as named numbers."""
+    if found is None:
+        raise ModelError("fun returned None. Does it lack a return?")
     if isinstance(found, pd.Series | Mapping):
         series = pd.Series(found)
         series.index = pd.Index([str(name) for name in series.index])

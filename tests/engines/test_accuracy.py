@@ -108,24 +108,58 @@ def test_large_effects_of_one_direction(engine: str, kind: str, last: float, siz
     assert_value(kind, engine, (*theta, 0.5) if "crossed" in kind else theta, 1e-8)
 
 
-@pytest.mark.xfail(reason="log|XᵀV⁻¹X| comes as a difference that loses ε θ² where X lies in what varies a lot")
-@pytest.mark.parametrize(
-    ("kind", "theta"),
-    [
-        ("steep", (1e6, 1e6, 0.0)),
-        ("steep", (1e6, 1e6, 1.0)),
-        ("steep, crossed", (1e6, 1e6, 0.0, 0.5)),
-        ("steep, crossed", (1e7, 0.5e7, 1e7, 0.5)),
-        ("steep, crossed", (1e7, 0.5e7, 1e7, 1e7)),
-    ],
+LARGE = [
+    ("steep", (1e6, 1e6, 0.0)),
+    ("steep", (1e6, 1e6, 1.0)),
+    ("steep, crossed", (1e6, 1e6, 0.0, 0.5)),
+    ("steep, crossed", (1e7, 0.5e7, 1e7, 0.5)),
+]
+ALL_LARGE = ("steep, crossed", (1e7, 0.5e7, 1e7, 1e7))
+
+
+@pytest.mark.parametrize(("kind", "theta"), LARGE)
+def test_effects_that_leave_no_trace_of_the_rest_by_ml(engine: str, kind: str, theta: tuple[float, ...]) -> None:
+    """log|M| and r² keep their digits at a ratio of 10⁶ along one line, or of 10⁷ beside a small crossed factor."""
+    assert_value(kind, engine, theta, 1e-9, reml=False)
+
+
+# blocked and blocked-dense lose 6e-6, 2e-4, 9e-5 and 1e-2 of the four; blocked-sparse 6e-6, 2e-4, 2e-4 and 1e-2;
+# sparse 6e-6, 9e-5, 3e-4 and 2e-2: ε θ² in all of them.
+@pytest.mark.xfail(
+    reason="log|XᵀV⁻¹X| alone: an eigenvalue of QᵀV⁻¹Q, of the size of θ⁻² where X lies in what varies a lot, is left "
+    "of products of the size of one"
 )
-def test_effects_that_leave_no_trace_of_the_rest(engine: str, kind: str, theta: tuple[float, ...]) -> None:
-    """A ratio of 10⁶ along one line, or beside a factor that explains some of the same."""
+@pytest.mark.parametrize(("kind", "theta"), LARGE)
+def test_effects_that_leave_no_trace_of_the_rest_by_reml(engine: str, kind: str, theta: tuple[float, ...]) -> None:
     assert_value(kind, engine, theta, 1e-7)
 
 
-LOSES_DIGITS = pytest.mark.xfail(reason="a level's R and log|XᵀV⁻¹X| lose ε θ² along a correlation of one")
-NO_DERIVATIVES = pytest.mark.xfail(reason="no regular T near a singular one is found when it is large")
+# 1e-2 by blocked and blocked-dense, 3e-3 by blocked-sparse and sparse.
+@pytest.mark.xfail(
+    reason="log|M|: the intercepts of g and h share a direction, whose pivot of one is left of entries of size θ²"
+)
+@pytest.mark.parametrize("reml", [True, False])
+def test_large_effects_of_two_crossed_factors(engine: str, reml: bool) -> None:
+    """10³ is accurate; at 10⁷ in both, the constant of one factor against that of the other is lost."""
+    assert_value(ALL_LARGE[0], engine, ALL_LARGE[1], 1e-7, reml)
+
+
+@cache
+def collinear(distance: float) -> tuple[Design, float]:
+    """x by g and nearly the same by h: least-squares effects that all but cancel. The design and its criterion."""
+    rng = np.random.default_rng(1)
+    g, h, x = np.repeat(np.arange(6), 4), np.tile(np.arange(3), 8), rng.normal(size=24)
+    data = {"x": x, "z": x + distance * rng.normal(size=24), "y": rng.normal(size=24), "g": g, "h": h}
+    design = build_design("y ~ 1 + (0 + x | g) + (0 + z | h)", data)[0]
+    return design, exact.criterion(design, np.array([0.7, 0.5]), True)
+
+
+@pytest.mark.parametrize("distance", [1e-1, 1e-2, 1e-3])
+def test_terms_nearly_the_same(engine: str, distance: float) -> None:
+    """Effects of five to fifty residuals; 500, at a distance of 10⁻⁴, lose 5·10⁻¹⁰."""
+    design, expected = collinear(distance)
+    actual = make_criterion(design, True, engine).evaluate(np.array([0.7, 0.5])).value
+    assert actual == pytest.approx(expected, rel=0, abs=1e-10)
 
 
 @pytest.mark.parametrize(
@@ -135,8 +169,8 @@ NO_DERIVATIVES = pytest.mark.xfail(reason="no regular T near a singular one is f
         ("steep, crossed", (10.0, 10.0, 0.0, 0.5)),
         ("steep, twice", (10.0, 10.0, 0.0, 0.5, 0.1, 0.4)),
         ("steep, twice", (0.5, 0.1, 0.4, 10.0, 10.0, 0.0)),
-        pytest.param("steep", (1e3, 1e3, 0.0), marks=LOSES_DIGITS),
-        pytest.param("steep, crossed", (1e3, 1e3, 0.0, 0.5), marks=LOSES_DIGITS),
+        ("steep", (1e3, 1e3, 0.0)),
+        ("steep, crossed", (1e3, 1e3, 0.0, 0.5)),
     ],
 )
 def test_the_gradient_at_a_correlation_of_one(engine: str, kind: str, theta: tuple[float, ...]) -> None:
@@ -148,21 +182,22 @@ def test_the_gradient_at_a_correlation_of_one(engine: str, kind: str, theta: tup
 LARGE_IN_G, LARGE_IN_H = (1e3, 1e3, 0.0, 0.5, 0.1, 0.4), (0.5, 0.1, 0.4, 1e3, 1e3, 0.0)
 
 
-@pytest.mark.parametrize(
-    ("name", "theta"),
-    [
-        ("blocked-dense", LARGE_IN_G),
-        ("blocked-dense", LARGE_IN_H),
-        ("blocked-sparse", LARGE_IN_G),
-        pytest.param("blocked-sparse", LARGE_IN_H, marks=NO_DERIVATIVES),
-        pytest.param("sparse", LARGE_IN_G, marks=NO_DERIVATIVES),
-        pytest.param("sparse", LARGE_IN_H, marks=NO_DERIVATIVES),
-    ],
-)
-def test_derivatives_at_a_large_correlation_of_one(name: str, theta: tuple[float, ...]) -> None:
+@pytest.mark.parametrize("theta", [LARGE_IN_G, LARGE_IN_H])
+def test_derivatives_at_a_large_correlation_of_one(engine: str, theta: tuple[float, ...]) -> None:
     """Asking for them does not make the value infinite."""
-    criterion = make_criterion(small("steep, twice"), True, name)
-    assert criterion.evaluate(np.array(theta), 2).value == criterion.evaluate(np.array(theta)).value
+    criterion = make_criterion(small("steep, twice"), True, engine)
+    found = criterion.evaluate(np.array(theta), 2)
+    assert found.value == criterion.evaluate(np.array(theta)).value
+    assert np.isfinite(found.value)
+    for derivative in (found.gradient, found.information, found.bend):
+        assert np.isfinite(derivative).all()
+
+
+@pytest.mark.parametrize("theta", [LARGE_IN_G, LARGE_IN_H])
+def test_the_gradient_at_a_large_correlation_of_one_beside_slopes(engine: str, theta: tuple[float, ...]) -> None:
+    design = small("steep, twice")
+    found = make_criterion(design, True, engine).evaluate(np.array(theta), 1).gradient
+    np.testing.assert_allclose(found, naive.gradient(design, np.array(theta)), rtol=1e-8, atol=1e-8)
 
 
 # ---- a predictor far from zero

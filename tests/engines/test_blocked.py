@@ -94,6 +94,23 @@ class Reference:
     def traces(self) -> list[np.ndarray]:
         return [b.sum(axis=0) for b in self.blocks(self.Z.T @ np.linalg.solve(self.V, self.Z))]
 
+    def slopes(self, Ts: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """½ ∂log|M|/∂T by a complex step along every entry, without P T."""
+        found = []
+        for t, T in enumerate(Ts):
+            slope = np.zeros(T.shape)
+            for a, b in np.ndindex(T.shape):
+                E = np.zeros(T.shape)
+                E[a, b] = 1.0
+                steps = [
+                    np.kron(np.eye(r.n_levels), E if s == t else 0 * Ts[s]) for s, r in enumerate(self.design.random)
+                ]
+                ZL = self.Z @ (self.Lambda + 1e-30j * linalg.block_diag(*steps))
+                sign, _ = np.linalg.slogdet(np.eye(self.design.n) + ZL @ ZL.T)
+                slope[a, b] = 0.5 * np.log(sign).imag / 1e-30
+            found.append(slope)
+        return found
+
     def variances(self) -> list[np.ndarray]:
         return self.blocks(self.Lambda @ np.linalg.solve(self.M, self.Lambda.T))
 
@@ -298,17 +315,64 @@ def test_H(case, kind, crowded):
 )
 @each_case
 def test_the_system(case, kind, crowded, how):
-    """log|M|, effects, traces and variances, wherever T is singular."""
+    """log|M|, effects, traces, slopes and variances, wherever T is singular."""
+    Ts, logdet, c, effects, traces, variances = expected_of(case, how)
+    factored = system_of(case, kind).factorize(factors_of(Ts))
+    assert factored.logdet == pytest.approx(logdet, rel=1e-10, abs=1e-11)
+    np.testing.assert_allclose(factored.effects(c), effects, rtol=1e-9, atol=1e-10)
+    scale = max(1.0, *(np.abs(t).max() for t in traces))
+    assert_each(factored.traces(), traces, scale=scale)
+    assert_each(factored.slopes(), [P @ T for P, T in zip(traces, Ts, strict=True)], scale=scale)
+    assert_each(factored.variances(), variances)
+
+
+@cache
+def expected_of(case, how):
+    """By dense algebra, once for every way of going about it."""
     design = prepared(case)[0]
     Ts = matrices(design, how)
-    reference, factored = Reference(design, Ts), system_of(case, kind).factorize(factors_of(Ts))
-    assert factored.logdet == pytest.approx(np.linalg.slogdet(reference.M)[1], rel=1e-10, abs=1e-11)
+    reference = Reference(design, Ts)
     c = reference.Z.T @ np.random.default_rng(1).normal(size=(design.n, 3))
-    expected = np.linalg.solve(reference.M, reference.Lambda.T @ c)
-    np.testing.assert_allclose(factored.effects(c), expected, rtol=1e-9, atol=1e-10)
-    traces = reference.traces()
-    assert_each(factored.traces(), traces, scale=max(1.0, *(np.abs(t).max() for t in traces)))
-    assert_each(factored.variances(), reference.variances())
+    effects = np.linalg.solve(reference.M, reference.Lambda.T @ c)
+    logdet = np.linalg.slogdet(reference.M)[1]
+    return Ts, logdet, c, effects, reference.traces(), reference.variances()
+
+
+@pytest.mark.parametrize("how", ["regular", "square", "zero column", "first zero"])
+@pytest.mark.parametrize("label", ["slopes", "merged, not side by side"])
+def test_slopes_are_the_derivative_of_the_log_determinant(label, kind, how):
+    design = design_of(RANDOM[label], True)
+    Ts = matrices(design, how)
+    expected = Reference(design, Ts).slopes(Ts)
+    for terms in groupings(design):
+        factored = system_of((RANDOM[label], True, terms), kind).factorize(factors_of(Ts))
+        assert_each(factored.slopes(), expected, scale=max(1.0, *(np.abs(s).max() for s in expected)))
+
+
+@pytest.mark.parametrize("how", ["square", "mixed"])
+@each_case
+def test_slopes_and_traces_of_what_is_left(case, kind, crowded, how):
+    """S alone, as a system of the terms that are left: H Λ S⁻¹ by blocks, and H − HΛS⁻¹ΛᵀH."""
+    design, _, eliminated, remainder = prepared(case)
+    if remainder is None:
+        return
+    Ts = matrices(design, how)
+    reference = Reference(design, Ts)
+    places = reference.places(case[2])
+    rest = np.setdiff1d(np.arange(design.q), places)
+    ZL, Zr = reference.Z @ reference.Lambda[:, places.ravel()], reference.Z[:, rest]
+    H = Zr.T @ np.linalg.solve(np.eye(design.n) + ZL @ ZL.T, Zr)
+    Lambda = reference.Lambda[np.ix_(rest, rest)]
+    P = H - H @ Lambda @ np.linalg.solve(np.eye(len(rest)) + Lambda.T @ H @ Lambda, Lambda.T @ H)
+    CT = eliminated.C @ eliminated.factor(factors_of(Ts))
+    R = np.linalg.inv(np.eye(eliminated.k) + CT @ CT.transpose(0, 2, 1))
+    left = [T for t, T in enumerate(Ts) if t not in case[2]]
+    inner = schur_of(kind, remainder).factorize(R, factors_of(left))
+    cuts = zip(remainder.starts[:-1], remainder.starts[1:], remainder.sizes, strict=True)
+    traces = [sum(P[i : i + k, i : i + k] for i in range(start, end, k)) for start, end, k in cuts]
+    scale = max(1.0, *(np.abs(H).sum(axis=1)))
+    assert_each(inner.traces(), traces, scale=scale)
+    assert_each(inner.slopes(), [P @ T for P, T in zip(traces, left, strict=True)], scale=scale)
 
 
 @each_case
@@ -329,7 +393,7 @@ def test_a_system_does_not_remember_an_earlier_theta(kind):
     found = []
     for how in ("regular", "zero", "mixed", "regular"):
         factored = system.factorize(factors_of(matrices(design, how)))
-        found.append([factored.logdet, *factored.traces(), *factored.variances()])
+        found.append([factored.logdet, *factored.slopes(), *factored.traces(), *factored.variances()])
     for a, b in zip(found[0], found[-1], strict=True):
         np.testing.assert_array_equal(a, b)
 

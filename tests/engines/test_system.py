@@ -1,4 +1,4 @@
-"""Products with Λ, for few levels and for many."""
+"""Products with Λ, for few levels and for many; the slopes of log|M| by every system."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import pytest
 from scipy import linalg
 
 from lmmpy.covariance import Factor
+from lmmpy.design import build_design
+from lmmpy.engines import ENGINES, make_criterion
 from lmmpy.engines.system import apply_factors, by_level, multiply_levels, regular_inverse, transpose_apply_factors
 
 
@@ -60,3 +62,59 @@ def test_regular_inverse_of_one_effect():
     """Any number but zero can be divided by."""
     np.testing.assert_array_equal(regular_inverse(np.array([[-1e-200]]), np.ones(1)), [[-1e200]])
     assert regular_inverse(np.zeros((1, 1)), np.ones(1)) is None
+
+
+# ---- slopes
+
+
+def system_of(random, engine):
+    """Ten levels of g with one to nine rows; h crosses it."""
+    rng = np.random.default_rng(17)
+    g = np.repeat(np.arange(10), [1, 2, 3, 4, 5, 6, 7, 8, 9, 9])
+    x, h = rng.normal(size=len(g)), rng.integers(0, 4, len(g))
+    design, _ = build_design(f"y ~ 1 + {random}", {"y": rng.normal(size=len(g)), "x": x, "g": g, "h": h})
+    return design, make_criterion(design, True, engine)._system
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("random", ["(1 | g)", "(x | g)", "(x | g) + (1 | h)", "(1 | h) + (x | g) + (0 + x | h)"])
+@pytest.mark.parametrize("size", [1e-3, 1.0, 10.0])
+def test_slopes(random, engine, size):
+    """Σ_l (ZᵀV⁻¹Z)_ll T by dense algebra; and traces() T."""
+    design, system = system_of(random, engine)
+    rng = np.random.default_rng(3)
+    Ts = [size * (np.tril(rng.normal(size=(t.k, t.k))) + 2 * np.eye(t.k)) for t in design.random]
+    factored = system.factorize([Factor(T, np.empty((0, *T.shape))) for T in Ts])
+    Z = design.Z if isinstance(design.Z, np.ndarray) else design.Z.toarray()
+    Lambda = linalg.block_diag(*(np.kron(np.eye(t.n_levels), T) for t, T in zip(design.random, Ts, strict=True)))
+    P = Z.T @ np.linalg.solve(np.eye(design.n) + Z @ Lambda @ Lambda.T @ Z.T, Z)
+    slopes, traces = factored.slopes(), factored.traces()
+    for term, T, start, slope, trace in zip(design.random, Ts, design.starts[:-1], slopes, traces, strict=True):
+        expected = sum(P[i : i + term.k, i : i + term.k] for i in range(start, start + term.q, term.k)) @ T
+        np.testing.assert_allclose(slope, expected, rtol=0, atol=1e-11 * np.abs(expected).max())
+        np.testing.assert_allclose(trace @ T, slope, rtol=0, atol=1e-10 * np.abs(slope).max())
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("size", [1.0, 1e3, 1e6, 1e8])
+def test_slopes_of_large_effects(engine, size):
+    """(1 | g): Σ m T/(1 + m T²), of the size of 1/T, by sizes m of the groups."""
+    design, system = system_of("(1 | g)", engine)
+    m = np.bincount(design.random[0].codes)
+    (slope,) = system.factorize([Factor(np.array([[size]]), np.ones((1, 1, 1)))]).slopes()
+    assert slope[0, 0] == pytest.approx((m * size / (1.0 + m * size**2)).sum(), rel=1e-13)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("size", [1.0, 1e3, 1e6])
+def test_slopes_of_large_effects_along_one_line(engine, size):
+    """(x | g), T of one column t: Σ Z_lᵀ w/(1 + wᵀw) with w = Z_l t, and zeros."""
+    design, system = system_of("(x | g)", engine)
+    T = size * np.array([[1.0, 0.0], [0.5, 0.0]])
+    term = design.random[0]
+    w = term.values @ T[:, 0]
+    within = 1.0 + np.bincount(term.codes, weights=w**2)
+    expected = (term.values * (w / within[term.codes])[:, None]).sum(axis=0)
+    (slope,) = system.factorize([Factor(T, np.empty((0, 2, 2)))]).slopes()
+    np.testing.assert_array_equal(slope[:, 1], 0.0)
+    np.testing.assert_allclose(slope[:, 0], expected, rtol=0, atol=1e-12 * np.abs(expected).max())

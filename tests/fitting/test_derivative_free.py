@@ -62,7 +62,7 @@ def test_reference_models(folder: str, name: str) -> None:
     assert fit.optimum.converged and fit.convergence.ok, str(fit.convergence)
 
 
-@pytest.mark.parametrize("seed", [0, 1, 3, 5, 21])
+@pytest.mark.parametrize("seed", [0, 1, 3, 5])
 def test_random_problems(seed: int) -> None:
     case = problem(seed)
     options = {"weights": case.weights, "reml": uses_reml(seed)}

@@ -92,6 +92,8 @@ def test_the_fit_is_left_alone_and_its_control_followed() -> None:
     assert found.agree and found.table["converged"].all()  # searches are not cut short as the fit was
     assert found.table["criterion"].min() == pytest.approx(1743.62827195995, abs=1e-6)  # lme4 1.1-31
     assert "All searches agree." in repr(found)
+    # The last one is another method: it asks for values, and for many.
+    assert found.table.loc["cobyqa", "evaluations"] > 3 * found.table["evaluations"].iloc[:-1].max()
 
 
 def test_of_a_refit() -> None:

@@ -245,6 +245,15 @@ def test_the_original_is_left_alone(engine: str) -> None:
     assert bits(refit) == after
 
 
+def test_the_criterion_of_another_response_remembers_nothing() -> None:
+    """Asked at the θ that the original was last asked about."""
+    fit, y = fitted("slopes"), response(17)
+    theta = fit.optimum.theta
+    fit.criterion.evaluate(theta, 2)
+    anew = fitted("slopes", DATA.assign(Reaction=y)).criterion.evaluate(theta, 0)
+    assert fit.criterion.with_response(y).evaluate(theta, 0).value == pytest.approx(anew.value, abs=1e-8)
+
+
 def test_the_response_is_a_copy() -> None:
     fit = fitted("slopes")
     y = response(18)
