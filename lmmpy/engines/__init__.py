@@ -1,8 +1,18 @@
 """Engines: the profiled criterion of a `Design`, with exact derivatives."""
 
+from lmmpy.engines.cholmod import NotPositiveDefiniteError
 from lmmpy.engines.choose import ENGINES, make_criterion
 from lmmpy.engines.criterion import Criterion, Evaluation, Solution
 from lmmpy.engines.crossproducts import CrossProducts
 from lmmpy.engines.threads import one_blas_thread
 
-__all__ = ["ENGINES", "Criterion", "CrossProducts", "Evaluation", "Solution", "make_criterion", "one_blas_thread"]
+__all__ = [
+    "ENGINES",
+    "Criterion",
+    "CrossProducts",
+    "Evaluation",
+    "NotPositiveDefiniteError",
+    "Solution",
+    "make_criterion",
+    "one_blas_thread",
+]

@@ -4,25 +4,32 @@
 Each has a numpy twin in the tests. Sums run in a fixed order, so that the same data give the same bits.
 """
 
-from libc.math cimport log, sqrt
+from libc.math cimport NAN, log, sqrt
 from libc.stdlib cimport free, malloc
 
 
 cdef double inverse_of_grown_gram(double* b, Py_ssize_t k, double* U, double* out) noexcept nogil:
     """
-    (I + AᵀA)⁻¹ into `out`, and the product of the pivots; b holds A's columns one after the other, and is overwritten.
+    (I + AᵀA)⁻¹ into `out`, and log|I + AᵀA|; b holds A's columns one after the other, and is overwritten.
+
+    NaN when a pivot is no number or infinite.
 
     By Householder's reflections of [I; A], not by the Cholesky factorisation of I + AᵀA, whose pivots are differences of
     squares that lose all digits when A is large and nearly singular. The top of the stack is a unit vector whenever its
     turn comes, so that each reflection is written out.
     """
     cdef Py_ssize_t i, j, m
-    cdef double r, d, s, product = 1.0
+    cdef double r, d, s, product = 1.0, logdet = 0.0
     for j in range(k):
         s = 1.0
         for i in range(k):
             s += b[j * k + i] * b[j * k + i]
+        if not s < 1e300:
+            return NAN
         r = sqrt(s)
+        if product * s > 1e300:
+            logdet += log(product)
+            product = 1.0
         product *= s
         U[j * k + j] = r
         for m in range(j + 1, k):
@@ -46,7 +53,7 @@ cdef double inverse_of_grown_gram(double* b, Py_ssize_t k, double* U, double* ou
                 s += b[i * k + m] * b[j * k + m]
             out[i * k + j] = s
             out[j * k + i] = s
-    return product
+    return logdet + log(product)
 
 
 def level_inverses(const double[:, :, ::1] C, const double[:, ::1] T, double[:, :, ::1] R, double[:, :, ::1] N):
@@ -69,7 +76,7 @@ def level_inverses(const double[:, :, ::1] C, const double[:, ::1] T, double[:, 
         −Σ_l log|R_l|; NaN when a pivot is no number or infinite.
     """
     cdef Py_ssize_t levels = C.shape[0], k = C.shape[1], size = k * k, l, i, j, m
-    cdef double total = 0.0, product = 1.0, pivots, s
+    cdef double total = 0.0, logdet, s
     cdef double* W = <double*> malloc(4 * size * sizeof(double))
     cdef double* b = W + size
     cdef double* U = b + size
@@ -86,17 +93,11 @@ def level_inverses(const double[:, :, ::1] C, const double[:, ::1] T, double[:, 
                         s += C[l, i, m] * T[m, j]
                     W[i * k + j] = s
                     b[j * k + i] = s
-            pivots = inverse_of_grown_gram(b, k, U, inverse)
-            if not pivots < 1e300:
+            logdet = inverse_of_grown_gram(b, k, U, inverse)
+            if logdet != logdet:
                 sound = False
                 break
-            if not product < 1e100:
-                total += log(product)
-                product = 1.0
-            if pivots < 1e100:
-                product *= pivots
-            else:
-                total += log(pivots)
+            total += logdet
             for i in range(k):
                 for j in range(k):
                     s = 0.0
@@ -110,7 +111,7 @@ def level_inverses(const double[:, :, ::1] C, const double[:, ::1] T, double[:, 
                 b[i] = W[i]
             inverse_of_grown_gram(b, k, U, &R[l, 0, 0])
     free(W)
-    return total + log(product) if sound else float("nan")
+    return total if sound else float("nan")
 
 
 def level_products(const double[:, :, ::1] A, const double[:, :, ::1] B, bint transposed, double[:, :, ::1] out):

@@ -32,7 +32,7 @@ from lmmpy.engines.cholmod import NotPositiveDefiniteError
 from lmmpy.engines.crossproducts import CrossProducts
 from lmmpy.engines.system import FactoredSystem, apply_factors
 
-__all__ = ["BlockedSystem", "Eliminated", "FactoredSchur", "Meeting", "Schur", "eliminate", "meetings"]
+__all__ = ["BlockedSystem", "Eliminated", "FactoredSchur", "Meeting", "Schur", "batched", "eliminate", "meetings"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]

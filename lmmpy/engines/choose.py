@@ -20,7 +20,11 @@ __all__ = ["ENGINES", "make_criterion"]
 
 ENGINES = ("blocked", "blocked-dense", "blocked-sparse", "sparse")
 
-_SMALL, _LARGEST_DENSE, _MOST_PAIRS = 400, 8_000, 20_000_000
+# Up to so many effects left, a dense factorisation takes no time; above so many, no room (four arrays of 500 MB).
+_SMALL, _LARGEST_DENSE = 400, 8_000
+# Pairs of effects that meet in a level are listed for a sparse complement; above so many they take more room than it.
+_MOST_PAIRS = 20_000_000
+# A multiplication takes so much longer in sparse storage than in a dense product.
 _SPARSE_IS_SLOWER = 20.0
 
 
@@ -34,14 +38,16 @@ def make_criterion(design: Design, reml: bool, engine: str = "auto") -> Criterio
     reml : bool
     engine : {"auto", "blocked", "blocked-dense", "blocked-sparse", "sparse"}
         "blocked" eliminates the grouping factor with the most random effects level by level and factorises what is
-        left, densely or by CHOLMOD, as its size and its pattern suggest, or as the longer names say. "sparse" leaves
-        everything to CHOLMOD. "auto" takes "blocked", unless what is left is too large for a dense array
-        and has too many pairs of levels that meet.
+        left, densely or by CHOLMOD, as its size and its pattern suggest, or as the longer names say; where nothing is
+        left all of them are "blocked". "sparse" leaves everything to CHOLMOD. "auto" takes "blocked", unless what is
+        left is too large for a dense array and has too many pairs of levels that meet.
 
     Returns
     -------
     Criterion
     """
+    if engine not in ("auto", *ENGINES):
+        raise ValueError(f"no engine {engine!r}; there are auto, {', '.join(ENGINES)}")
     if any(not term.relatedness.is_identity for term in design.random):
         raise NotImplementedError("the engines take unrelated levels only, so far")
     rows, bases = orthogonal_design(design)
@@ -65,8 +71,7 @@ def _system(design: Design, products: CrossProducts, engine: str) -> System:
         levels=eliminated.levels,
         k=eliminated.k,
     )
-    kind = engine.removeprefix("blocked").removeprefix("-")
-    schur = _schur(remainder, "" if engine == "auto" else kind)
+    schur = _schur(remainder, engine.removeprefix("blocked").removeprefix("-"))
     if schur is None:
         return SparseSystem(products)
     G = schur.G if isinstance(schur, DenseSchur) and schur.G is not None else remainder.matrix()
@@ -87,14 +92,17 @@ def _renumbered(block: Block, rest: tuple[int, ...]) -> Block:
 
 
 def _schur(remainder: Remainder, kind: str) -> Schur | None:
-    """The Schur complement, dense or sparse by cost; None when neither fits."""
+    """The Schur complement, dense or sparse by cost unless `kind` says it; None when "auto" had better take neither."""
     if kind == "sparse":
         return SparseSchur(remainder)
     r, pairs = remainder.r, float((remainder.counts().astype(float) ** 2).sum())
     if kind == "dense" or r <= _SMALL or (pairs > 0.5 * r**2 and r <= _LARGEST_DENSE):
         return DenseSchur(remainder, remainder.matrix())
     if pairs > _MOST_PAIRS:
-        return DenseSchur(remainder, remainder.matrix()) if r <= _LARGEST_DENSE else None
+        if r <= _LARGEST_DENSE:
+            return DenseSchur(remainder, remainder.matrix())
+        if kind == "auto":
+            return None
     thin = SparseSchur(remainder)
     if r <= _LARGEST_DENSE and _SPARSE_IS_SLOWER * thin.matrix.flops() > float(r) ** 3:
         return DenseSchur(remainder, remainder.matrix())

@@ -30,7 +30,8 @@ class Evaluation:
         The average information, an approximation of the second derivative; from order 2.
     bend : ndarray, shape (n_theta, n_theta), or None
         What the second derivative of T Tᵀ in θ adds to it, ⟨S, ∂²(T Tᵀ)/∂θ_i∂θ_j⟩ with S the derivative in T Tᵀ. It
-        vanishes at an interior optimum, and is all the curvature there is where a variance vanishes; from order 2.
+        vanishes at an interior optimum of an unstructured covariance, and is all the curvature there is where a
+        variance vanishes; from order 2.
     balance : tuple of pairs of ndarray, each of shape (k, k), or None
         For each term the derivative in C = T Tᵀ as a difference A − B: A is that of the log-determinants, B comes from
         the sum of squares; from order 1.

@@ -26,6 +26,7 @@ __all__ = [
     "fixed_basis",
     "for_response",
     "places",
+    "symmetric_matrix",
     "times_Z",
     "times_Zt",
     "with_response",
@@ -158,7 +159,7 @@ def fixed_basis(design: Design) -> tuple[Floats, Floats]:
     X = design.X if design.weights is None else design.X * np.sqrt(design.weights)[:, None]
     norms = np.sqrt(np.einsum("ij,ij->j", X, X))
     X = X / norms
-    Q, R = _cholesky_qr(X) if len(X) > _LONG else np.linalg.qr(X)
+    Q, R = _cholesky_qr(X) if len(X) > _LONG and design.p else np.linalg.qr(X)
     return Q, R * norms
 
 

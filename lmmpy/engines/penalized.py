@@ -43,7 +43,10 @@ __all__ = ["PenalizedLeastSquares"]
 
 Floats = NDArray[np.float64]
 
+# Relative standard deviations at which a penalty is nearly none; the system is well conditioned still.
 _WIDE = 1e4
+# Up to so many random effects the factorisation of that is kept for further responses.
+_KEPT = 5_000
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -151,11 +154,12 @@ class PenalizedLeastSquares:
     def _least_squares(self, ZtF: Floats) -> Floats:
         """C with ZᵀWZ C close to ZᵀWF, by a wide prior and one step of refinement."""
         products = self.products
-        if self._widest is None:
-            self._widest = self._system.factorize(self._wide)
+        widest = self._system.factorize(self._wide) if self._widest is None else self._widest
+        if products.q <= _KEPT:
+            self._widest = widest
         C = np.zeros_like(ZtF)
         for _ in range(2):
-            C = C + apply_factors(self._wide, self._widest.effects(ZtF - products.ZtZ @ C), products.starts)
+            C = C + apply_factors(self._wide, widest.effects(ZtF - products.ZtZ @ C), products.starts)
         return C
 
     def __reduce__(self) -> tuple[object, tuple[Design, bool, str]]:
@@ -255,10 +259,13 @@ class PenalizedLeastSquares:
 
     def _state_at(self, theta: Floats) -> _State:
         """The state at θ; that of the last θ is kept, because more is often asked about it."""
-        if self._last is None or self._last[0] != theta.tobytes():
-            self._last = None  # before the next one takes its room
-            self._last = theta.tobytes(), self._state(theta)
-        return self._last[1]
+        last = self._last  # one look, since threads may share a criterion
+        if last is not None and last[0] == theta.tobytes():
+            return last[1]
+        self._last = last = None  # before the next one takes its room
+        state = self._state(theta)
+        self._last = theta.tobytes(), state
+        return state
 
     def _state(self, theta: Floats) -> _State:
         products, anchor, factors = self.products, self._anchor, self._factors(theta)

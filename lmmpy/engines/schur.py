@@ -25,7 +25,10 @@ __all__ = ["DenseSchur", "Remainder", "SparseSchur"]
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
 
-_CROWDED, _MANY_THREADS = 0.2, 2_000
+# Share of pairs of levels that meet above which dense products are the quicker ones.
+_CROWDED = 0.2
+# Order from which a factorisation is worth the threads that it wakes.
+_MANY_THREADS = 2_000
 
 
 @dataclass(frozen=True, eq=False, slots=True)

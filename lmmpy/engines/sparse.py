@@ -18,7 +18,7 @@ from lmmpy.engines.crossproducts import Block, CrossProducts, places
 from lmmpy.engines.selected_inverse import SelectedInverse
 from lmmpy.engines.system import regular_inverse, transpose_apply_factors
 
-__all__ = ["FactoredSparse", "SparseMatrix", "SparseSystem"]
+__all__ = ["FactoredSparse", "SparseMatrix", "SparseSystem", "traces_from_slopes"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]

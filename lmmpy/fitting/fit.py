@@ -21,16 +21,21 @@ __all__ = ["Control", "Optimum", "fit_theta", "hold_theta", "own_theta", "refit_
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
+# How often a zero from which the criterion falls is left before the search gives up.
 _RESTARTS = 5
-_SNAP = 0.05
-_LEAP = 0.3
-_COARSE, _COST = 1e-7, 1e-9
-_SCORING_STEPS, _WORTHWHILE, _LARGE = 6, 0.3, 5.0
+# What is within so many typical sizes of the boundary is tried on it; a leap off it is so long.
+_SNAP, _LEAP = 0.05, 0.3
+# A search stops coarsely before it looks at the boundary.
+_COARSE = 1e-7
+# What the boundary may cost, or another start gain, for nothing: and what rounding makes of it, relatively.
+_COST, _ROUNDING = 1e-6, 1e-12
+# Long steps are taken while they promise more than the first; however much they gain, no more than so many.
+_WORTHWHILE, _LARGE, _SCORING_STEPS = 0.3, 5.0, 6
 _MINIMISERS = {"newton": minimise, "cobyqa": minimise_by_values}
 _MOST_EVALUATIONS = {"newton": 500, "cobyqa": 20_000}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Control:
     """How to fit.
 
@@ -44,9 +49,9 @@ class Control:
         Whether to refuse models with as many random effects as observations.
     engine : {"auto", "blocked", "blocked-dense", "blocked-sparse", "sparse"}
         How the criterion is computed. "blocked" eliminates the grouping factor with the most random effects level by
-        level; what is left is factorised densely or sparsely, by cost or as the longer names say. "sparse" leaves all
-        of the system to CHOLMOD. "auto" is "blocked" but for very large crossed factors. The fit's
-        `convergence.engine` names the one that was used.
+        level; what is left is factorised densely or sparsely, by cost or, whatever that is, as the longer names say.
+        "sparse" leaves all of the system to CHOLMOD. "auto" is "blocked" but for very large crossed factors. The fit's
+        `convergence.engine` names the one that was used, just "blocked" where nothing is left.
     optimizer : {"newton", "cobyqa"}
         Newton's method with exact derivatives; or, as a check on it, a search that asks for values only.
     """
@@ -59,9 +64,10 @@ class Control:
 
     def __post_init__(self) -> None:
         most = self.most_evaluations
-        numbers = isinstance(self.tolerance, float | int) and isinstance(most, int)
-        if not numbers or not self.tolerance > 0 or most < 1:
-            raise ModelError("control: tolerance must be positive and max_evaluations at least 1.")
+        if isinstance(self.tolerance, bool) or not isinstance(self.tolerance, float | int) or not self.tolerance > 0:
+            raise ModelError(f"control: tolerance must be a positive number, not {self.tolerance!r}.")
+        if isinstance(most, bool) or not isinstance(most, int) or most < 1:
+            raise ModelError(f"control: max_evaluations must be a whole number from 1, not {most!r}.")
         if self.check_sizes not in ("stop", "ignore"):
             raise ModelError(f"control: check_sizes is 'stop' or 'ignore', not {self.check_sizes!r}.")
         engines = ("auto", *ENGINES)
@@ -222,19 +228,22 @@ def _fit(criterion: Criterion, control: Control, start: Floats | None, near: Flo
         minimum = search.descend(start)
     elif near is not None:
         minimum = search.descend(near)
+        if not np.isfinite(minimum.evaluation.value):
+            minimum = search.descend(*search.approach(suggested))
     else:
         minimum = search.descend(*search.approach(suggested))
     if not np.isfinite(minimum.evaluation.value):
         raise ModelError(
             f"The criterion cannot be computed at the start values {search.log[0].theta.tolist()}: the system is not "
-            "positive definite. Look for predictors on wildly different scales, or give start=."
+            "positive definite. Look for predictors on wildly different scales, or give lmer another start=."
         )
     if start is None and search.may_be_local(minimum):
         for other in others:
-            if search.left() <= 0:
+            if search.left() <= 0:  # a minimum, but who knows of which valley
+                minimum = replace(minimum, converged=False)
                 break
             rival = search.descend(*search.approach(other))
-            if rival.evaluation.value < minimum.evaluation.value - 1e-9 * (1.0 + abs(minimum.evaluation.value)):
+            if rival.evaluation.value < minimum.evaluation.value - _slack(minimum):
                 minimum = rival
     theta, boundary = minimum.theta, _on_boundary(criterion, minimum.theta)
     return Optimum(theta, minimum.evaluation, minimum.converged, boundary, False, search.restarts, tuple(search.log))
@@ -250,6 +259,11 @@ def _checked(start: Floats, size: int) -> Floats:
     return theta
 
 
+def _slack(minimum: Minimum) -> float:
+    """A difference of criteria that means nothing: it is in units of −2 log-likelihood, and so is its rounding."""
+    return _COST + _ROUNDING * abs(minimum.evaluation.value)
+
+
 class _Search:
     """Runs of the optimiser on one criterion, their log joined."""
 
@@ -259,6 +273,8 @@ class _Search:
         self.lower = np.concatenate([term.structure.lower for term in self.design.random])
         self.log: list[Step] = []
         self.restarts = 0
+        # Parameters that were on the boundary when the criterion fell away from it; they are not put there again.
+        self.left_for_good: set[int] = set()
 
     def left(self) -> int:
         """How many evaluations are still allowed."""
@@ -283,7 +299,7 @@ class _Search:
             trial = self.evaluate(candidate, "scoring", below=now.value, order=1)
             before, gain = gain, now.value - trial.value
             if not gain > 0.0:
-                break
+                return theta, self.evaluate(theta, "scoring")
             theta, now = candidate, trial
             # Gains shrink by a constant ratio; where the next will be small, Newton's step is the better one.
             if gain * min(gain / before, 1.0) < _WORTHWHILE and gain < _LARGE:
@@ -292,6 +308,7 @@ class _Search:
 
     def descend(self, start: Floats, known: Evaluation | None = None) -> Minimum:
         """From a start to a minimum that no zero hides: search, settle, leave a zero where that is downhill, polish."""
+        self.left_for_good.clear()
         minimum = self.run(start, np.ones(len(start), dtype=bool), _COARSE, known)
         if not np.isfinite(minimum.evaluation.value):
             return minimum
@@ -302,6 +319,7 @@ class _Search:
             if descent is None or attempt == _RESTARTS:
                 break
             self.restarts += 1
+            self.left_for_good.update(np.flatnonzero(descent[1]).tolist())
             minimum = self.leave(minimum, *descent)
         polished = self.run(minimum.theta, ~stuck, self.control.tolerance, minimum.evaluation)
         polished = self.at(canonical(self.design, polished.theta), polished)
@@ -332,15 +350,15 @@ class _Search:
         """Put what is nearly on the boundary exactly on it, where that costs nothing, and refit the rest."""
         minimum = self.at(canonical(self.design, minimum.theta), minimum)
         for place, value in near_boundary(self.design, minimum.theta, _SNAP * self.scale):
-            if minimum.theta[place] == value:
+            if minimum.theta[place] == value or place in self.left_for_good:
                 continue
             snapped = minimum.theta.copy()
             snapped[place] = value
             snapped = canonical(self.design, snapped)
-            allowed = minimum.evaluation.value + _COST * (1.0 + abs(minimum.evaluation.value))
-            evaluation = self.evaluate(snapped, "boundary", below=allowed)
+            allowed = minimum.evaluation.value + _slack(minimum)
+            evaluation, stuck = self.evaluate(snapped, "boundary", below=allowed), pinned(self.design, snapped)
             if evaluation.value <= allowed:
-                minimum = self.run(snapped, ~pinned(self.design, snapped), _COARSE, evaluation)
+                minimum = self.run(snapped, ~stuck, _COARSE, evaluation)
                 minimum = self.at(canonical(self.design, minimum.theta), minimum)
         return minimum
 

@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.random import SeedSequence
 
 from lmmpy.design.values import Floats
+from lmmpy.engines import NotPositiveDefiniteError, one_blas_thread
 from lmmpy.errors import ConvergenceWarning, LmmpyError, LmmpyWarning, ModelError
 
 __all__ = ["Bootstrap", "Replicate", "guarded", "run_bootstrap"]
@@ -117,15 +118,22 @@ def _mapped(replicate: Callable[[SeedSequence], Replicate], chunks: Sequence[Any
 
 
 def _run(replicate: Callable[[SeedSequence], Replicate], seeds: Sequence[SeedSequence]) -> list[Replicate]:
-    with warnings.catch_warnings():
+    done: list[Replicate] = []
+    with warnings.catch_warnings(), one_blas_thread():
         warnings.simplefilter("ignore", LmmpyWarning)
-        return [replicate(seed) for seed in seeds]
+        for seed in seeds:
+            try:
+                done.append(replicate(seed))
+            except Exception as error:
+                error.add_note(f"raised by bootstrap replicate {seed.spawn_key[-1]} (counted from 0)")
+                raise
+    return done
 
 
 def guarded(compute: Callable[[], tuple[Floats, bool, str | None]], size: int) -> Replicate:
     """A replicate, whatever lmmpy says about its response; NaN when something is wrong with it."""
     try:
         values, singular, problem = compute()
-    except LmmpyError as error:
+    except (LmmpyError, NotPositiveDefiniteError, np.linalg.LinAlgError) as error:
         values, singular, problem = np.empty(0), False, str(error)
     return Replicate(values if problem is None else np.full(size, np.nan), singular, problem)

@@ -43,16 +43,17 @@ class AllFit:
 
     def __repr__(self) -> str:
         verdict = "All searches agree." if self.agree else "The searches disagree: trust the lowest, and look closer."
-        shown = self.table.assign(above=self.table["above"].map("{:.1e}".format))
-        return f"{shown.to_string(float_format='{:.6g}'.format)}\n{verdict}"
+        formats = {"criterion": "{:.6f}".format, "above": "{:.1e}".format, "seconds": "{:.3f}".format}
+        return f"{self.table.to_string(formatters=formats)}\n{verdict}"
 
 
 def all_fit(fit: LmmFit) -> AllFit:
     """
     Fit a model again in every way there is, to see whether the optimum depends on it.
 
-    Newton's method starts from the moments of the data and from variances far above and below; COBYQA asks for
-    values only and so shares nothing with it but the criterion.
+    Newton's method starts from the moments of the data (row `newton`, which is what `lmer` does, further starts
+    included where those are worth it) and from each of the further starts alone; COBYQA asks for values only and so
+    shares nothing with it but the criterion. With many parameters it takes long.
 
     Parameters
     ----------

@@ -92,7 +92,7 @@ def check_residual(design: Design, response: str, sigma: float, scale: float) ->
     ----------
     design : Design
     response : str
-        Its expression.
+        What to call it in the message.
     sigma : float
     scale : float
         Length of the residual of the fixed effects alone.
@@ -104,7 +104,7 @@ def check_residual(design: Design, response: str, sigma: float, scale: float) ->
     if sigma * np.sqrt(design.n) < _NOTHING * scale:
         groups = shown([term.name for term in design.random])
         raise ModelError(
-            f"The random effects of {groups} reproduce the response {response!r} exactly: nothing varies within their "
+            f"The random effects of {groups} reproduce {response} exactly: nothing varies within their "
             "levels, so the likelihood has no bound and no residual variance can be estimated. Is it "
             "constant in each level?"
         )

@@ -110,7 +110,7 @@ def lmer(
             subset=_text(subset, scope),
         )
         fit = LmmFit(design, blueprint, criterion, optimum, request, data_index(data, design), known_sigma)
-    judge(fit, stacklevel=2)
+    judge(fit, stacklevel=2, response=f"the response {blueprint.response_text!r}")
     return fit
 
 

@@ -97,10 +97,10 @@ class LmmFit(FitResults):
 
     def refit(self, y: Any) -> LmmFit:
         """
-        Fit the same model to another response; much cheaper than a new call of `lmer`.
+        Fit the same model to another response.
 
-        Everything that does not depend on the response is used again: the design, its cross-products, the analysis of
-        the system. Known variance components stay what they are.
+        Nothing that does not depend on the response is done again: the design, its cross-products and the analysis of
+        the system are those of this fit, and the search begins at its θ. Known variance components stay what they are.
 
         Parameters
         ----------
@@ -125,7 +125,7 @@ class LmmFit(FitResults):
             criterion = self.criterion.with_response(response)
             optimum = refit_theta(criterion, self.optimum, self.request.control)
             fit = self._again(criterion.design, criterion, optimum, self.request)
-        judge(fit, stacklevel=2)
+        judge(fit, stacklevel=2, response="the new response")
         return fit
 
     def _again(self, design: Design, criterion: Criterion, optimum: Optimum, request: Request) -> LmmFit:
@@ -171,10 +171,10 @@ class LmmFit(FitResults):
             Number of replicates. Replicate i refits column i of ``simulate(n, seed)``.
         fun : callable, optional
             A fit → numbers (a number, a mapping, a Series or an array); by default fixed effects, standard deviations
-            and correlations of the random effects, and sigma.
+            and correlations of the random effects, and sigma. What it raises is raised, with the replicate's number.
         seed : int or SeedSequence, optional
         n_jobs : int
-            Processes, as joblib counts them; −1 takes all cores.
+            Processes, as joblib counts them; −1 takes all cores. They need a second or two to start.
         use_re : bool
             As in `simulate`.
 
@@ -221,7 +221,16 @@ class LmmFit(FitResults):
 
     @property
     def optimization(self) -> pd.DataFrame:
-        """Every evaluation of the criterion: θ, its value, what it was for, and the state of the optimiser."""
+        """
+        Every evaluation of the criterion, in order.
+
+        Columns: the parameters; `criterion`; `accepted`, whether the search went on from there; `purpose`: "start" of a
+        search (fits on the boundary, and those with a correlation parameter, are searched from several), "scoring" (a
+        long step by the score equations), "newton" (a trust-region step), "cobyqa", "boundary" (a small variance put to
+        zero), "leap" (off a zero that is no minimum), "equivalent" (the same covariances in other parameters);
+        `gradient`, the length of the gradient where the step began, in standard errors; `radius` of the trust region,
+        in typical sizes of the parameters.
+        """
         log = self.optimum.log
         frame = pd.DataFrame([step.theta for step in log], columns=theta_names(self.design))
         frame["criterion"] = [step.value for step in log]

@@ -25,6 +25,7 @@ from lmmpy.inference import (
     run_bootstrap,
     seed_sequences,
 )
+from lmmpy.model.checks import check_residual
 from lmmpy.model.components import parameter_names, parameter_values, split_theta
 
 if TYPE_CHECKING:
@@ -55,6 +56,8 @@ def aligned_response(y: Any, labels: pd.Index, design: Design) -> Floats:
     ------
     DataError
     """
+    if isinstance(y, pd.DataFrame) and y.shape[1] == 1:
+        y = y.iloc[:, 0]
     used = labels[design.rows]
     values = _numbers(y)
     for rows in (design.rows, design.rows | design.left_out, np.ones(len(labels), dtype=bool)):
@@ -74,14 +77,15 @@ def aligned_response(y: Any, labels: pd.Index, design: Design) -> Floats:
 
 
 def _refuse_layout(y: Any, values: Floats, used: int, all_rows: int) -> NoReturn:
+    whole = f", or of the {all_rows} rows of its data" if all_rows > used else ""
     if isinstance(y, pd.Series):
         raise DataError(
-            f"The index of the new response is neither that of the {used} rows of the fit nor that of its data. "
-            "Align it (y.reindex(...)), or give an array in row order."
+            f"The index of the new response is not that of the {used} rows of the fit{whole}: labels or their order "
+            "differ. Align it (y.reindex(...)), or give an array in row order."
         )
     raise DataError(
-        f"The new response has the shape {values.shape}; expected one number for each of the {used} rows of the fit, "
-        f"or of the {all_rows} rows of its data."
+        f"The new response has the shape {values.shape}; expected one number for each of the {used} rows of the fit"
+        f"{whole}."
     )
 
 
@@ -89,13 +93,14 @@ def _numbers(y: Any) -> Floats:
     """Real numbers as they are, missing ones as NaN; nothing is made a number that is none."""
     if isinstance(y, np.ma.MaskedArray):
         y = np.ma.filled(y.astype(float), np.nan)
-    values = y.to_numpy(dtype=object, na_value=np.nan) if isinstance(y, pd.Series) else np.asarray(y)
-    is_object = values.dtype.kind == "O"
-    if is_object and not all(isinstance(value, Real) for value in values.ravel()):
-        strangers = [value for value in values.ravel() if not isinstance(value, Real)]
+    values = np.asarray(y)
+    if values.dtype.kind in "biuf":
+        return values.astype(float)
+    if isinstance(y, pd.Series) and pd.api.types.is_numeric_dtype(y.dtype) and values.dtype.kind == "O":
+        return y.to_numpy(dtype=float, na_value=np.nan)
+    strangers = [value for value in values.ravel().tolist() if not isinstance(value, Real)]
+    if strangers:
         raise DataError(f"The new response must be real numbers; it has {shown(strangers)}.")
-    if not is_object and values.dtype.kind not in "biuf":
-        raise DataError(f"The new response must be real numbers; it has {shown(list(values.ravel()))}.")
     return values.astype(float)
 
 
@@ -111,6 +116,8 @@ class ResponseSource:
     @classmethod
     def of(cls, fit: LmmFit, use_re: bool) -> ResponseSource:
         """That of a fit, its random effects drawn or held."""
+        if not isinstance(use_re, bool | np.bool_):
+            raise ModelError(f"use_re must be True or False, not {use_re!r}.")
         if use_re:
             return cls(fit.criterion, fit.linear_predictor, [], fit.sigma)
         design = fit.design
@@ -143,6 +150,8 @@ class _ParametersOfRefit:
         optimum = refit_theta(criterion, self.optimum, self.control)
         solution = criterion.solve(optimum.theta)
         sigma = solution.sigma if self.known_sigma is None else self.known_sigma
+        if not optimum.held:
+            check_residual(criterion.design, "the drawn response", sigma, criterion.products.scale)
         values = parameter_values(criterion.design, optimum.theta, sigma, solution.beta)
         return values, bool(optimum.on_boundary.any()), _problem(optimum)
 
@@ -178,16 +187,13 @@ def _as_series(found: Any) -> pd.Series:
     """What a statistic gave, as named numbers."""
     if found is None:
         raise ModelError("fun returned None. Does it lack a return?")
-    if isinstance(found, pd.Series | Mapping):
-        series = pd.Series(found)
-        series.index = pd.Index([str(name) for name in series.index])
-    else:
-        values = np.atleast_1d(np.asarray(found)).ravel()
-        series = pd.Series(values, index=[f"t{i}" for i in range(1, len(values) + 1)])
+    series = pd.Series(found) if isinstance(found, pd.Series | Mapping) else None
     try:
-        return series.astype(float)
-    except (TypeError, ValueError):
+        values = np.atleast_1d(_numbers(found if series is None else series)).ravel()
+    except DataError:
         raise ModelError(f"fun must return numbers (a number, a mapping, a Series, an array); got {found!r}.") from None
+    names = [f"t{i}" for i in range(1, len(values) + 1)] if series is None else [str(name) for name in series.index]
+    return pd.Series(values, index=names)
 
 
 def bootstrap_fit(
@@ -199,6 +205,8 @@ def bootstrap_fit(
     use_re: bool,
 ) -> Bootstrap:
     """See `LmmFit.bootstrap`."""
+    if fun is not None and not callable(fun):
+        raise ModelError(f"fun must be a function of a fit, not a {type(fun).__name__}.")
     seeds, source = seed_sequences(seed, n), ResponseSource.of(fit, use_re)
     if isinstance(n_jobs, bool) or not isinstance(n_jobs, int | np.integer) or n_jobs == 0:
         raise ModelError(f"n_jobs counts processes, or is −1 for one a core; got {n_jobs!r}.")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["judge"]
 
 
-def judge(fit: LmmFit, stacklevel: int) -> None:
+def judge(fit: LmmFit, stacklevel: int, response: str) -> None:
     """
     Refuse or comment on a fit whose variance components were estimated.
 
@@ -25,6 +25,8 @@ def judge(fit: LmmFit, stacklevel: int) -> None:
     fit : LmmFit
     stacklevel : int
         As in `warnings.warn`, counted from the caller of this function.
+    response : str
+        What to call it in a message.
 
     Raises
     ------
@@ -37,7 +39,7 @@ def judge(fit: LmmFit, stacklevel: int) -> None:
     """
     if fit.optimum.held:
         return
-    check_residual(fit.design, fit.blueprint.response_text, fit.sigma, fit.criterion.products.scale)
+    check_residual(fit.design, response, fit.sigma, fit.criterion.products.scale)
     names = theta_names(fit.design)
     warn_if_doubtful(fit.criterion, fit.optimum, names, stacklevel=stacklevel + 1)
     if fit.optimum.converged and fit.is_singular():
