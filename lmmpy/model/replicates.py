@@ -91,11 +91,14 @@ def _refuse_layout(y: Any, values: Floats, used: int, all_rows: int) -> NoReturn
 
 def _numbers(y: Any) -> Floats:
     """Real numbers as they are, missing ones as NaN; nothing is made a number that is none."""
-    if isinstance(y, np.ma.MaskedArray):
-        y = np.ma.filled(y.astype(float), np.nan)
-    values = np.asarray(y)
+    if isinstance(getattr(y, "dtype", None), pd.CategoricalDtype):
+        raise DataError("The new response must be real numbers; it is categorical.")
+    try:
+        values = np.ma.asarray(y) if isinstance(y, np.ma.MaskedArray) else np.asarray(y)
+    except ValueError:
+        raise DataError(f"The new response must be real numbers in a row; it is {y!r}.") from None
     if values.dtype.kind in "biuf":
-        return values.astype(float)
+        return np.asarray(np.ma.filled(values.astype(float), np.nan))
     if isinstance(y, pd.Series) and pd.api.types.is_numeric_dtype(y.dtype) and values.dtype.kind == "O":
         return y.to_numpy(dtype=float, na_value=np.nan)
     strangers = [value for value in values.ravel().tolist() if not isinstance(value, Real)]

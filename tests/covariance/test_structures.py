@@ -94,6 +94,74 @@ def test_d2T_is_the_derivative_of_dT(structure):
 
 
 @everywhere
+def test_bend_is_the_second_derivative_of_the_covariance(structure):
+    """⟨S, T Tᵀ⟩ has the gradient 2⟨S T, ∂T_i⟩ for a symmetric S."""
+    step = 1e-6
+    S = np.random.default_rng(1).normal(size=(structure.k, structure.k))
+    S += S.T
+
+    def gradient(theta):
+        factor = structure.factor(theta)
+        return np.einsum("iab,ab->i", factor.dT, 2.0 * S @ factor.T)
+
+    for theta in random_thetas(structure):
+        bend = structure.factor(theta).bend(S)
+        np.testing.assert_allclose(bend, bend.T, rtol=RTOL, atol=1e-13 * (1.0 + np.abs(bend).max()))
+        for i in range(structure.n_theta):
+            move = step * (np.arange(structure.n_theta) == i)
+            slope = (gradient(theta + move) - gradient(theta - move)) / (2 * step)
+            np.testing.assert_allclose(bend[i], slope, rtol=1e-7, atol=1e-7 * max(1.0, np.abs(bend).max()))
+
+
+@everywhere
+def test_equivalents_are_other_thetas_with_the_same_covariance(structure):
+    for theta in reachable(structure):
+        before = theta.copy()
+        found = structure.equivalents(theta)
+        np.testing.assert_array_equal(theta, before)
+        for other in found:
+            assert other.shape == theta.shape and other is not theta
+            assert np.all(other >= structure.lower)
+            np.testing.assert_array_equal(covariance(structure, other) == 0.0, covariance(structure, theta) == 0.0)
+            scale = np.abs(covariance(structure, theta)).max() + 1e-300
+            np.testing.assert_allclose(
+                covariance(structure, other), covariance(structure, theta), rtol=1e-12, atol=1e-13 * scale
+            )
+        slopes = [structure.factor(other).dT for other in found]
+        assert all(not np.allclose(a, b) for i, a in enumerate(slopes) for b in slopes[:i])
+
+
+@everywhere
+def test_equivalents_only_where_a_correlation_means_nothing(structure):
+    has_angle = isinstance(structure, CompoundSymmetry | Autoregressive) and structure.k > 1
+    n_sd = structure.n_sd if has_angle else structure.n_theta
+    for nonzero in range(n_sd + 1):
+        theta = np.where(np.arange(structure.n_theta) < n_sd - nonzero, 0.0, 0.4)
+        meaningless = has_angle and nonzero <= (0 if structure.homogeneous else 1)
+        angles = [other[-1] for other in structure.equivalents(theta)]
+        assert bool(angles) == meaningless
+        if meaningless:
+            assert np.isclose([min(angles), max(angles)], structure.ends).all()
+            assert np.diff(angles).max() <= (structure.ends[1] - structure.ends[0]) / 10  # no direction far from all
+
+
+@pytest.mark.parametrize(("kind", "low", "high"), CORRELATED)
+@pytest.mark.parametrize("homogeneous", [True, False])
+@pytest.mark.parametrize("angle", [-3.0, -0.7, 0.0, 0.3, math.pi / 2, 40.0])
+def test_the_canonical_angle_is_independence_where_it_means_nothing(kind, low, high, homogeneous, angle):
+    structure = kind(3, homogeneous)
+    meaningless = [[0.0]] if homogeneous else [[0.0, 0.0, 0.0], [0.0, 2.0, 0.0], [-0.0, 0.0, 1e-9]]
+    for sd in meaningless:
+        canonical = structure.canonical(np.array([*sd, angle]))
+        np.testing.assert_array_equal(canonical, [*sd, structure.angle(0.0)])
+        one = structure.factor(np.append(np.ones(structure.n_sd), canonical[-1])).T
+        np.testing.assert_allclose(one @ one.T, np.eye(3), atol=1e-15)
+    for sd in [[1e-12]] if homogeneous else [[1e-12, 0.0, 2.0]]:
+        kept = structure.canonical(np.array([*sd, angle]))
+        assert kept[-1] == structure.fold(angle)
+
+
+@everywhere
 def test_factor_leaves_theta_alone_and_gives_its_own_T(structure):
     theta = random_thetas(structure)[0]
     before = theta.copy()

@@ -36,14 +36,12 @@ def sleep_fit(control: Control | None = None, formula: str = SLEEP, **options: A
 HANDFUL = [
     ("lme4", "sleepstudy_slope_REML"),
     ("lme4", "sleep_weights_ML"),
-    ("lme4", "sleep_offset_REML"),
     ("lme4", "penicillin_ML"),
     ("lme4", "pastes_weights_REML"),
     ("lme4", "dyestuff2_REML"),
     ("lme4", "sleepstudy_noint_ML"),
     ("more", "orthodont_uncorrelated"),
     ("more", "machines_nested"),
-    ("more", "cake_log"),
     ("more", "sire"),
 ]
 
@@ -62,7 +60,7 @@ def test_reference_models(folder: str, name: str) -> None:
     assert fit.optimum.converged and fit.convergence.ok, str(fit.convergence)
 
 
-@pytest.mark.parametrize("seed", [0, 1, 3, 5])
+@pytest.mark.parametrize("seed", [0, 3, 5])
 def test_random_problems(seed: int) -> None:
     case = problem(seed)
     options = {"weights": case.weights, "reml": uses_reml(seed)}
@@ -136,11 +134,11 @@ def test_max_evaluations(most: int) -> None:
 
 
 @pytest.mark.parametrize("most", [1, 2])
-@pytest.mark.xfail(reason="below three evaluations, none is logged", strict=True)
 def test_very_few_evaluations(most: int) -> None:
     with pytest.warns(ConvergenceWarning):
         fit = sleep_fit(Control(optimizer="cobyqa", max_evaluations=most))
     assert 1 <= len(fit.optimization) <= most
+    assert fit.optimization["purpose"].iloc[0] == "start" and not fit.optimum.converged
 
 
 def test_by_default_it_may_take_long() -> None:
@@ -169,18 +167,18 @@ def counted(criterion: Criterion, search: Callable[[Criterion], Optimum]) -> tup
 
 
 def check_log(optimum: Optimum, calls: list[Call]) -> None:
-    """Calls that complete the evaluation just made, at the same θ, have no row of their own."""
-    once = [call for before, call in zip([None, *calls], calls, strict=False) if not completes(before, call)]
-    rows = [(step.theta.tobytes(), step.value) for step in optimum.log]
-    logged = [row for before, row in zip([None, *rows], rows, strict=False) if row != before]
-    assert len({theta for theta, _, _ in calls}) == len({theta for theta, _ in rows})
-    assert [theta for theta, _, _ in once] == [theta for theta, _ in logged]
-    np.testing.assert_array_equal([found.value for _, _, found in once], [value for _, value in logged])
-    assert optimum.evaluations == len(rows) <= len(calls)
-
-
-def completes(before: Call | None, call: Call) -> bool:
-    return before is not None and before[0] == call[0]
+    """A row for each call, in order, but for those that complete what is logged: derivatives at a θ already asked."""
+    rows = [(step.theta.tobytes(), step.purpose == "cobyqa", step.value) for step in optimum.log]
+    asked: dict[bytes, float] = {}
+    place = 0
+    for theta, order, found in calls:
+        if place < len(rows) and rows[place] == (theta, order == 0, found.value):
+            place += 1
+        else:
+            assert order > 0 and asked.get(theta) == found.value
+        asked[theta] = found.value
+    assert place == len(rows) == optimum.evaluations
+    assert len(asked) == len({theta for theta, _, _ in rows})
 
 
 PROBLEMS = [0, 3, 5, 10, 16]
@@ -206,6 +204,13 @@ def test_the_log_from_several_starts(start: list[float] | None, control: Control
 def test_the_log_on_the_boundary_without_derivatives() -> None:
     fit = quiet(lambda: lmm.lmer("Yield ~ 1 + (1 | Batch)", lmm.datasets.load("Dyestuff2")))
     check_log(*counted(fit.criterion, lambda c: fit_theta(c, COBYQA)))
+
+
+def test_where_cobyqa_ends_is_logged_once() -> None:
+    fit = sleep_fit(COBYQA)
+    thetas = [step.theta.tobytes() for step in fit.optimum.log]
+    assert thetas.count(fit.optimum.theta.tobytes()) == 1
+    assert fit.optimization["purpose"].eq("cobyqa").all()
 
 
 @pytest.mark.parametrize("seed", [1, 2])

@@ -115,6 +115,18 @@ def test_the_zero_saddle_is_left_under_weights(sleep: pd.DataFrame, start: list[
     assert fit.reml_criterion == pytest.approx(plain.reml_criterion, abs=1e-7)
 
 
+@pytest.mark.parametrize("optimizer", ["newton", "cobyqa"])
+@pytest.mark.parametrize("start", [[0.3, 0.03, 0.157], [0.3, 0.0, 0.157], [0.3, 0.0, 1.5], [0.0, 0.0, 0.0]])
+def test_a_zero_whose_correlation_means_nothing_is_left(
+    sleep: pd.DataFrame, start: list[float], optimizer: str
+) -> None:
+    """With one sd of two at zero the criterion falls in the direction of some angles only."""
+    control = lmm.Control(optimizer=optimizer)
+    fit = lmm.lmer("Reaction ~ Days + cs(Days | Subject)", sleep, start=start, control=control)
+    assert fit.reml_criterion == pytest.approx(1743.62827195995, abs=1e-6)  # that of (Days | Subject), by lme4 1.1-31
+    assert fit.convergence.ok and not fit.is_singular()
+
+
 # ---- exact boundaries
 
 
