@@ -15,7 +15,7 @@ from benchmarks import bootstrap, growth
 from benchmarks.machine import describe
 from benchmarks.peers import PEERS
 from benchmarks.problems import PROBLEMS
-from benchmarks.report import Report, write
+from benchmarks.report import Report, read, updated, write
 from benchmarks.runner import Settings, run_problem
 
 HEAVY = {p.name for p in PROBLEMS.values() if p.heavy} | {growth.NAME}
@@ -34,6 +34,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--budget", type=float, default=15.0, metavar="S", help="seconds for the rounds of one problem")
     add("--time-limit", type=float, metavar="S", help="seconds for one call (by default the problem's own)")
     add("--threads", type=int, default=2, metavar="N", help="threads of every peer")
+    add("--update", action="store_true", help="keep what an earlier run wrote of problems that are not run")
     add("--output", type=Path, default=DEFAULT_OUTPUT, help="the page; results.json is written beside it")
     return parser
 
@@ -55,11 +56,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     told = partial(print, flush=True)
     report = Report(setting, ())
+    if options.update:
+        report = read(options.output)
+        report.setting[f"then, {setting['date']}"] = setting["command"]
+        setting = report.setting
     begin = time.monotonic()
 
     def keep(**found: Any) -> Report:
         """Write after each step: a run that is broken off leaves what it has."""
-        setting["the run took"] = f"{(time.monotonic() - begin) / 60:.1f} min"
+        if not options.update:
+            setting["the run took"] = f"{(time.monotonic() - begin) / 60:.1f} min"
         so_far = replace(report, **found)
         write(so_far, options.output)
         return so_far
@@ -68,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         result, versions = run_problem(problem, peers, settings, told)
         for version in versions.values():
             setting.update(version)
-        report = keep(results=(*report.results, result))
+        report = keep(results=updated(report, result))
     if bootstrap.NAME in wanted:
         report = keep(refits=bootstrap.run(settings, told)[0])
     if growth.NAME in wanted:

@@ -2,15 +2,16 @@
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from benchmarks import bootstrap
-from benchmarks.growth import Measured
+from benchmarks.client import Reply
+from benchmarks.growth import Measured, Point
 from benchmarks.growth_plot import draw
 from benchmarks.peers import BASELINE
-from benchmarks.problems import Target
+from benchmarks.problems import PROBLEMS, Problem, Target
 from benchmarks.runner import PeerResult, ProblemResult, Status
 from benchmarks.targets import AGREEMENT, OURS, judge, off
 
@@ -288,6 +289,35 @@ def as_json(report: Report) -> str:
         "growth": [_json_growth(line) for line in report.growth],
     }
     return json.dumps(found, indent=1) + "\n"
+
+
+def _read_problem(found: dict[str, Any], problem: Problem) -> ProblemResult:
+    names = {field.name for field in fields(PeerResult)}
+    peers = []
+    for peer in found["peers"]:
+        kept = {name: value for name, value in peer.items() if name in names}
+        kept |= {"status": Status(peer["status"]), "seconds": tuple(peer["seconds"])}
+        kept["reply"] = None if peer["reply"] is None else Reply(**peer["reply"])
+        peers.append(PeerResult(**kept))
+    return ProblemResult(problem, found["rows"], found["levels"], found["rounds"], tuple(peers))
+
+
+def read(output: Path) -> Report:
+    """Read what an earlier run wrote beside `output`; problems that are no more are left out."""
+    found = json.loads(output.with_name("results.json").read_text(encoding="utf-8"))
+    results = [_read_problem(one, PROBLEMS[one["name"]]) for one in found["problems"] if one["name"] in PROBLEMS]
+    refits = None if found["bootstrap"] is None else _read_problem(found["bootstrap"], bootstrap.PROBLEM)
+    growth = []
+    for line in found["growth"]:
+        kept = {name: line[name] for name in ("name", "formula", "axis", "expected")}
+        growth.append(Measured(points=tuple(Point(**point) for point in line["points"]), **kept))
+    return Report(found["setting"], tuple(results), refits, tuple(growth))
+
+
+def updated(report: Report, result: ProblemResult) -> tuple[ProblemResult, ...]:
+    """The results with one problem's anew, in the order of the problems."""
+    by_name = {old.problem.name: old for old in report.results} | {result.problem.name: result}
+    return tuple(by_name[name] for name in PROBLEMS if name in by_name)
 
 
 def write(report: Report, output: Path) -> None:

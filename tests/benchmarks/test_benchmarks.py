@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import benchmarks
 from benchmarks import bootstrap, growth, simulate, worker
 from benchmarks.__main__ import NAMES, main
 from benchmarks.client import Reply
@@ -19,7 +20,7 @@ from benchmarks.growth_plot import draw
 from benchmarks.job import Job, read_frame, read_job, write_job
 from benchmarks.peers import PEERS, THREAD_VARIABLES, Peer, environment
 from benchmarks.problems import PROBLEMS, Problem, Target
-from benchmarks.report import Report, as_json, markdown, write
+from benchmarks.report import Report, as_json, markdown, read, updated, write
 from benchmarks.runner import Lane, PeerResult, ProblemResult, Settings, Status, another, rotated, run_problem
 from benchmarks.targets import judge
 
@@ -152,6 +153,15 @@ def test_results_are_written_with_every_sample(run: Run, tmp_path: Path) -> None
     base, absent = found["problems"][0]["peers"]
     assert (base["seconds"], base["median"], base["ratio"]) == ([0.5, 1.0], 0.75, 1.0)
     assert (absent["status"], absent["reply"]) == ("not installed", None)
+
+
+def test_the_page_is_read_back_from_its_samples():
+    page = Path(benchmarks.__file__).parent / "RESULTS.md"
+    stored = read(page)
+    assert markdown(stored) == page.read_text(encoding="utf-8")
+    first = stored.results[0]
+    assert updated(stored, first) == stored.results
+    assert updated(replace(stored, results=()), first) == (first,)
 
 
 def test_a_job_keeps_numbers_levels_and_wanted_columns(tmp_path: Path) -> None:
