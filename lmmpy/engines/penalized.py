@@ -79,11 +79,13 @@ class _Anchor:
 class _State:
     """What one θ gives before any derivative.
 
-    `U` is M⁻¹ΛᵀZᵀW[Q e] and `ZtVF` is ZᵀV⁻¹[Q e], both (q, p + 1); S = QᵀV⁻¹Q = R_XᵀR_X in the orthonormal basis; `g`
-    is (−γ, 1), with which [Q e]g is the residual of e on Q.
+    `inverses` are T⁻¹ of each term, None where T cannot be divided by; `U` is M⁻¹ΛᵀZᵀW[Q e] and `ZtVF` is ZᵀV⁻¹[Q e],
+    both (q, p + 1); S = QᵀV⁻¹Q = R_XᵀR_X in the orthonormal basis; `g` is (−γ, 1), with which [Q e]g is the residual of
+    e on Q.
     """
 
     factors: list[Factor]
+    inverses: list[Floats | None]
     factored: FactoredSystem
     U: Floats
     ZtVF: Floats
@@ -126,7 +128,8 @@ class PenalizedLeastSquares:
     ) -> None:
         self.design, self.reml, self.products, self._system = design, reml, products, system
         self._rows, self.bases = rows, bases
-        self._cuts = np.cumsum([term.structure.n_theta for term in design.random])[:-1]
+        ends = list(itertools.accumulate(term.structure.n_theta for term in design.random))
+        self._spans = [slice(end - term.structure.n_theta, end) for term, end in zip(design.random, ends, strict=True)]
         self._wide = [Factor(np.diag(_WIDE * unit), np.empty((0, len(unit), len(unit)))) for unit in products.units]
         self._widest: FactoredSystem | None = None
         self._fixed: tuple[Floats, Floats] | None = None
@@ -249,8 +252,8 @@ class PenalizedLeastSquares:
         return [v if back is None else back @ v @ back.T for v, back in zip(variances, backs, strict=True)]
 
     def _own_factors(self, theta: Floats) -> list[Factor]:
-        parts = np.split(np.asarray(theta, dtype=float), self._cuts)
-        return [term.structure.factor(part) for term, part in zip(self.design.random, parts, strict=True)]
+        terms = zip(self.design.random, self._spans, strict=True)
+        return [term.structure.factor(theta[span]) for term, span in terms]
 
     def _factors(self, theta: Floats) -> list[Factor]:
         """Those of the coordinates in which the engine computes, T' = R T."""
@@ -281,15 +284,15 @@ class PenalizedLeastSquares:
         r2 = float(g @ anchor.EE @ g + d @ (ZtZD @ g) + 2.0 * d @ (anchor.ZtE @ g) + u @ u)
         if not r2 > 0.0:
             raise NotPositiveDefiniteError("the residual sum of squares vanishes")
-        return _State(factors, factored, U, self._residual_products(factors, U, ZtZD + anchor.ZtE), S_chol, g, r2)
+        inverses = [regular_inverse(f.T, unit) for f, unit in zip(factors, products.units, strict=True)]
+        ZtVF = self._residual_products(inverses, U, ZtZD + anchor.ZtE)
+        return _State(factors, inverses, factored, U, ZtVF, S_chol, g, r2)
 
-    def _residual_products(self, factors: Sequence[Factor], U: Floats, ZtVF: Floats) -> Floats:
+    def _residual_products(self, inverses: Sequence[Floats | None], U: Floats, ZtVF: Floats) -> Floats:
         """ZᵀV⁻¹[Q e]: from U = ΛᵀZᵀV⁻¹[Q e] where T can be divided by, which keeps more digits for a large T."""
-        starts = self.products.starts
-        for factor, unit, start, end in zip(factors, self.products.units, starts[:-1], starts[1:], strict=True):
-            inverse = regular_inverse(factor.T, unit)
+        for inverse, (start, end) in zip(inverses, itertools.pairwise(self.products.starts), strict=True):
             if inverse is not None:
-                k = len(unit)
+                k = len(inverse)
                 multiply_levels(inverse.T, by_level(U[start:end], k), by_level(ZtVF[start:end], k))
         return ZtVF
 
@@ -303,41 +306,51 @@ class PenalizedLeastSquares:
 
     def _derivatives(self, state: _State, value: float, order: int) -> Evaluation:
         ZtEX, Zte = state.ZtVF[:, :-1], state.ZtVF @ state.g
-        slopes = zip(state.factors, self._slopes(state, ZtEX, Zte), strict=True)
-        gradient = np.concatenate([np.einsum("iab,ab->i", factor.dT, 2.0 * slope) for factor, slope in slopes])
-        balance = self._balance(state, ZtEX, Zte)
-        by_term = [(factor, A - B) for factor, (A, B) in zip(state.factors, balance, strict=True)]
+        slopes = self._slopes(state, ZtEX, Zte)
+        halves = zip(state.factors, slopes, strict=True)
+        gradient = np.concatenate([np.einsum("iab,ab->i", factor.dT, 2.0 * (AT - BT)) for factor, (AT, BT) in halves])
+        found = self._balance(state, slopes, ZtEX, Zte)
+        by_term = [(factor, A - B) for factor, (A, B) in zip(state.factors, found, strict=True)]
         balance = tuple(
-            (A, B) if R is None else (R.T @ A @ R, R.T @ B @ R) for (A, B), R in zip(balance, self.bases, strict=True)
+            (A, B) if R is None else (R.T @ A @ R, R.T @ B @ R) for (A, B), R in zip(found, self.bases, strict=True)
         )
         if order == 1:
             return Evaluation(value, gradient, balance=balance)
         bend = _block_diagonal([factor.bend(slope) for factor, slope in by_term])
         return Evaluation(value, gradient, self._information(state, ZtEX, Zte), bend, balance)
 
-    def _slopes(self, state: _State, ZtEX: Floats, Zte: Floats) -> list[Floats]:
-        """½ ∂d/∂T of each term, (k, k)."""
+    def _slopes(self, state: _State, ZtEX: Floats, Zte: Floats) -> list[tuple[Floats, Floats]]:
+        """½ ∂d/∂T of each term as a difference, (A T, B T), both (k, k): log-determinants, and sum of squares."""
         starts, sizes, u = self.products.starts, self.products.sizes, state.U @ state.g
         through_X = _cho_solve(state.S_chol, state.U[:, :-1].T).T if self.reml else None
         found = []
-        for k, slope, (start, end) in zip(sizes, state.factored.slopes(), itertools.pairwise(starts), strict=True):
-            along_y = Zte[start:end].reshape(-1, k).T @ u[start:end].reshape(-1, k)
-            found.append(slope - self.dof / state.r2 * along_y)
+        for k, AT, (start, end) in zip(sizes, state.factored.slopes(), itertools.pairwise(starts), strict=True):
+            BT = self.dof / state.r2 * (Zte[start:end].reshape(-1, k).T @ u[start:end].reshape(-1, k))
             if through_X is not None:
-                found[-1] -= summed_product(ZtEX[start:end], through_X[start:end], k)
+                found.append((AT - summed_product(ZtEX[start:end], through_X[start:end], k), BT))
+            else:
+                found.append((AT, BT))
         return found
 
-    def _balance(self, state: _State, ZtEX: Floats, Zte: Floats) -> tuple[tuple[Floats, Floats], ...]:
+    def _balance(
+        self, state: _State, slopes: Sequence[tuple[Floats, Floats]], ZtEX: Floats, Zte: Floats
+    ) -> list[tuple[Floats, Floats]]:
         """∂d/∂(T Tᵀ) of each term as A − B, both symmetric (k, k)."""
-        traces, found = state.factored.traces(), []
+        inverses = [inverse for inverse in state.inverses if inverse is not None]
+        if len(inverses) == len(slopes):
+            pairs = zip(slopes, inverses, strict=True)
+            return [(_symmetric(AT @ inverse), _symmetric(BT @ inverse)) for (AT, BT), inverse in pairs]
+        found = []
         through_X = _half_solve(state.S_chol, ZtEX.T).T if self.reml else None
-        for t, (start, end) in enumerate(itertools.pairwise(self.products.starts)):
-            k = self.products.sizes[t]
+        starts, sizes = self.products.starts, self.products.sizes
+        for k, A, (start, end) in zip(sizes, state.factored.traces(), itertools.pairwise(starts), strict=True):
             z = Zte[start:end].reshape(-1, k)
+            B = self.dof / state.r2 * (z.T @ z)
             if through_X is not None:
-                traces[t] = traces[t] - summed_product(through_X[start:end], through_X[start:end], k)
-            found.append((traces[t], self.dof / state.r2 * (z.T @ z)))
-        return tuple(found)
+                found.append((A - summed_product(through_X[start:end], through_X[start:end], k), B))
+            else:
+                found.append((A, B))
+        return found
 
     def _information(self, state: _State, ZtEX: Floats, Zte: Floats) -> Floats:
         """ν [w_iᵀP w_j / r² − (yᵀP w_i)(yᵀP w_j) / r⁴] with w_i = V_i P y = Z c_i."""
@@ -350,6 +363,10 @@ class PenalizedLeastSquares:
         along_y = Zte @ C
         information = self.dof * (0.5 * (quadratic + quadratic.T) / state.r2 - np.outer(along_y, along_y) / state.r2**2)
         return np.asarray(information)
+
+
+def _symmetric(A: Floats) -> Floats:
+    return 0.5 * (A + A.T)
 
 
 def _block_diagonal(blocks: Sequence[Floats]) -> Floats:
