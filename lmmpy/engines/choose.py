@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copyreg
 from collections import defaultdict
 
 import numpy as np
@@ -107,3 +108,10 @@ def _schur(remainder: Remainder, kind: str) -> Schur | None:
     if r <= _LARGEST_DENSE and _SPARSE_IS_SLOWER * thin.matrix.flops() > float(r) ** 3:
         return DenseSchur(remainder, remainder.matrix())
     return thin
+
+
+def _recipe(criterion: PenalizedLeastSquares) -> tuple[object, tuple[Design, bool, str]]:
+    return make_criterion, (criterion.design, criterion.reml, criterion.name)
+
+
+copyreg.pickle(PenalizedLeastSquares, _recipe)  # type: ignore[arg-type]  # the stub asks for a str or a tuple of Any

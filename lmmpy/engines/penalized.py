@@ -98,7 +98,7 @@ class PenalizedLeastSquares:
     """
     The profiled criterion of one design.
 
-    Pickles as what it was made of: CHOLMOD's factors do not pickle, and are quickly made again.
+    Pickles as what it was made of (see `choose`): CHOLMOD's factors do not pickle, and are quickly made again.
 
     Parameters
     ----------
@@ -164,11 +164,6 @@ class PenalizedLeastSquares:
         for _ in range(2):
             C = C + apply_factors(self._wide, widest.effects(ZtF - products.ZtZ @ C), products.starts)
         return C
-
-    def __reduce__(self) -> tuple[object, tuple[Design, bool, str]]:
-        from lmmpy.engines.choose import make_criterion  # the rule knows the engines, and they need not know it
-
-        return make_criterion, (self.design, self.reml, self.name)
 
     def with_response(self, y: Floats) -> PenalizedLeastSquares:
         """See `Criterion.with_response`: only what depends on y is made anew."""
