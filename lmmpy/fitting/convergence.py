@@ -140,6 +140,11 @@ def _reach(criterion: Criterion, theta: Floats) -> Floats:
     return np.maximum(typical_scale(criterion), np.abs(theta))
 
 
+def _in_coordinates_of_search(criterion: Criterion, optimum: Optimum) -> tuple[Criterion, Optimum]:
+    """Criterion and optimum where the search took place; a θ that was given was not searched for."""
+    return (criterion, optimum) if optimum.orthogonal is None else (criterion.orthogonal(), optimum.orthogonal)
+
+
 def flat_directions(criterion: Criterion, optimum: Optimum, names: Sequence[str]) -> tuple[str, ...]:
     """
     Combinations of parameters that the average information at an optimum says nothing about.
@@ -155,7 +160,7 @@ def flat_directions(criterion: Criterion, optimum: Optimum, names: Sequence[str]
     -------
     tuple of str
     """
-    criterion, optimum = criterion.orthogonal(), optimum.orthogonal or optimum
+    criterion, optimum = _in_coordinates_of_search(criterion, optimum)
     information = optimum.evaluation.information
     if information is None:
         return ()
@@ -209,9 +214,7 @@ def convergence_report(criterion: Criterion, optimum: Optimum, names: Sequence[s
     """
     gradient = optimum.evaluation.gradient
     assert gradient is not None
-    inner, found = criterion.orthogonal(), optimum.orthogonal or optimum
-    if optimum.held:
-        inner = criterion
+    inner, found = _in_coordinates_of_search(criterion, optimum)
     free, hessian = _curvature(inner, found)
     free_names = [name for name, is_free in zip(names, free, strict=True) if is_free]
     scale = _reach(inner, found.theta)[free]

@@ -47,20 +47,7 @@ class FitResults:
     """
     Estimates of a linear mixed model, y = Xβ + Zb + e.
 
-    Row-wise results are Series labelled like the rows of the data.
-
-    Attributes
-    ----------
-    design : Design
-        The model in numbers.
-    blueprint : Blueprint
-        How new data are read.
-    criterion : Criterion
-        The profiled likelihood.
-    optimum : Optimum
-        Where it is least.
-    request : Request
-        What was asked for.
+    What `LmmFit` knows of itself, without what it can do; its attributes are told there.
     """
 
     def __init__(
