@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from lmmpy.design import Design
 from lmmpy.engines.crossproducts import CrossProducts
+from lmmpy.engines.operators import Operators
 
 __all__ = ["Criterion", "Evaluation", "Solution"]
 
@@ -35,6 +37,10 @@ class Evaluation:
     balance : tuple of pairs of ndarray, each of shape (k, k), or None
         For each term the derivative in C = T Tᵀ as a difference A − B: A is that of the log-determinants, B comes from
         the sum of squares; from order 1.
+    r2 : float
+        The penalised weighted residual sum of squares r²(θ); NaN where the criterion cannot be computed.
+    log_r2_gradient : ndarray, shape (n_theta,), or None
+        ∂ log r²/∂θ; from order 1. With it the criterion at any σ, not the profiled one, and its derivatives are known.
     """
 
     value: float
@@ -42,6 +48,8 @@ class Evaluation:
     information: Floats | None = None
     bend: Floats | None = None
     balance: tuple[tuple[Floats, Floats], ...] | None = None
+    r2: float = math.nan
+    log_r2_gradient: Floats | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,3 +153,6 @@ class Criterion(Protocol):
 
     def conditional_variances(self, theta: Floats) -> list[Floats]:
         """Var(b | y, β, θ)/σ², for each term of shape (levels, k, k)."""
+
+    def operators(self, theta: Floats) -> Operators:
+        """Linear maps at θ for inference: conditional covariances and products with V⁻¹."""

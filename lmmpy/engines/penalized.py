@@ -10,6 +10,7 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +30,7 @@ from lmmpy.engines.crossproducts import (
     times_Zt,
     with_response,
 )
+from lmmpy.engines.operators import Operators
 from lmmpy.engines.system import (
     FactoredSystem,
     System,
@@ -37,6 +39,7 @@ from lmmpy.engines.system import (
     multiply_levels,
     regular_inverse,
     summed_product,
+    transpose_apply_factors,
 )
 
 __all__ = ["PenalizedLeastSquares"]
@@ -219,7 +222,8 @@ class PenalizedLeastSquares:
         try:
             state = self._state_at(theta)
             value = self._value(state)
-            return Evaluation(value) if order == 0 else self._derivatives(state, value, order)
+            r2 = state.r2 * self.products.scale**2
+            return Evaluation(value, r2=r2) if order == 0 else self._derivatives(state, value, r2, order)
         except (NotPositiveDefiniteError, np.linalg.LinAlgError):
             return Evaluation(math.inf)
 
@@ -245,6 +249,20 @@ class PenalizedLeastSquares:
         variances = self._system.factorize(self._factors(theta)).variances()
         backs = [None if R is None else np.linalg.inv(R) for R in self.bases]
         return [v if back is None else back @ v @ back.T for v, back in zip(variances, backs, strict=True)]
+
+    def operators(self, theta: Floats) -> Operators:
+        """See `Criterion.operators`."""
+        state, starts = self._state_at(theta), self.products.starts
+        self._last = None
+        return Operators(
+            products=self.products,
+            bases=self.bases,
+            spherical=state.factored.effects,
+            random=partial(apply_factors, state.factors, starts=starts),
+            transposed=partial(transpose_apply_factors, state.factors, starts=starts),
+            divide=partial(self._residual_products, state.inverses),
+            ZtVQ=state.ZtVF[:, :-1],
+        )
 
     def _own_factors(self, theta: Floats) -> list[Factor]:
         terms = zip(self.design.random, self._spans, strict=True)
@@ -299,20 +317,22 @@ class PenalizedLeastSquares:
             value += 2.0 * float(np.log(state.S_chol.diagonal()).sum()) + products.logdet_XtX
         return value
 
-    def _derivatives(self, state: _State, value: float, order: int) -> Evaluation:
+    def _derivatives(self, state: _State, value: float, r2: float, order: int) -> Evaluation:
         ZtEX, Zte = state.ZtVF[:, :-1], state.ZtVF @ state.g
         slopes = self._slopes(state, ZtEX, Zte)
         halves = zip(state.factors, slopes, strict=True)
         gradient = np.concatenate([np.einsum("iab,ab->i", factor.dT, 2.0 * (AT - BT)) for factor, (AT, BT) in halves])
+        halves = zip(state.factors, slopes, strict=True)
+        misfit = np.concatenate([np.einsum("iab,ab->i", f.dT, (-2.0 / self.dof) * BT) for f, (_, BT) in halves])
         found = self._balance(state, slopes, ZtEX, Zte)
         by_term = [(factor, A - B) for factor, (A, B) in zip(state.factors, found, strict=True)]
         balance = tuple(
             (A, B) if R is None else (R.T @ A @ R, R.T @ B @ R) for (A, B), R in zip(found, self.bases, strict=True)
         )
         if order == 1:
-            return Evaluation(value, gradient, balance=balance)
+            return Evaluation(value, gradient, balance=balance, r2=r2, log_r2_gradient=misfit)
         bend = _block_diagonal([factor.bend(slope) for factor, slope in by_term])
-        return Evaluation(value, gradient, self._information(state, ZtEX, Zte), bend, balance)
+        return Evaluation(value, gradient, self._information(state, ZtEX, Zte), bend, balance, r2, misfit)
 
     def _slopes(self, state: _State, ZtEX: Floats, Zte: Floats) -> list[tuple[Floats, Floats]]:
         """½ ∂d/∂T of each term as a difference, (A T, B T), both (k, k): log-determinants, and sum of squares."""

@@ -1,0 +1,69 @@
+"""Linear maps at one θ against the naive dense reference, for every engine."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lmmpy.design import Design, build_design
+from lmmpy.engines import ENGINES, make_criterion
+from tests import naive
+from tests.engines.test_contract import LAYOUTS, design_of, layout, thetas
+
+CASES = [(kind, structure, k, weights) for kind in LAYOUTS for structure, k, weights in (("us", 2, True), ("us", 3, False))]
+TOLERANCE = {"rtol": 1e-9, "atol": 1e-9}
+
+
+@pytest.fixture(params=CASES, ids=lambda case: "-".join(map(str, case)))
+def design(request: pytest.FixtureRequest) -> Design:
+    kind, structure, k, weights = request.param
+    return design_of(layout(kind, structure, k), 4, weights, False)
+
+
+def collinear() -> Design:
+    """A slope far from zero, which the engine takes in other coordinates."""
+    rng = np.random.default_rng(1)
+    x = 1000.0 + rng.normal(size=40)
+    data = pd.DataFrame({"x": x, "g": np.repeat(list("abcde"), 8), "h": np.tile(list("uvwx"), 10)})
+    data["y"] = rng.normal(size=40)
+    return build_design("y ~ x + (x | g) + (1 | h)", data)[0]
+
+
+def check(design: Design, engine: str, theta: np.ndarray) -> None:
+    dense, at = naive.dense(design, theta), make_criterion(design, True, engine).operators(theta)
+    Z = np.hstack(dense.Zs)
+    VZ = np.linalg.solve(dense.V, Z)
+    G = np.zeros((design.q, design.q))
+    for t, T in enumerate(dense.Ts):
+        span = slice(design.starts[t], design.starts[t + 1])
+        G[span, span] = dense.spread(t, T @ T.T)
+    conditional, ZtVZ = G - G @ Z.T @ VZ @ G, Z.T @ VZ
+    eye = np.eye(design.q)
+    size = np.abs(ZtVZ).max()
+    np.testing.assert_allclose(at.ZtVX, VZ.T @ design.X, rtol=1e-8, atol=1e-8 * np.abs(Z.T @ design.X).max())
+    np.testing.assert_allclose(at.ZtVZ(eye), ZtVZ, rtol=1e-8, atol=1e-9 * size)
+    found = at.conditional_covariance(eye)
+    np.testing.assert_allclose(found, conditional, rtol=1e-7, atol=1e-9 * max(1.0, np.abs(conditional).max()))
+    for t, levels in ((t, levels) for t in range(len(design.random)) for levels in at.level_batches(t)):
+        columns = slice(design.starts[t], design.starts[t + 1])
+        np.testing.assert_allclose(at.covariance_of_levels(t, levels), found[:, columns], **TOLERANCE)
+    squares = at.squares()
+    for t, one in enumerate(design.random):
+        for s, other in enumerate(design.random[t:], t):
+            K = ZtVZ[design.starts[s] : design.starts[s + 1], design.starts[t] : design.starts[t + 1]]
+            K = K.reshape(other.n_levels, other.k, one.n_levels, one.k)
+            expected = np.einsum("lcma,ldmb->cadb", K, K)
+            np.testing.assert_allclose(squares[t][s], expected, rtol=1e-7, atol=1e-9 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_operators_are_those_of_the_dense_model(design: Design, engine: str) -> None:
+    for theta in thetas(design):
+        check(design, engine, theta)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_operators_in_other_coordinates(engine: str) -> None:
+    design = collinear()
+    check(design, engine, np.array([800.0, -0.8, 0.05, 0.6]))
