@@ -87,9 +87,9 @@ class Operators:
         -------
         ndarray, shape (q, m)
         """
-        inner = self._turned(c, [None if R is None else np.linalg.inv(R).T for R in self.bases])
+        inner = self._turned(c, [None if R is None else _inverse(R).T for R in self.bases])
         found = self.random(self._solved(inner))
-        return self._turned(found, [None if R is None else np.linalg.inv(R) for R in self.bases])
+        return self._turned(found, [None if R is None else _inverse(R) for R in self.bases])
 
     def _solved(self, c: Floats) -> Floats:
         """
@@ -100,7 +100,9 @@ class Operators:
         """
         u, right = self.spherical(c), self.transposed(c)
         left = right - u - self.transposed(np.ascontiguousarray(self.products.ZtZ @ self.random(u)))
-        missed = np.flatnonzero(np.abs(left).max(axis=0, initial=0.0) > _MISSED * np.abs(right).max(axis=0, initial=0.0))
+        missed = np.flatnonzero(
+            np.abs(left).max(axis=0, initial=0.0) > _MISSED * np.abs(right).max(axis=0, initial=0.0)
+        )
         if len(missed):
             rest = np.ascontiguousarray(left[:, missed])
             u[:, missed] += rest - self.spherical(np.ascontiguousarray(self.products.ZtZ @ self.random(rest)))
@@ -200,8 +202,14 @@ class Operators:
             return values
         out = np.array(values, order="C")
         products = self.products
-        for matrix, k, start, end in zip(matrices, products.sizes, products.starts[:-1], products.starts[1:], strict=True):
+        for matrix, k, start, end in zip(
+            matrices, products.sizes, products.starts[:-1], products.starts[1:], strict=True
+        ):
             if matrix is not None:
                 source = np.ascontiguousarray(values[start:end])
                 multiply_levels(matrix, by_level(source, k), by_level(out[start:end], k))
         return out
+
+
+def _inverse(R: Floats) -> Floats:
+    return np.asarray(np.linalg.inv(R), dtype=float)

@@ -16,6 +16,7 @@ from lmmpy.model.components import theta_from_components
 from lmmpy.model.lformula import data_index
 from lmmpy.model.lmm_fit import LmmFit, Request
 from lmmpy.model.scope import caller_scope, name_of
+from lmmpy.model.source import Source
 from lmmpy.model.verdict import judge
 
 __all__ = ["lmer"]
@@ -104,6 +105,7 @@ def lmer(
             reml=reml,
             na_action=na_action,
             control=control,
+            source=Source(data, weights, offset, subset, contrasts, varcomp),
             data_name=name_of(data, scope),
             weights=_text(weights, scope),
             offset=_text(offset, scope),

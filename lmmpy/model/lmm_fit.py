@@ -17,15 +17,19 @@ from lmmpy.fitting import ConvergenceReport, Optimum, convergence_report, fit_th
 from lmmpy.inference import Bootstrap, chosen_terms, linear_predictor, predict_new, seed_sequences
 from lmmpy.model.components import split_theta, theta_names
 from lmmpy.model.describe import summary_data
+from lmmpy.model.diagnostics import Diagnosed
+from lmmpy.model.frames import Framed
+from lmmpy.model.hypothesis_tests import Tested
+from lmmpy.model.intervals import Bounded
 from lmmpy.model.replicates import ResponseSource, aligned_response, bootstrap_fit
-from lmmpy.model.results import FitResults, Request
+from lmmpy.model.results import Request
 from lmmpy.model.verdict import judge
 from lmmpy.report import Summary, print_text
 
 __all__ = ["LmmFit", "Request"]
 
 
-class LmmFit(FitResults):
+class LmmFit(Tested, Bounded, Diagnosed, Framed):
     """
     A fitted linear mixed model, y = Xβ + Zb + e.
 

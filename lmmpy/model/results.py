@@ -17,6 +17,7 @@ from lmmpy.fitting import Control, Optimum
 from lmmpy.inference import linear_predictor
 from lmmpy.model.components import VarCorr, make_varcorr, theta_names
 from lmmpy.model.ranef import RandomEffectsFrames
+from lmmpy.model.source import Source
 
 __all__ = ["FitResults", "Request"]
 
@@ -32,11 +33,14 @@ class Request:
     control : Control
     data_name, weights, offset, subset : str or None
         The caller's expressions, or the names of the variables that held the values; None when there was none.
+    source : Source
+        The arguments themselves.
     """
 
     reml: bool
     na_action: str
     control: Control
+    source: Source
     data_name: str | None = None
     weights: str | None = None
     offset: str | None = None
@@ -215,6 +219,11 @@ class FitResults:
         return self.ranef().added_to(self.fixef)
 
     # ---- rows
+
+    def frame(self) -> pd.DataFrame:
+        """The rows of the data that were used, all columns, as a pandas DataFrame (a copy)."""
+        frame = self.request.source.frame(self.design.rows)
+        return frame.set_axis(self._index, axis=0)
 
     @property
     def _index(self) -> pd.Index:

@@ -11,7 +11,9 @@ from lmmpy.engines import ENGINES, make_criterion
 from tests import naive
 from tests.engines.test_contract import LAYOUTS, design_of, layout, thetas
 
-CASES = [(kind, structure, k, weights) for kind in LAYOUTS for structure, k, weights in (("us", 2, True), ("us", 3, False))]
+CASES = [
+    (kind, structure, k, weights) for kind in LAYOUTS for structure, k, weights in (("us", 2, True), ("us", 3, False))
+]
 TOLERANCE = {"rtol": 1e-9, "atol": 1e-9}
 
 

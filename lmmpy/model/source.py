@@ -1,0 +1,56 @@
+"""What a fit was made of, so that others can be made of it: the data and the arguments of `lmer`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import narwhals as nw
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+__all__ = ["Source"]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Source:
+    """The arguments of `lmer`, as they were given; the data are not copied.
+
+    Attributes
+    ----------
+    data : frame or mapping
+    weights, offset, subset, contrasts, varcomp
+        See `lmer`.
+    """
+
+    data: Any
+    weights: Any = None
+    offset: Any = None
+    subset: Any = None
+    contrasts: Any = None
+    varcomp: Mapping[str, Any] | None = None
+
+    def frame(self, rows: NDArray[np.bool_]) -> pd.DataFrame:
+        """
+        Some rows of the data, all columns, as a pandas DataFrame; a column's own type where pandas has it.
+
+        Parameters
+        ----------
+        rows : ndarray of bool, shape (n_rows,)
+        """
+        if isinstance(self.data, pd.DataFrame):
+            return self.data.loc[rows].copy()
+        if isinstance(self.data, Mapping):
+            return pd.DataFrame({str(k): v for k, v in self.data.items() if np.ndim(v) == 1}).loc[rows].copy()
+        table = nw.from_native(self.data, eager_only=True)
+        columns = {name: _column(table[name]) for name in table.columns}
+        return pd.DataFrame(columns).loc[rows].copy()
+
+
+def _column(series: Any) -> Any:
+    if isinstance(series.dtype, nw.Enum | nw.Categorical):
+        categories = series.cat.get_categories().to_list()
+        return pd.Categorical(series.to_list(), categories=categories)
+    return series.to_list() if series.null_count() or series.dtype == nw.String else series.to_numpy()
