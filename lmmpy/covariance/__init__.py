@@ -4,6 +4,7 @@ from lmmpy.covariance.autoregressive import Autoregressive
 from lmmpy.covariance.base import CovarianceStructure, Factor
 from lmmpy.covariance.compound import CompoundSymmetry
 from lmmpy.covariance.diagonal import Diagonal
+from lmmpy.covariance.directions import Directions, covariance_directions, covariance_slopes
 from lmmpy.covariance.unstructured import Unstructured, semidefinite_cholesky
 
 __all__ = [
@@ -11,8 +12,11 @@ __all__ = [
     "CompoundSymmetry",
     "CovarianceStructure",
     "Diagonal",
+    "Directions",
     "Factor",
     "Unstructured",
+    "covariance_directions",
+    "covariance_slopes",
     "make_structure",
     "semidefinite_cholesky",
 ]

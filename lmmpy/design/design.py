@@ -153,3 +153,8 @@ class Design:
     def starts(self) -> tuple[int, ...]:
         """Where each term's columns begin in Z, and the end."""
         return tuple(np.concatenate([[0], np.cumsum([term.q for term in self.random])]).astype(int).tolist())
+
+    def split_theta(self, theta: Floats) -> list[Floats]:
+        """The part of θ that belongs to each term."""
+        cuts = np.cumsum([term.structure.n_theta for term in self.random])[:-1]
+        return np.split(theta, cuts)

@@ -4,6 +4,7 @@ from lmmpy.engines.cholmod import NotPositiveDefiniteError
 from lmmpy.engines.choose import ENGINES, make_criterion
 from lmmpy.engines.criterion import Criterion, Evaluation, Solution
 from lmmpy.engines.crossproducts import CrossProducts
+from lmmpy.engines.operators import Operators
 from lmmpy.engines.threads import one_blas_thread
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "CrossProducts",
     "Evaluation",
     "NotPositiveDefiniteError",
+    "Operators",
     "Solution",
     "make_criterion",
     "one_blas_thread",

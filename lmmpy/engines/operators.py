@@ -49,6 +49,8 @@ class Operators:
         (ΛᵀZᵀV⁻¹f, ZᵀV⁻¹f by subtraction) → ZᵀV⁻¹f with more digits, in place.
     ZtVQ : ndarray, shape (q, p)
         ZᵀV⁻¹Q in the engine's coordinates.
+    sums : callable
+        () → Σ_l (ZᵀV⁻¹Z)_ll of each term, in the engine's coordinates.
     """
 
     products: CrossProducts
@@ -58,6 +60,7 @@ class Operators:
     transposed: Callable[[Floats], Floats]
     divide: Callable[[Floats, Floats], Floats]
     ZtVQ: Floats
+    sums: Callable[[], list[Floats]]
 
     @property
     def q(self) -> int:
@@ -68,6 +71,10 @@ class Operators:
     def ZtVX(self) -> Floats:
         """ZᵀV⁻¹X, shape (q, p)."""
         return self._turned(self.ZtVQ @ self.products.R, [None if R is None else R.T for R in self.bases])
+
+    def traces(self) -> list[Floats]:
+        """Σ_l (ZᵀV⁻¹Z)_ll over the levels of each term, shape (k, k)."""
+        return [A if R is None else R.T @ A @ R for A, R in zip(self.sums(), self.bases, strict=True)]
 
     @cached_property
     def ZtWX(self) -> Floats:

@@ -262,6 +262,7 @@ class PenalizedLeastSquares:
             transposed=partial(transpose_apply_factors, state.factors, starts=starts),
             divide=partial(self._residual_products, state.inverses),
             ZtVQ=state.ZtVF[:, :-1],
+            sums=state.factored.traces,
         )
 
     def _own_factors(self, theta: Floats) -> list[Factor]:

@@ -62,8 +62,7 @@ class VarCorr(Mapping[str, pd.DataFrame]):
 
 def split_theta(design: Design, theta: Floats) -> list[Floats]:
     """The part of θ that belongs to each term."""
-    cuts = np.cumsum([term.structure.n_theta for term in design.random])[:-1]
-    return np.split(theta, cuts)
+    return design.split_theta(theta)
 
 
 def theta_names(design: Design) -> list[str]:

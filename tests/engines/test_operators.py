@@ -47,9 +47,12 @@ def check(design: Design, engine: str, theta: np.ndarray) -> None:
     np.testing.assert_allclose(at.ZtVZ(eye), ZtVZ, rtol=1e-8, atol=1e-9 * size)
     found = at.conditional_covariance(eye)
     np.testing.assert_allclose(found, conditional, rtol=1e-7, atol=1e-9 * max(1.0, np.abs(conditional).max()))
-    for t, levels in ((t, levels) for t in range(len(design.random)) for levels in at.level_batches(t)):
+    for t, term in enumerate(design.random):
         columns = slice(design.starts[t], design.starts[t + 1])
-        np.testing.assert_allclose(at.covariance_of_levels(t, levels), found[:, columns], **TOLERANCE)
+        batches = [at.covariance_of_levels(t, levels) for levels in at.level_batches(t)]
+        np.testing.assert_allclose(np.hstack(batches), found[:, columns], **TOLERANCE)
+        blocks = ZtVZ[columns, columns].reshape(term.n_levels, term.k, term.n_levels, term.k)
+        np.testing.assert_allclose(at.traces()[t], np.einsum("lalb->ab", blocks), rtol=1e-8, atol=1e-9 * size)
     squares = at.squares()
     for t, one in enumerate(design.random):
         for s, other in enumerate(design.random[t:], t):

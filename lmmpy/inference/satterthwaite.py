@@ -1,0 +1,120 @@
+"""Satterthwaite's degrees of freedom with exact derivatives (Giesbrecht & Burns 1985; Kuznetsova et al. 2017).
+
+For a contrast l with variance v(ϑ) = lᵀC(ϑ)l, C = σ²(XᵀV⁻¹X)⁻¹ and ϑ = (θ, log σ),
+
+    ν = 2v² / (∇vᵀ A ∇v),   ∂C/∂θ_i = σ² Φ FᵀE_iF Φ,   ∂C/∂ log σ = 2C,
+
+with Φ = (XᵀV⁻¹X)⁻¹, F = ZᵀV⁻¹X, E_i the derivative of the relative covariance of the random effects, and A the asymptotic
+covariance of ϑ̂ from the observed Hessian.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lmmpy.covariance import covariance_slopes
+from lmmpy.design import Design
+from lmmpy.engines import Operators
+from lmmpy.inference.variance_parameters import VarianceParameters
+
+__all__ = ["Satterthwaite", "satterthwaite", "vcov_slopes"]
+
+Floats = NDArray[np.float64]
+
+_EQUAL = 1e-8
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Satterthwaite:
+    """See `DenominatorDf`.
+
+    Attributes
+    ----------
+    vcov : ndarray, shape (p, p)
+    slopes : ndarray, shape (n_theta + 1, p, p)
+        ∂C/∂ϑ.
+    parameters : VarianceParameters
+    """
+
+    vcov: Floats
+    slopes: Floats
+    parameters: VarianceParameters
+    name: str = "satterthwaite"
+    title: str = "Satterthwaite's"
+
+    def single(self, L: Floats) -> Floats:
+        variance = np.einsum("ma,ab,mb->m", L, self.vcov, L)
+        gradients = np.einsum("ma,iab,mb->mi", L, self.slopes, L)
+        spread = np.array([self.parameters.variance_of(g[None])[0, 0] for g in gradients])
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return 2.0 * variance**2 / spread
+
+    def joint(self, L: Floats) -> tuple[float, float]:
+        """Fai & Cornelius (1996): E[F] of the uncorrelated combinations of the rows, each with its own ν."""
+        _, vectors = np.linalg.eigh(L @ self.vcov @ L.T)
+        return pooled_df(self.single(vectors.T @ L)), 1.0
+
+
+def pooled_df(nu: Floats) -> float:
+    """The denominator df of an F that is the mean of t² with these degrees of freedom."""
+    if len(nu) == 1 or np.ptp(nu) < _EQUAL:
+        return float(nu.mean())
+    if np.isnan(nu).any():
+        return float("nan")
+    if (nu <= 2.0).any():
+        return 2.0
+    expected = float((nu / (nu - 2.0)).sum())
+    return 2.0 * expected / (expected - len(nu))
+
+
+def vcov_slopes(design: Design, theta: Floats, sigma: float, unscaled_vcov: Floats, ZtVX: Floats) -> Floats:
+    """
+    ∂C/∂(θ, log σ) of C = σ²(XᵀV⁻¹X)⁻¹.
+
+    Parameters
+    ----------
+    design : Design
+    theta : ndarray, shape (n_theta,)
+    sigma : float
+    unscaled_vcov : ndarray, shape (p, p)
+    ZtVX : ndarray, shape (q, p)
+
+    Returns
+    -------
+    ndarray, shape (n_theta + 1, p, p)
+    """
+    p, found = design.p, []
+    half = ZtVX @ unscaled_vcov
+    spans = zip(design.random, design.split_theta(theta), design.starts[:-1], design.starts[1:], strict=True)
+    for term, part, start, end in spans:
+        levels = half[start:end].reshape(term.n_levels, term.k, p).transpose(1, 0, 2)
+        products = np.tensordot(levels, levels, axes=(1, 1))  # a, x, b, y
+        slopes = covariance_slopes(term.structure.factor(part))
+        found += list(sigma**2 * np.einsum("axby,iab->ixy", products, slopes))
+    return np.array([*found, 2.0 * sigma**2 * unscaled_vcov])
+
+
+def satterthwaite(
+    design: Design, parameters: VarianceParameters, unscaled_vcov: Floats, operators: Operators
+) -> Satterthwaite:
+    """
+    Prepare Satterthwaite's method for a fit.
+
+    Parameters
+    ----------
+    design : Design
+    parameters : VarianceParameters
+    unscaled_vcov : ndarray, shape (p, p)
+        (XᵀV⁻¹X)⁻¹.
+    operators : Operators
+        At θ̂.
+
+    Returns
+    -------
+    Satterthwaite
+    """
+    slopes = vcov_slopes(design, parameters.theta, parameters.sigma, unscaled_vcov, operators.ZtVX)
+    return Satterthwaite(parameters.sigma**2 * unscaled_vcov, slopes, parameters)

@@ -1,0 +1,200 @@
+"""The asymptotic covariance of the variance parameters (θ, log σ), and what follows from them by the delta method.
+
+The criterion is profiled over σ. With ν its degrees of freedom, g = ∂ log r²/∂θ and H the Hessian of the profiled
+criterion d(θ), −2 log L as a function of (θ, log σ) has at its minimum the blocks H + ν g gᵀ, −2ν g and 4ν, so that the
+inverse of half of it is
+
+    Cov θ̂ = 2H⁻¹ = A,   Cov(θ̂, log σ̂) = ½ A g,   Var(log σ̂) = 1/(2ν) + ¼ gᵀA g.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lmmpy.covariance import covariance_slopes
+from lmmpy.design import Design, RandomEffects
+
+__all__ = ["Functions", "VarianceParameters", "components", "deviations", "variance_parameters"]
+
+Floats = NDArray[np.float64]
+
+# A curvature that is nil against that of its parameters alone.
+_NIL = 1e-9
+# Part of a unit vector that is more than rounding.
+_SOME = 1e-6
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class VarianceParameters:
+    """
+    (θ, log σ) at an optimum, and how well the data determine them.
+
+    Attributes
+    ----------
+    theta : ndarray, shape (n_theta,)
+    sigma : float
+    free : ndarray of bool, shape (n_theta + 1,)
+        Which of them were estimated and lie inside their range; on the boundary there is no standard error.
+    covariance : ndarray, shape (n_theta + 1, n_theta + 1)
+        Of (θ̂, log σ̂); zero for those that are not free, and along combinations that the data do not determine.
+    undetermined : ndarray, shape (n_theta + 1, m)
+        Unit vectors of the combinations that the data do not determine, in units of the parameters' own curvatures.
+    """
+
+    theta: Floats
+    sigma: float
+    free: NDArray[np.bool_]
+    covariance: Floats
+    undetermined: Floats
+
+    def variance_of(self, jacobian: Floats) -> Floats:
+        """
+        Covariance of functions of the parameters by the delta method.
+
+        Parameters
+        ----------
+        jacobian : ndarray, shape (m, n_theta + 1)
+
+        Returns
+        -------
+        ndarray, shape (m, m)
+            NaN for a function that changes along a combination that the data do not determine.
+        """
+        found = np.asarray(jacobian @ self.covariance @ jacobian.T)
+        lost = (np.abs(jacobian @ self.undetermined) > _SOME * np.abs(jacobian).max(initial=0.0)).any(axis=1)
+        found[lost, :] = np.nan
+        found[:, lost] = np.nan
+        return found
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Functions:
+    """Functions of the variance parameters.
+
+    Attributes
+    ----------
+    names : tuple of str
+    values : ndarray, shape (m,)
+    jacobian : ndarray, shape (m, n_theta + 1)
+        In (θ, log σ).
+    """
+
+    names: tuple[str, ...]
+    values: Floats
+    jacobian: Floats
+
+
+def variance_parameters(
+    theta: Floats, sigma: float, hessian: Floats, free: NDArray[np.bool_], log_r2_gradient: Floats, dof: int
+) -> VarianceParameters:
+    """
+    The asymptotic covariance from the observed Hessian of the profiled criterion.
+
+    Parameters
+    ----------
+    theta : ndarray, shape (n_theta,)
+    sigma : float
+    hessian : ndarray, shape (n_free, n_free)
+        Of −2 log L, over the parameters that are free.
+    free : ndarray of bool, shape (n_theta,)
+    log_r2_gradient : ndarray, shape (n_theta,)
+        ∂ log r²/∂θ.
+    dof : int
+        n − p by REML, n by ML.
+
+    Returns
+    -------
+    VarianceParameters
+    """
+    size = len(theta)
+    scale = 1.0 / np.sqrt(np.maximum(np.abs(np.diag(hessian)), np.finfo(float).tiny))
+    curvatures, directions = np.linalg.eigh(hessian * np.outer(scale, scale))
+    known = curvatures > _NIL
+    along = directions[:, known] * scale[:, None]
+    A = np.zeros((size, size))
+    A[np.ix_(free, free)] = 2.0 * (along / curvatures[known]) @ along.T
+    through = A @ log_r2_gradient
+    covariance = np.zeros((size + 1, size + 1))
+    covariance[:size, :size] = A
+    covariance[:size, size] = covariance[size, :size] = 0.5 * through
+    covariance[size, size] = 0.5 / dof + 0.25 * float(log_r2_gradient @ through)
+    undetermined = np.zeros((size + 1, int((~known).sum())))
+    undetermined[:size][free] = directions[:, ~known] * scale[:, None]
+    undetermined /= np.maximum(np.linalg.norm(undetermined, axis=0), np.finfo(float).tiny)
+    return VarianceParameters(theta, sigma, np.append(free, True), covariance, undetermined)
+
+
+def components(design: Design, theta: Floats, sigma: float) -> Functions:
+    """
+    Variances and covariances of the random effects, term by term, and the residual variance.
+
+    A term with one effect has the term's name; else ``g.x`` is the variance of effect x of term g and ``g.x.z`` a
+    covariance, in the order of `theta` for an unstructured term. ``Residual`` is the last.
+    """
+    names: list[str] = []
+    values: list[float] = []
+    rows: list[Floats] = []
+    for term, C, slopes in _covariances(design, theta, sigma):
+        for b in range(term.k):
+            for a in range(b, term.k):
+                names.append(_name(term.name, term.columns, a, b))
+                values.append(float(C[a, b]))
+                rows.append(slopes[:, a, b])
+    residual = np.zeros(len(theta) + 1)
+    residual[-1] = 2.0 * sigma**2
+    return Functions((*names, "Residual"), np.array([*values, sigma**2]), np.array([*rows, residual]))
+
+
+def deviations(design: Design, theta: Floats, sigma: float) -> tuple[Floats, Floats]:
+    """
+    Standard deviations and correlations, term by term, and sigma, as `parameter_names` orders them.
+
+    Returns
+    -------
+    values : ndarray, shape (m,)
+    jacobian : ndarray, shape (m, n_theta + 1)
+        In (θ, log σ); NaN where a standard deviation is zero.
+    """
+    values: list[float] = []
+    rows: list[Floats] = []
+    for term, C, slopes in _covariances(design, theta, sigma):
+        sd = np.sqrt(np.diag(C))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            d_sd = np.einsum("iaa->ia", slopes) / (2.0 * sd)
+            values += sd.tolist()
+            rows += list(d_sd.T)
+            if term.term.structure == "diag":
+                continue
+            for b in range(term.k):
+                for a in range(b + 1, term.k):
+                    rho = C[a, b] / (sd[a] * sd[b])
+                    values.append(float(np.clip(rho, -1.0, 1.0)))
+                    rows.append(slopes[:, a, b] / (sd[a] * sd[b]) - rho * (d_sd[:, a] / sd[a] + d_sd[:, b] / sd[b]))
+    last = np.zeros(len(theta) + 1)
+    last[-1] = sigma
+    jacobian = np.array([*rows, last])
+    jacobian[~np.isfinite(jacobian).all(axis=1)] = np.nan
+    return np.array([*values, sigma]), jacobian
+
+
+def _covariances(design: Design, theta: Floats, sigma: float) -> Iterator[tuple[RandomEffects, Floats, Floats]]:
+    """Each term with C = σ²T Tᵀ and its derivatives in (θ, log σ), shape (n_theta + 1, k, k)."""
+    start = 0
+    for term, part in zip(design.random, design.split_theta(theta), strict=True):
+        factor = term.structure.factor(part)
+        C = sigma**2 * factor.T @ factor.T.T
+        slopes = np.zeros((len(theta) + 1, term.k, term.k))
+        slopes[start : start + len(part)] = sigma**2 * covariance_slopes(factor)
+        slopes[-1] = 2.0 * C
+        start += len(part)
+        yield term, C, slopes
+
+
+def _name(term: str, columns: tuple[str, ...], a: int, b: int) -> str:
+    if len(columns) == 1:
+        return term
+    return f"{term}.{columns[a]}" if a == b else f"{term}.{columns[a]}.{columns[b]}"

@@ -1,0 +1,1 @@
+"""The tests; a package, since others install a `tests` of their own beside the packages under test."""
