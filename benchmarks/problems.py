@@ -84,6 +84,8 @@ class Problem:
         Rounds that are run even when they go over the time budget.
     target : Target or None
         What lmmpy is to reach.
+    baseline : str
+        The peer to which times are ratios.
     """
 
     name: str
@@ -97,6 +99,7 @@ class Problem:
     time_limit: float = 60.0
     min_rounds: int = 3
     target: Target | None = None
+    baseline: str = "lme4"
 
     @property
     def method(self) -> str:

@@ -1,12 +1,12 @@
 """Writes the results: a Markdown page and a JSON file with every sample."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from benchmarks import bootstrap
+from benchmarks import bootstrap, inference
 from benchmarks.client import Reply
 from benchmarks.growth import Measured, Point
 from benchmarks.growth_plot import draw
@@ -38,12 +38,15 @@ class Report:
         The bootstrap, as `bootstrap.run` returns it.
     growth : tuple of Measured
         The designs that grow.
+    inference : tuple of ProblemResult
+        The tasks of `inference.TASKS`, in the order they were run.
     """
 
     setting: dict[str, str]
     results: tuple[ProblemResult, ...]
     refits: ProblemResult | None = None
     growth: tuple[Measured, ...] = ()
+    inference: tuple[ProblemResult, ...] = ()
 
 
 def _time(seconds: float | None) -> str:
@@ -184,6 +187,43 @@ def _targets(results: Sequence[ProblemResult]) -> list[str]:
     return ["## Targets", reading, table(header, rows)]
 
 
+def _inference_rows(result: ProblemResult) -> Iterable[list[str]]:
+    verdict, target = judge(result), result.problem.target
+    for peer in result.peers:
+        ours = peer.peer == OURS
+        goal = _goal(target, target.must) if ours and target is not None else NOTHING
+        yield [
+            result.problem.name,
+            peer.peer,
+            _time(peer.median),
+            _number(result.ratio(peer), ".3g"),
+            goal,
+            verdict.met if ours and verdict is not None else NOTHING,
+            _number(inference.disagreement(result, peer), ".1e"),
+            _number(peer.peak_rss_mb, ",.0f"),
+            _note(result, peer),
+        ]
+
+
+def _inference(results: Sequence[ProblemResult]) -> list[str]:
+    if not results:
+        return []
+    reading = (
+        "What one asks of a fit, which is made before each call, outside the time. The ratio is to the R package that "
+        "does the same; must is lmmpy's target, in the same run. Apart is the largest relative difference of lmmpy's "
+        "numbers from the package's; random numbers are not compared."
+    )
+    header = ("task", "package", "median", "ratio", "must", "met", "apart", "peak MB", "note")
+    tasks = [(result, inference.TASKS[result.problem.name]) for result in results]
+    told = [
+        f"- {r.problem.name}: {task.told}; `{r.problem.formula}`, {r.problem.method}, {r.n_rows:,} rows, levels: "
+        + ", ".join(f"{name} {count:,}" for name, count in r.n_levels.items())
+        for r, task in tasks
+    ]
+    rows = [row for result in results for row in _inference_rows(result)]
+    return ["## Inference", reading, "\n".join(told), table(header, rows)]
+
+
 def _refits(result: ProblemResult | None) -> list[str]:
     if result is None:
         return []
@@ -254,7 +294,7 @@ def markdown(report: Report) -> str:
     )
     caution = [SLOW_BLAS] if report.setting.get("R BLAS", "").startswith("blas/") else []
     parts = ["# Benchmark results", reading, _summary(report.results), *caution]
-    parts += _targets(report.results) + _refits(report.refits) + _growth(report.growth)
+    parts += _targets(report.results) + _inference(report.inference) + _refits(report.refits) + _growth(report.growth)
     parts += ["## What they were made on", setting]
     parts += ["## By problem", columns, *[_detail(result) for result in report.results]]
     return "\n\n".join(parts) + "\n"
@@ -285,6 +325,7 @@ def as_json(report: Report) -> str:
     found = {
         "setting": report.setting,
         "problems": [_json_problem(result) for result in report.results],
+        "inference": [_json_problem(result) for result in report.inference],
         "bootstrap": None if report.refits is None else _json_problem(report.refits),
         "growth": [_json_growth(line) for line in report.growth],
     }
@@ -302,22 +343,29 @@ def _read_problem(found: dict[str, Any], problem: Problem) -> ProblemResult:
     return ProblemResult(problem, found["rows"], found["levels"], found["rounds"], tuple(peers))
 
 
+def _read_problems(found: Iterable[dict[str, Any]], known: Mapping[str, Problem]) -> tuple[ProblemResult, ...]:
+    return tuple(_read_problem(one, known[one["name"]]) for one in found if one["name"] in known)
+
+
 def read(output: Path) -> Report:
     """Read what an earlier run wrote beside `output`; problems that are no more are left out."""
     found = json.loads(output.with_name("results.json").read_text(encoding="utf-8"))
-    results = [_read_problem(one, PROBLEMS[one["name"]]) for one in found["problems"] if one["name"] in PROBLEMS]
+    results = _read_problems(found["problems"], PROBLEMS)
+    asked = _read_problems(found.get("inference", []), inference.MODELS)
     refits = None if found["bootstrap"] is None else _read_problem(found["bootstrap"], bootstrap.PROBLEM)
     growth = []
     for line in found["growth"]:
         kept = {name: line[name] for name in ("name", "formula", "axis", "expected")}
         growth.append(Measured(points=tuple(Point(**point) for point in line["points"]), **kept))
-    return Report(found["setting"], tuple(results), refits, tuple(growth))
+    return Report(found["setting"], results, refits, tuple(growth), asked)
 
 
-def updated(report: Report, result: ProblemResult) -> tuple[ProblemResult, ...]:
-    """The results with one problem's anew, in the order of the problems."""
-    by_name = {old.problem.name: old for old in report.results} | {result.problem.name: result}
-    return tuple(by_name[name] for name in PROBLEMS if name in by_name)
+def updated(
+    results: Iterable[ProblemResult], result: ProblemResult, order: Collection[str]
+) -> tuple[ProblemResult, ...]:
+    """The results with one problem's anew, in the order of the problems' names."""
+    by_name = {old.problem.name: old for old in results} | {result.problem.name: result}
+    return tuple(by_name[name] for name in order if name in by_name)
 
 
 def write(report: Report, output: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from benchmarks.client import Reply, Worker, WorkerError, WorkerTimeoutError
 from benchmarks.job import Written, write_job
-from benchmarks.peers import BASELINE, Peer, environment
+from benchmarks.peers import Peer, environment
 from benchmarks.problems import Problem
 
 MOST_ROUNDS = 50
@@ -114,8 +114,8 @@ class ProblemResult:
     peers: tuple[PeerResult, ...]
 
     def baseline(self) -> PeerResult | None:
-        """Return lme4's result, if it was run."""
-        return next((p for p in self.peers if p.peer == BASELINE), None)
+        """Return the result of the problem's baseline, lme4, if it was run."""
+        return next((p for p in self.peers if p.peer == self.problem.baseline), None)
 
     def ratio(self, result: PeerResult) -> float | None:
         """Return the median time as a ratio to lme4's; below 1 is faster than lme4."""

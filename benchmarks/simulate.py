@@ -60,6 +60,45 @@ def crossed(n_rows: int, n_a: int, n_c: int, seed: int) -> pd.DataFrame:
     return pd.DataFrame({"y": y, "x": x, "a": _factor(a, n_a), "c": _factor(c, n_c)})
 
 
+def _four_effects(rng: np.random.Generator, a: Codes, b: Codes, n_a: int, n_b: int) -> pd.DataFrame:
+    x, z, w = (rng.standard_normal(a.size) for _ in range(3))
+    by_a = _effects(rng, n_a, np.array([[0.8, 0.0], [0.2, 0.4]]))[a]
+    by_b = _effects(rng, n_b, np.array([[0.6, 0.0], [-0.1, 0.3]]))[b]
+    random = by_a[:, 0] + by_b[:, 0] + (by_a[:, 1] + by_b[:, 1]) * x
+    y = 1.0 + 0.5 * x + 0.3 * z - 0.2 * w + random + rng.standard_normal(a.size)
+    return pd.DataFrame({"y": y, "x": x, "z": z, "w": w, "a": _factor(a, n_a), "b": _factor(b, n_b)})
+
+
+def crossed_slopes(n_rows: int, n_a: int, n_b: int, seed: int) -> pd.DataFrame:
+    """Simulate y = 1 + 0.5 x + 0.3 z − 0.2 w + intercepts and slopes of x by `a` and by `b`, crossed at random, + e.
+
+    Returns
+    -------
+    DataFrame
+        Columns `y`, `x`, `z`, `w`, `a`, `b`, with `n_rows` rows; var(e) is 1.
+    """
+    rng = np.random.default_rng(seed)
+    a = _codes(rng, n_rows, n_a, at_least=1)
+    b = _codes(rng, n_rows, n_b, at_least=1)
+    return _four_effects(rng, a, b, n_a, n_b)
+
+
+def nested_slopes(n_rows: int, n_a: int, n_pairs: int, seed: int) -> pd.DataFrame:
+    """Simulate as `crossed_slopes`, with `b` within `a`: each `a` has levels 1 to 10 of `b`.
+
+    Returns
+    -------
+    DataFrame
+        Columns `y`, `x`, `z`, `w`, `a`, `b`, with `n_rows` rows and `n_pairs` pairs of `a` and `b`.
+    """
+    rng = np.random.default_rng(seed)
+    pair = _codes(rng, n_rows, n_pairs, at_least=1)
+    n_inner = n_pairs // n_a
+    outer, inner = np.divmod(pair, n_inner)
+    frame = _four_effects(rng, outer, pair, n_a, n_pairs)
+    return frame.assign(b=_factor(inner, n_inner))
+
+
 def maximal(n_subjects: int, n_items: int, seed: int) -> pd.DataFrame:
     """Simulate a 2 × 2 × 2 experiment in which every subject sees every item in all eight cells.
 

@@ -69,13 +69,13 @@ def judge(result: ProblemResult) -> Verdict | None:
     elif off(result, ours) > 0:
         met = "no: short of the optimum"
     elif measured is None:
-        met = "not known: lme4 has no time"
+        met = f"not known: {result.problem.baseline} has no time"
     elif target.memory_gib is not None and memory is None:
         met = "not known: memory is not measured here"
     elif target.memory_gib is not None and memory is not None and memory > target.memory_gib:
         met = "no: memory"
     elif measured > target.must:
-        met = "not known: lme4 was stopped" if bound else "no"
+        met = f"not known: {result.problem.baseline} was stopped" if bound else "no"
     else:
         met = "aim" if measured <= target.aim else "must"
     return Verdict(measured, bound, memory, met, _faster(result, ours))

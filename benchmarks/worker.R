@@ -36,6 +36,7 @@ load_frame <- function(job) {
 fit_once <- function(adapter, job, frame) {
   noted <- character()
   model <- as.formula(job$formula)
+  if (!is.null(adapter$prepare)) adapter$prepare(model, frame, job$reml)
   gc(verbose = FALSE)
   reset_peak()
   start <- Sys.time()
@@ -71,7 +72,8 @@ versions <- function(packages) {
   c(list(R = as.character(getRversion())), told, list("R BLAS" = file.path(basename(dirname(blas)), basename(blas))))
 }
 
-# adapter: packages (told in the versions; the first is attached), fit (timed), read (not timed).
+# adapter: packages (told in the versions; the first is attached), fit (timed), read (not timed), and prepare, which is
+# called before each fit (not timed), or none.
 serve <- function(adapter) {
   main <- function() {
     suppressPackageStartupMessages(library(adapter$packages[1], character.only = TRUE))

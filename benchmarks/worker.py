@@ -50,11 +50,12 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Adapter:
-    """A peer: the timed call, and what is read off its result."""
+    """A peer: the timed call, what is read off its result, and what is done before each call, outside the time."""
 
     distribution: str
     fit: Callable[[Job, pd.DataFrame], Any]
     read: Callable[[Job, Any], Answer]
+    prepare: Callable[[Job, pd.DataFrame], None] | None = None
 
 
 def _memory_mb(entry: str) -> float | None:
@@ -94,6 +95,8 @@ def _say(channel: TextIO, message: dict[str, Any]) -> None:
 
 def _answer(adapter: Adapter, job: Job, frame: pd.DataFrame) -> dict[str, Any]:
     """Fit once; only the whole fitting call is timed."""
+    if adapter.prepare is not None:
+        adapter.prepare(job, frame)
     gc.collect()
     _reset_peak()
     with warnings.catch_warnings(record=True) as caught:

@@ -15,12 +15,30 @@ from lmmpy.errors import (
 )
 from lmmpy.fitting import Control
 from lmmpy.inference import Bootstrap
-from lmmpy.model import AllFit, LmmFit, ModelDesign, all_fit, anova, lformula, lmer
+from lmmpy.model import (
+    AllFit,
+    BootstrapLrt,
+    LmmFit,
+    MarginalMeans,
+    ModelDesign,
+    StepResult,
+    all_fit,
+    anova,
+    contest,
+    drop1,
+    emmeans,
+    lformula,
+    lmer,
+    parametric_bootstrap_lrt,
+    ranova,
+    step,
+)
 from lmmpy.relatedness import Relatedness
 
 __all__ = [
     "AllFit",
     "Bootstrap",
+    "BootstrapLrt",
     "Control",
     "ConvergenceWarning",
     "DataError",
@@ -28,6 +46,7 @@ __all__ = [
     "LmmFit",
     "LmmpyError",
     "LmmpyWarning",
+    "MarginalMeans",
     "MissingValuesWarning",
     "ModelDesign",
     "ModelError",
@@ -35,11 +54,18 @@ __all__ = [
     "Relatedness",
     "ScaleWarning",
     "SingularFitWarning",
+    "StepResult",
     "all_fit",
     "anova",
+    "contest",
     "datasets",
+    "drop1",
+    "emmeans",
     "lformula",
     "lmer",
+    "parametric_bootstrap_lrt",
+    "ranova",
+    "step",
 ]
 
 __version__ = "0.1.0.dev0"

@@ -205,6 +205,7 @@ def build_design(
     if columns.names and columns.n_rows == 0:
         raise DataError("No rows are left to fit: the data have none.")
     offset_node = read_expression(offset) if isinstance(offset, str) else None
+    weights_node = read_expression(weights) if isinstance(weights, str) else None
     memory: dict[str, dict[str, Any]] = {}
     evaluator = Evaluator(columns, scope or {}, memory)
     reading = _read(parsed, evaluator, weights, offset)
@@ -217,7 +218,7 @@ def build_design(
     blueprint = Blueprint(
         parsed,
         chosen,
-        scope=names_needed(_nodes(parsed, offset_node), columns, scope or {}),
+        scope=names_needed(_nodes(parsed, offset_node, weights_node), columns, scope or {}),
         memory=memory,
         levels=_levels(reading.values),
         column_levels=columns.levels_seen(),
@@ -247,11 +248,11 @@ def _warn_about_new_gaps(reading: _Reading, columns: Columns, kept: Rows) -> Non
             )
 
 
-def _nodes(parsed: ParsedFormula, offset: Node | None) -> list[Node]:
+def _nodes(parsed: ParsedFormula, *arguments: Node | None) -> list[Node]:
     nodes = [*parsed.fixed.variables, *parsed.fixed.offsets]
     for term in parsed.random:
         nodes += [*term.lhs.variables, *term.grouping.factors]
-    return nodes + ([offset] if offset is not None else [])
+    return nodes + [node for node in (parsed.response, *arguments) if node is not None]
 
 
 def _read(parsed: ParsedFormula, evaluator: Evaluator, weights: Any, offset: Any) -> _Reading:

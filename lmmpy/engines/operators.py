@@ -45,6 +45,8 @@ class Operators:
         Λu: (q, m) → (q, m).
     transposed : callable
         Λᵀc: (q, m) → (q, m).
+    regular : bool
+        Whether every T can be divided by.
     divide : callable
         (ΛᵀZᵀV⁻¹f, ZᵀV⁻¹f by subtraction) → ZᵀV⁻¹f with more digits, in place.
     ZtVQ : ndarray, shape (q, p)
@@ -58,6 +60,7 @@ class Operators:
     spherical: Callable[[Floats], Floats]
     random: Callable[[Floats], Floats]
     transposed: Callable[[Floats], Floats]
+    regular: bool
     divide: Callable[[Floats, Floats], Floats]
     ZtVQ: Floats
     sums: Callable[[], list[Floats]]
@@ -127,10 +130,13 @@ class Operators:
         -------
         ndarray, shape (q, m)
         """
-        ZtZc = np.ascontiguousarray(self.products.ZtZ @ self._turned(c, self.bases))
+        return self._through_V(np.ascontiguousarray(self.products.ZtZ @ self._turned(c, self.bases)))
+
+    def _through_V(self, ZtZc: Floats) -> Floats:
+        """ZᵀV⁻¹Zc from ZᵀWZc."""
         u = self.spherical(ZtZc)
-        found = self.divide(u, ZtZc - self.products.ZtZ @ self.random(u))
-        return self._turned(found, [None if R is None else R.T for R in self.bases])
+        found = ZtZc if self.regular else ZtZc - self.products.ZtZ @ self.random(u)
+        return self._turned(self.divide(u, found), [None if R is None else R.T for R in self.bases])
 
     def covariance_of_levels(self, t: int, levels: Ints) -> Floats:
         """Cov(b | y, β)/σ² between all effects and those of some levels of term t, shape (q, levels · k)."""
@@ -196,12 +202,16 @@ class Operators:
 
     def _kept(self, t: int, groups: Sequence[Ints]) -> Floats:
         """Columns of ZᵀV⁻¹Z, each the sum over a group of levels of t."""
-        k, start = self.products.sizes[t], self.products.starts[t]
-        c = np.zeros((self.q, len(groups) * k))
-        for g, levels in enumerate(groups):
-            for a in range(k):
-                c[start + levels * k + a, g * k + a] = 1.0
-        return self.ZtVZ(c)
+        k, start, R = self.products.sizes[t], self.products.starts[t], self.bases[t]
+        rows = [start + levels[:, None] * k + np.arange(k) for levels in groups]
+        columns = [np.broadcast_to(g * k + np.arange(k), row.shape) for g, row in enumerate(rows)]
+        places = np.concatenate([r.ravel() for r in rows]), np.concatenate([c.ravel() for c in columns])
+        ones = sparse.csc_array((np.ones(len(places[0])), places), shape=(self.q, len(groups) * k))
+        found = self.products.ZtZ @ ones
+        dense = np.ascontiguousarray(found if isinstance(found, np.ndarray) else found.toarray())
+        if R is not None:
+            dense = np.ascontiguousarray((dense.reshape(self.q, -1, k) @ R).reshape(self.q, -1))
+        return self._through_V(dense)
 
     def _turned(self, values: Floats, matrices: Sequence[Floats | None]) -> Floats:
         """Each term's effects in other coordinates."""

@@ -260,6 +260,7 @@ class PenalizedLeastSquares:
             spherical=state.factored.effects,
             random=partial(apply_factors, state.factors, starts=starts),
             transposed=partial(transpose_apply_factors, state.factors, starts=starts),
+            regular=all(inverse is not None for inverse in state.inverses),
             divide=partial(self._residual_products, state.inverses),
             ZtVQ=state.ZtVF[:, :-1],
             sums=state.factored.traces,

@@ -2,19 +2,17 @@
 
 from lmmpy.inference.bootstrap import Bootstrap, Replicate, guarded, run_bootstrap
 from lmmpy.inference.lrt import Comparison, compare_fits
-from lmmpy.inference.prediction import chosen_terms, linear_predictor, predict_new
+from lmmpy.inference.prediction import linear_predictor
 from lmmpy.inference.simulation import draw_response, seed_sequences
 
 __all__ = [
     "Bootstrap",
     "Comparison",
     "Replicate",
-    "chosen_terms",
     "compare_fits",
     "draw_response",
     "guarded",
     "linear_predictor",
-    "predict_new",
     "run_bootstrap",
     "seed_sequences",
 ]

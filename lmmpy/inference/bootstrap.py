@@ -13,7 +13,9 @@ from numpy.random import SeedSequence
 
 from lmmpy.design.values import Floats
 from lmmpy.engines import NotPositiveDefiniteError, one_blas_thread
-from lmmpy.errors import ConvergenceWarning, LmmpyError, LmmpyWarning, ModelError
+from lmmpy.errors import ConvergenceWarning, LmmpyError, LmmpyWarning, ModelError, shown
+from lmmpy.inference.bootstrap_intervals import KINDS, bootstrap_limits
+from lmmpy.inference.intervals import checked_level, percent_labels
 
 __all__ = ["Bootstrap", "Replicate", "guarded", "run_bootstrap"]
 
@@ -42,12 +44,15 @@ class Bootstrap:
         Which refits ended on the boundary.
     problems : dict of int to str
         By replicate, what failed.
+    jackknife : callable, optional
+        Gives the statistic without each group in turn, a DataFrame with the columns of `replicates`; for BCa intervals.
     """
 
     estimate: pd.Series
     replicates: pd.DataFrame
     singular: np.ndarray[Any, np.dtype[np.bool_]]
     problems: dict[int, str]
+    jackknife: Callable[[], pd.DataFrame] | None = None
 
     def __len__(self) -> int:
         return len(self.replicates)
@@ -56,6 +61,50 @@ class Bootstrap:
         """Estimate, bias (mean of the replicates less the estimate) and standard error of each statistic."""
         mean, std = self.replicates.mean(), self.replicates.std()
         return pd.DataFrame({"estimate": self.estimate, "bias": mean - self.estimate, "std_error": std})
+
+    def confint(self, level: float = 0.95, kind: str = "percentile") -> pd.DataFrame:
+        """
+        Bootstrap intervals.
+
+        Parameters
+        ----------
+        level : float
+        kind : {"percentile", "basic", "bca"}
+            Quantiles of the replicates; twice the estimate less those; or quantiles moved for bias and skewness. BCa's
+            bias correction comes from the share of replicates below the estimate, its acceleration from the jackknife
+            over the levels of the grouping factor with the fewest levels.
+
+        Returns
+        -------
+        DataFrame
+            One row a statistic; columns such as `2.5 %` and `97.5 %`. Failed replicates are left out.
+
+        Raises
+        ------
+        ModelError
+            For an unknown kind, or BCa when there is no jackknife for the statistic.
+
+        References
+        ----------
+        Davison & Hinkley (1997), §5.2–5.3; Efron (1987).
+        """
+        level = checked_level(level)
+        if kind not in KINDS:
+            raise ModelError(f"kind is one of {shown(KINDS)}, not {kind!r}.")
+        deleted: Floats | None = None
+        if kind == "bca":
+            if self.jackknife is None:
+                raise ModelError(
+                    "BCa intervals need the statistic without each group in turn, which is known for the parameters of "
+                    "the model only. Use kind='percentile' or kind='basic', or fit.confint(method='boot', kind='bca')."
+                )
+            deleted = self.jackknife().to_numpy(dtype=float)
+        values, estimate = self.replicates.to_numpy(dtype=float), self.estimate.to_numpy(dtype=float)
+        limits = [
+            bootstrap_limits(estimate[i], values[:, i], level, kind, None if deleted is None else deleted[:, i])
+            for i in range(len(estimate))
+        ]
+        return pd.DataFrame(limits, index=self.estimate.index, columns=percent_labels(level), dtype=float)
 
     def __repr__(self) -> str:
         counts = f"{int(self.singular.sum())} singular, {len(self.problems)} failed"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -193,5 +192,3 @@ def independent_rows(L: Floats, values: Floats, vcov: Floats) -> tuple[Floats, F
     eigenvalues, vectors = np.linalg.eigh(L @ vcov @ L.T)
     kept = eigenvalues > _DEPENDENT * max(float(eigenvalues.max(initial=0.0)), 0.0)
     return vectors[:, kept].T @ L, vectors[:, kept].T @ values
-
-

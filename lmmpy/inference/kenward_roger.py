@@ -1,8 +1,8 @@
 """Kenward and Roger's (1997) adjusted covariance of β̂ and degrees of freedom, without any n × n matrix.
 
 Everything is in units of σ², V = W⁻¹ + Σ_t Z_t C_t Z_tᵀ with C_t = T_tT_tᵀ over the levels. The derivatives of V are
-G_i = Z D_i Zᵀ for the variances and covariances (or θ, where C is not linear in them), and G_e = W⁻¹ = V − Z C Zᵀ for the
-residual variance. With K = ZᵀV⁻¹Z, F = ZᵀV⁻¹X and Φ = (XᵀV⁻¹X)⁻¹,
+G_i = Z D_i Zᵀ for the variances and covariances (or θ, where C is not linear in them), and G_e = W⁻¹ = V − Z C Zᵀ for
+the residual variance. With K = ZᵀV⁻¹Z, F = ZᵀV⁻¹X and Φ = (XᵀV⁻¹X)⁻¹,
 
     P_i = −XᵀV⁻¹G_iV⁻¹X = −FᵀD_iF,   Q_ij = XᵀV⁻¹G_iV⁻¹G_jV⁻¹X = FᵀD_iKD_jF,
     tr(V⁻¹G_iV⁻¹G_j) = tr(KD_iKD_j),
@@ -69,7 +69,7 @@ class KenwardRoger:
 
 
 def moments_matched(A1: float, A2: float, rank: int) -> tuple[float, float]:
-    """m and λ of λF ~ F(rank, m) whose first two moments are the approximate ones of the Wald statistic."""
+    """M and λ of λF ~ F(rank, m) whose first two moments are the approximate ones of the Wald statistic."""
     if A2 <= 0.0:  # the covariance does not change with the variance parameters: a χ² test
         return np.inf, 1.0
     B = (A1 + 6.0 * A2) / (2.0 * rank)
@@ -139,9 +139,7 @@ def _direction(design: Design, operators: Operators, t: int, D: Floats) -> _Dire
     return _Direction(t, D, DF, operators.ZtVZ(DF))
 
 
-def _fixed_parts(
-    directions: list[_Direction], to_parameters: Floats, vcov: Floats, F: Floats
-) -> tuple[Floats, Floats]:
+def _fixed_parts(directions: list[_Direction], to_parameters: Floats, vcov: Floats, F: Floats) -> tuple[Floats, Floats]:
     """P, shape (m, p, p), and Q, shape (m, m, p, p), for all variance parameters, the residual variance last."""
     S = np.linalg.inv(vcov)
     FDF = np.array([d.DF.T @ F for d in directions])

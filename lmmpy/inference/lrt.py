@@ -1,18 +1,33 @@
-"""Likelihood-ratio tests between fits, laid out as R's anova."""
+"""Likelihood-ratio tests between fits, laid out as R's anova, and what they need beside the fits.
+
+A variance that is tested against zero lies on the edge of what it can be, so that the statistic is not χ² in large
+samples but a mixture of χ² distributions (Self & Liang 1987; Stram & Lee 1994).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
+from lmmpy.design import Design
 from lmmpy.errors import ModelError, shown
 
-__all__ = ["ComparableFit", "Comparison", "compare_fits"]
+__all__ = [
+    "ComparableFit",
+    "Comparison",
+    "check_same_data",
+    "compare_fits",
+    "mixture_p_value",
+    "regression_loglik",
+]
+
+# A column that the others give with an error of this size, against its length, is in their span.
+_NIL = 1e-8
 
 
 class ComparableFit(Protocol):
@@ -34,6 +49,8 @@ class ComparableFit(Protocol):
     def response(self) -> pd.Series: ...
     @property
     def prior_weights(self) -> pd.Series: ...
+    @property
+    def design(self) -> Design: ...
     def refit_ml(self) -> Any: ...
 
 
@@ -76,7 +93,7 @@ def compare_fits(fits: Sequence[ComparableFit], names: Sequence[str], refit: boo
     ModelError
         When the fits use different rows, responses or weights, or mix REML and ML without `refit`.
     """
-    _check_same_data(fits, names)
+    check_same_data(fits, names)
     headings = []
     if refit and any(fit.reml for fit in fits):
         headings.append("refitting model(s) with ML (instead of REML)")
@@ -114,25 +131,70 @@ def _table(fits: Sequence[ComparableFit], names: Sequence[str]) -> pd.DataFrame:
     )
 
 
-def _check_same_data(fits: Sequence[ComparableFit], names: Sequence[str]) -> None:
+def check_same_data(fits: Sequence[ComparableFit], names: Sequence[str]) -> None:
+    """
+    Refuse fits whose likelihoods are not of the same data.
+
+    Offsets may differ when the larger model has a coefficient for the difference, as when a slope of one,
+    ``offset(x)``, is tested against a free one, ``x``; both likelihoods are then of the same response, and one model is
+    a special case of the other. Other differences between offsets make models of which neither contains the other.
+
+    Parameters
+    ----------
+    fits : sequence
+    names : sequence of str
+        One a fit.
+
+    Raises
+    ------
+    ModelError
+        For different rows, responses or weights, or offsets that no fixed effect accounts for.
+    """
     first, reference = fits[0], fits[0].response
     for fit, name in zip(fits[1:], names[1:], strict=True):
         response = fit.response
         if not response.index.equals(reference.index):
-            only = reference.index.symmetric_difference(response.index)
-            raise ModelError(
-                f"{names[0]} and {name} were fitted to different rows ({first.nobs} and {fit.nobs}); these are in "
-                f"one only: {shown(only.tolist())}. Fit both to the rows without missing values, for example with "
-                "subset=."
-            )
+            _refuse_rows(first, fit, names[0], name)
         different = response.to_numpy() != reference.to_numpy()
         if different.any():
             raise ModelError(
                 f"{names[0]} and {name} have different responses (first in the rows "
                 f"{shown(reference.index[different].tolist())}), so their likelihoods cannot be compared."
             )
-        if not np.array_equal(fit.prior_weights.to_numpy(), first.prior_weights.to_numpy()):
-            raise ModelError(f"{names[0]} and {name} have different weights, so their likelihoods cannot be compared.")
+        different = fit.prior_weights.to_numpy() != first.prior_weights.to_numpy()
+        if different.any():
+            raise ModelError(
+                f"{names[0]} and {name} have different weights (first in the rows "
+                f"{shown(reference.index[different].tolist())}), so their likelihoods cannot be compared. Fit both "
+                "with the same weights=."
+            )
+        _check_offsets(first, fit, names[0], name)
+
+
+def _refuse_rows(first: ComparableFit, second: ComparableFit, name: str, other: str) -> NoReturn:
+    here, there = first.response.index, second.response.index
+    only = here.symmetric_difference(there)
+    where = f"these are in one only: {shown(only.tolist())}" if len(only) else "the same, in another order or number"
+    raise ModelError(
+        f"{name} and {other} were fitted to different rows ({first.nobs} and {second.nobs}); {where}. Fit both to the "
+        "rows without missing values, for example with subset=."
+    )
+
+
+def _check_offsets(first: ComparableFit, second: ComparableFit, name: str, other: str) -> None:
+    offsets = [0.0 if fit.design.offset is None else fit.design.offset for fit in (first, second)]
+    difference = np.asarray(offsets[1] - offsets[0], dtype=float)
+    if not difference.any():
+        return
+    X = (first if first.df > second.df else second).design.X
+    left = difference - X @ np.linalg.lstsq(X, difference, rcond=None)[0] if X.shape[1] else difference
+    if np.linalg.norm(left) > _NIL * np.linalg.norm(difference):
+        rows = first.response.index[difference != 0]
+        raise ModelError(
+            f"{name} and {other} have different offsets (first in the rows {shown(rows.tolist())}), and no fixed "
+            "effect of the larger model accounts for the difference, so that neither contains the other. Fit both with "
+            "the same offset."
+        )
 
 
 def _check_criteria(fits: Sequence[ComparableFit], names: Sequence[str]) -> None:
@@ -144,3 +206,42 @@ def _check_criteria(fits: Sequence[ComparableFit], names: Sequence[str]) -> None
             "REML fits with different fixed effects cannot be compared: their likelihoods are of different data. Use "
             "refit=True, which compares ML fits."
         )
+
+
+def mixture_p_value(statistic: float, weights: Mapping[int, float]) -> float:
+    """
+    Upper tail of a mixture of χ² distributions (Self & Liang 1987).
+
+    Parameters
+    ----------
+    statistic : float
+        −2 log of the likelihood ratio.
+    weights : mapping from int to float
+        The share of each number of degrees of freedom; with none the statistic is zero.
+    """
+    tails = {df: float(stats.chi2.sf(statistic, df)) if df else float(statistic <= 0.0) for df in weights}
+    return sum(weight * tails[df] for df, weight in weights.items())
+
+
+def regression_loglik(design: Design, reml: bool) -> float:
+    """
+    Maximum of the (restricted) log-likelihood of a design without its random effects.
+
+    With WX½ = QR the log-determinant of XᵀWX is that of R, and what Qᵀ leaves of the response is the residual; nothing
+    else is needed (Harville 1974 for the restricted likelihood).
+
+    Parameters
+    ----------
+    design : Design
+        Its random terms are ignored.
+    reml : bool
+    """
+    root = np.ones(design.n) if design.weights is None else np.sqrt(design.weights)
+    y = root * (design.y if design.offset is None else design.y - design.offset)
+    Q, R = np.linalg.qr(root[:, None] * design.X)
+    residual = y - Q @ (Q.T @ y)
+    residual -= Q @ (Q.T @ residual)  # once more: the first projection leaves rounding errors of the size of y
+    dof = design.n - design.p * reml
+    log_X = float(np.log(np.abs(np.diag(R))).sum()) if reml else 0.0
+    r2 = float(residual @ residual)
+    return float(np.log(root).sum()) - log_X - 0.5 * dof * (1.0 + float(np.log(2.0 * np.pi * r2 / dof)))

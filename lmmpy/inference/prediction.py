@@ -1,51 +1,30 @@
-"""Predictions for new data: the fixed part, and the random effects of the levels that were seen."""
+"""Predictions Xβ + Zb: of the rows of a fit, and of new data read as the old were."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lmmpy.design import Blueprint, Design, RandomEffects
-from lmmpy.design.values import Categorical, Codes, Floats, combine, factorize
+from lmmpy.design.evaluate import Evaluator
+from lmmpy.design.values import Categorical, Codes, Floats, Named, combine, factorize
 from lmmpy.errors import DataError, ModelError, shown
+from lmmpy.formula import Node, deparse
 
-__all__ = ["chosen_terms", "linear_predictor", "predict_new"]
+__all__ = [
+    "PredictionRows",
+    "TermRows",
+    "linear_predictor",
+    "not_estimable",
+    "rows_of_data",
+    "rows_of_fit",
+]
 
-
-def chosen_terms(design: Design, re_form: Any) -> list[int]:
-    """
-    Which random terms a prediction uses.
-
-    Parameters
-    ----------
-    design : Design
-    re_form : "all", "none", None or sequence of str
-        All terms (also None, as R's NULL), none (also R's ``~0`` and ``NA``), or those with these names or grouping
-        factors.
-
-    Returns
-    -------
-    list of int
-        Places in `design.random`.
-    """
-    if re_form is None or (isinstance(re_form, str) and re_form == "all"):
-        return list(range(len(design.random)))
-    if isinstance(re_form, str) and re_form.replace(" ", "") in ("none", "~0", "NA"):
-        return []
-    wanted = (
-        [re_form] if isinstance(re_form, str) else list(re_form) if isinstance(re_form, Iterable) else [repr(re_form)]
-    )
-    places = [i for i, term in enumerate(design.random) if term.name in wanted or term.group in wanted]
-    known = {name for term in design.random for name in (term.name, term.group)}
-    unknown = [name for name in wanted if name not in known]
-    if unknown:
-        raise ModelError(
-            f"re_form names {shown(unknown)}, which is no random term. Use 'all', 'none', or some of "
-            f"{shown([term.name for term in design.random], 20)}."
-        )
-    return places
+Mask = NDArray[np.bool_]
 
 
 def linear_predictor(
@@ -75,64 +54,230 @@ def linear_predictor(
     return value
 
 
-def predict_new(
+@dataclass(frozen=True, eq=False, slots=True)
+class TermRows:
+    """One random term in the rows of a prediction.
+
+    Attributes
+    ----------
+    place : int
+        In `design.random`.
+    codes : ndarray of int, shape (m,)
+        Level of each row among those of the fit; −1 where it was not seen or is missing, and everywhere when the
+        prediction leaves the term out.
+    values : ndarray, shape (m, k)
+        The columns left of the bar.
+    kept : ndarray of bool, shape (k,)
+        Which of the effects the prediction adds.
+    """
+
+    place: int
+    codes: Codes
+    values: Floats
+    kept: Mask
+
+    @property
+    def added(self) -> Floats:
+        """The columns of the effects that the prediction adds, zero for the others, shape (m, k)."""
+        return np.where(self.kept, self.values, 0.0)
+
+    @property
+    def seen(self) -> Floats:
+        """`added` in the rows whose level was seen, else zero: the rows of Z for the effects that are predicted."""
+        return np.where((self.codes >= 0)[:, None], self.added, 0.0)
+
+    @property
+    def unseen(self) -> Floats:
+        """`added` in the rows whose level was not seen, else zero."""
+        return np.where((self.codes < 0)[:, None], self.added, 0.0)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class PredictionRows:
+    """The rows of a prediction in numbers; NaN where a value is missing.
+
+    Attributes
+    ----------
+    X : ndarray, shape (m, p)
+    dropped : ndarray, shape (m, d)
+        The columns that were left out of the fit because others determined them.
+    offset : ndarray, shape (m,), or None
+    terms : tuple of TermRows
+        The terms that the prediction adds; for an interval for new observations every term.
+    """
+
+    X: Floats
+    dropped: Floats
+    offset: Floats | None
+    terms: tuple[TermRows, ...]
+
+    def predict(self, beta: Floats, b: Floats, starts: Sequence[int]) -> Floats:
+        """
+        Xβ + Zb, offset included; the effect of a level that was not seen is zero.
+
+        Parameters
+        ----------
+        beta : ndarray, shape (p,)
+        b : ndarray, shape (q,)
+        starts : sequence of int
+            Where each term's effects begin, as in `Design.starts`.
+
+        Returns
+        -------
+        ndarray, shape (m,)
+        """
+        value: Floats = self.X @ beta
+        if self.offset is not None:
+            value = value + self.offset
+        for term in self.terms:
+            if term.kept.any():
+                effects = b[starts[term.place] : starts[term.place + 1]].reshape(-1, len(term.kept))
+                with_new = np.vstack([effects, np.zeros(len(term.kept))])
+                value += np.einsum("mk,mk->m", term.added, with_new[term.codes])
+        return value
+
+
+def rows_of_fit(design: Design, kept: Mapping[int, Mask], every_term: bool = False) -> PredictionRows:
+    """
+    The rows that were fitted.
+
+    Parameters
+    ----------
+    design : Design
+    kept : mapping
+        See `chosen_effects`.
+    every_term : bool
+        Whether to give also the terms that the prediction leaves out.
+
+    Returns
+    -------
+    PredictionRows
+    """
+    terms = []
+    for place, term in enumerate(design.random):
+        if place in kept:
+            terms.append(TermRows(place, term.codes, term.values, kept[place]))
+        elif every_term:
+            terms.append(_left_out(place, term.values))
+    return PredictionRows(design.X, np.empty((design.n, 0)), design.offset, tuple(terms))
+
+
+def rows_of_data(
     design: Design,
     blueprint: Blueprint,
-    data: Any,
-    beta: Floats,
-    effects: Mapping[str, Floats],
-    terms: Sequence[int],
-    allow_new_levels: bool,
-) -> Floats:
+    evaluator: Evaluator,
+    kept: Mapping[int, Mask],
+    allow_new_levels: bool = False,
+    every_term: bool = False,
+) -> PredictionRows:
     """
-    The linear predictor for new data.
+    Rows of new data, read as those of the fit were.
 
     Parameters
     ----------
     design, blueprint
         Of the fit.
-    data : frame or mapping
-    beta : ndarray, shape (p,)
-    effects : mapping
-        b of each term by its name, shape (levels, k).
-    terms : sequence of int
-        Which random terms to add.
+    evaluator : Evaluator
+        `blueprint.evaluator` over the new data.
+    kept : mapping
+        See `chosen_effects`.
     allow_new_levels : bool
-        Whether a level that was not seen when fitting has the effect zero; else it is an error.
+        Whether the level of a grouping factor may be one that was not seen, or missing; else it is an error.
+    every_term : bool
+        Whether to give also the terms that the prediction leaves out; their grouping factors are not read.
 
     Returns
     -------
-    ndarray, shape (n,)
-        NaN in rows that miss a value.
+    PredictionRows
 
     Raises
     ------
     DataError
-        For a missing column, or a level that was not seen.
+        For a missing column, one of another kind, or a level that was not seen.
+    ModelError
+        When the fit has an offset that was given as numbers.
     """
     if blueprint.has_numeric_offset:
         raise ModelError(
             "The model was fitted with an offset given as numbers, which is unknown for new data. Fit it with an "
             "expression, offset='column' or + offset(column) in the formula."
         )
-    evaluator = blueprint.evaluator(data)
     fixed = blueprint.fixed_matrix(evaluator)
-    kept = [fixed.names.index(name) for name in design.names]
-    value = (fixed.X[:, kept] if design.dropped else fixed.X) @ beta
-    for node in [*blueprint.parsed.fixed.offsets, *([blueprint.offset] if blueprint.offset is not None else [])]:
-        value = value + np.asarray(evaluator.column(node), dtype=float)
-    for place in terms:
-        term = design.random[place]
-        factors = [factorize(evaluator.column(node)) for node in term.term.grouping.factors]
-        codes = _known_codes(term, combine(factors), allow_new_levels)
-        columns = blueprint.random_matrix(term.term, evaluator).X
-        b = np.vstack([effects[term.name], np.zeros(term.k)])
-        value = value + np.einsum("nk,nk->n", columns, b[codes])
-    return value
+    _require_names("the fixed part", (*design.names, *design.dropped), fixed.names)
+    places = [fixed.names.index(name) for name in design.names]
+    dropped = [fixed.names.index(name) for name in design.dropped]
+    terms = []
+    for place, term in enumerate(design.random):
+        if place in kept or every_term:
+            columns = blueprint.random_matrix(term.term, evaluator)
+            _require_names(f"({term.term.text})", term.columns, columns.names)
+        if place in kept:
+            codes = _known_codes(term, evaluator, allow_new_levels)
+            terms.append(TermRows(place, codes, columns.X, kept[place]))
+        elif every_term:
+            terms.append(_left_out(place, columns.X))
+    return PredictionRows(
+        X=fixed.X[:, places] if dropped else fixed.X,
+        dropped=fixed.X[:, dropped],
+        offset=_offset(blueprint, evaluator),
+        terms=tuple(terms),
+    )
 
 
-def _known_codes(term: RandomEffects, grouping: Categorical, allow_new_levels: bool) -> Codes:
-    """Place of each row's level among those of the fit; −1 (an effect of zero) for a new or missing one."""
+def not_estimable(rows: PredictionRows, X: Floats, dropped: Floats, tolerance: float = 1e-7) -> Codes:
+    """
+    The rows whose fixed part a rank-deficient fit does not determine.
+
+    Parameters
+    ----------
+    rows : PredictionRows
+    X, dropped : ndarray, shape (n, p) and (n, d)
+        The kept and the dropped columns in the rows of the fit, where dropped = X A for some A.
+    tolerance : float
+        How far a new row may be from that relation, relative to its size.
+
+    Returns
+    -------
+    ndarray of int
+        Places of rows at which another choice of the columns to drop would predict something else.
+    """
+    scale = np.abs(X).max(axis=0, initial=0.0)
+    scale[scale == 0] = 1.0
+    A = np.linalg.lstsq(X / scale, dropped, rcond=None)[0] / scale[:, None]
+    distance = np.abs(rows.dropped - rows.X @ A)
+    size = np.abs(rows.dropped) + np.abs(rows.X) @ np.abs(A)
+    return np.flatnonzero((distance > tolerance * (size + np.abs(dropped).max(axis=0, initial=0.0))).any(axis=1))
+
+
+def _left_out(place: int, values: Floats) -> TermRows:
+    m, k = values.shape
+    return TermRows(place, np.full(m, -1, dtype=np.intp), values, np.zeros(k, dtype=bool))
+
+
+def _require_names(where: str, fitted: Sequence[str], found: Sequence[str]) -> None:
+    """A matrix that a function of the caller's makes may come out with another number of columns."""
+    if sorted(fitted) != sorted(found):
+        raise DataError(
+            f"In the new data {where} has the columns {shown(found, 8)}; the fit had {shown(fitted, 8)}. A function in "
+            "the formula must give as many columns as it gave then."
+        )
+
+
+def _offset(blueprint: Blueprint, evaluator: Evaluator) -> Floats | None:
+    nodes = [*blueprint.parsed.fixed.offsets, *([blueprint.offset] if blueprint.offset is not None else [])]
+    return np.sum([_numbers(node, evaluator) for node in nodes], axis=0) if nodes else None
+
+
+def _numbers(node: Node, evaluator: Evaluator) -> Floats:
+    value = evaluator.column(node)
+    if isinstance(value, Categorical | Named) or value.ndim > 1:
+        raise DataError(f"The offset {deparse(node)!r} must be one number a row in the new data, too.")
+    return np.asarray(value, dtype=float)
+
+
+def _known_codes(term: RandomEffects, evaluator: Evaluator, allow_new_levels: bool) -> Codes:
+    """Place of each row's level among those of the fit; −1 for a new or missing one."""
+    grouping = combine([factorize(evaluator.column(node)) for node in term.term.grouping.factors])
     codes, unseen = grouping.codes_among(term.levels)
     missing = bool((grouping.codes < 0).any())
     if (unseen or missing) and not allow_new_levels:

@@ -4,8 +4,8 @@ For a contrast l with variance v(ϑ) = lᵀC(ϑ)l, C = σ²(XᵀV⁻¹X)⁻¹ an
 
     ν = 2v² / (∇vᵀ A ∇v),   ∂C/∂θ_i = σ² Φ FᵀE_iF Φ,   ∂C/∂ log σ = 2C,
 
-with Φ = (XᵀV⁻¹X)⁻¹, F = ZᵀV⁻¹X, E_i the derivative of the relative covariance of the random effects, and A the asymptotic
-covariance of ϑ̂ from the observed Hessian.
+with Φ = (XᵀV⁻¹X)⁻¹, F = ZᵀV⁻¹X, E_i the derivative of the relative covariance of the random effects, and A the
+asymptotic covariance of ϑ̂ from the observed Hessian.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Satterthwaite:
         gradients = np.einsum("ma,iab,mb->mi", L, self.slopes, L)
         spread = np.array([self.parameters.variance_of(g[None])[0, 0] for g in gradients])
         with np.errstate(divide="ignore", invalid="ignore"):
-            return 2.0 * variance**2 / spread
+            return np.asarray(2.0 * variance**2 / spread)
 
     def joint(self, L: Floats) -> tuple[float, float]:
         """Fai & Cornelius (1996): E[F] of the uncorrelated combinations of the rows, each with its own ν."""

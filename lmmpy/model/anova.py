@@ -1,4 +1,4 @@
-"""`anova`: R's table for a comparison of fits."""
+"""`anova`: R's tables, for a comparison of fits or the terms of one."""
 
 from __future__ import annotations
 
@@ -8,37 +8,53 @@ from lmmpy.errors import ModelError
 from lmmpy.inference import compare_fits
 from lmmpy.model.lmm_fit import LmmFit
 from lmmpy.model.scope import caller_scope, name_of
+from lmmpy.model.term_tests import type_table
 from lmmpy.report import AnovaTable
 
 __all__ = ["anova"]
 
 
-def anova(*fits: LmmFit, refit: bool = True) -> AnovaTable:
+def anova(*fits: LmmFit, refit: bool = True, type: int | str | None = None, ddf: str | None = None) -> AnovaTable:
     """
-    Compare fits by likelihood-ratio tests.
+    Compare fits by likelihood-ratio tests, or test the terms of one fit by F tests.
 
     Parameters
     ----------
     *fits : LmmFit
-        Two or more, nested, on the same rows; any order.
+        One; or two or more, nested, on the same rows, in any order.
     refit : bool
-        Whether REML fits are refitted by maximum likelihood first (announced above the table).
+        Several fits: whether REML fits are refitted by maximum likelihood first (announced above the table).
+    type : {1, 2, 3, "I", "II", "III"}, optional
+        One fit: terms adjusted for those before them, for those that do not contain them, or for all others (the
+        default), as SAS and lmerTest define them.
+    ddf : {"satterthwaite", "kenward-roger", "asymptotic"}, optional
+        One fit: the denominator degrees of freedom, by default Satterthwaite's.
 
     Returns
     -------
     AnovaTable
-        A DataFrame, smaller model first: `npar, AIC, BIC, logLik, deviance, Chisq, Df, Pr(>Chisq)`.
+        A DataFrame. Several fits, smaller model first: `npar, AIC, BIC, logLik, deviance, Chisq, Df, Pr(>Chisq)`. One
+        fit, a term a row: `Sum Sq, Mean Sq, NumDF, DenDF, F value, Pr(>F)`.
 
     Raises
     ------
     ModelError
         When the fits cannot be compared, saying which and why.
+
+    References
+    ----------
+    Kuznetsova, Brockhoff & Christensen (2017), lmerTest package, J. Stat. Softw. 82(13); Kenward & Roger (1997),
+    Biometrics 53, 983–997.
     """
-    if len(fits) < 2:
-        raise ModelError("anova compares two or more fits; tests of the terms of a single fit are not in this version.")
+    if not fits:
+        raise ModelError("anova takes one fit, or two or more to compare.")
     wrong: list[Any] = [fit for fit in fits if not isinstance(fit, LmmFit)]
     if wrong:
-        raise ModelError(f"anova compares fits; got a {type(wrong[0]).__name__}.")
+        raise ModelError(f"anova takes fits; got a {wrong[0].__class__.__name__}.")
+    if len(fits) == 1:
+        return type_table(fits[0], 3 if type is None else type, ddf or "satterthwaite")
+    if type is not None or ddf is not None:
+        raise ModelError("type and ddf are for the terms of one fit; several fits are compared by their likelihoods.")
     scope = caller_scope()
     names = [name_of(fit, scope) or f"m{i}" for i, fit in enumerate(fits, 1)]
     if len(set(names)) < len(names):

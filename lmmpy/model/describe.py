@@ -14,20 +14,20 @@ if TYPE_CHECKING:
 __all__ = ["summary_data"]
 
 
-def summary_data(fit: LmmFit) -> SummaryData:
-    """Collect what the summary of a fit says."""
-    estimate, se = fit.fixef.to_numpy(), fit.se.to_numpy()
+def summary_data(fit: LmmFit, ddf: str | None = None) -> SummaryData:
+    """Collect what the summary of a fit says; with t tests when a method for their degrees of freedom is named."""
+    se = fit.se.to_numpy()
     vcov = fit.vcov().to_numpy()
     residuals = fit.residuals(type="pearson", scaled=True).dropna().to_numpy()
     request = fit.request
     return SummaryData(
-        method_line="Linear mixed model " + _method(fit),
+        method_line="Linear mixed model " + _method(fit) + _tests(fit, ddf),
         formula=fit.formula,
         criterion=_criterion(fit),
         varcorr=fit.varcorr.table,
         n_obs=fit.nobs,
         n_groups=fit.ngroups,
-        fixed=FixedEffectsTable(fit.design.names, estimate, se, estimate / se),
+        fixed=_fixed(fit, ddf),
         scaled_residual_quantiles=np.quantile(residuals, [0.0, 0.25, 0.5, 0.75, 1.0]),
         correlation=vcov / np.outer(se, se) if fit.design.p else None,
         sigma=fit.sigma,
@@ -43,6 +43,32 @@ def _method(fit: LmmFit) -> str:
     if fit.optimum.held:
         return "with known variance components"
     return "fit by REML" if fit.reml else "fit by maximum likelihood"
+
+
+def _tests(fit: LmmFit, ddf: str | None) -> str:
+    if ddf is None:
+        return ""
+    method = fit.contrast_tests(ddf).method
+    return ". z tests" if method.name == "asymptotic" else f". t tests use {method.title} method"
+
+
+def _fixed(fit: LmmFit, ddf: str | None) -> FixedEffectsTable:
+    names, estimate = fit.design.names, fit.fixef.to_numpy()
+    if ddf is None:
+        se = fit.se.to_numpy()
+        return FixedEffectsTable(names, estimate, se, estimate / se)
+    tests = fit.contrast_tests(ddf)
+    found = tests.single(np.eye(len(names)))
+    normal = tests.method.name == "asymptotic"
+    return FixedEffectsTable(
+        names,
+        estimate,
+        found.std_error,
+        found.statistic,
+        statistic_name="z value" if normal else "t value",
+        df=None if normal else found.df,
+        p_value=found.p_value,
+    )
 
 
 def _criterion(fit: LmmFit) -> dict[str, float]:

@@ -2,10 +2,248 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+import pandas as pd
+
+from lmmpy.design.values import Floats
+from lmmpy.engines import one_blas_thread
+from lmmpy.errors import ModelError
+from lmmpy.inference.deletion import delete_rows
+from lmmpy.inference.residuals import cholesky_residuals, deleted_sigma, marginal_variance
+from lmmpy.model.check import FitCheck, check_fit
+from lmmpy.model.components import split_theta
+from lmmpy.model.influence import Influence, influence_of, leverage_of, weighted_residual
+from lmmpy.model.re_pca import RandomEffectsPCA, re_pca
 from lmmpy.model.results import FitResults
 
+if TYPE_CHECKING:
+    from lmmpy.model.lmm_fit import LmmFit
+
 __all__ = ["Diagnosed"]
+
+_TYPES = ("response", "pearson", "standardized", "student")
 
 
 class Diagnosed(FitResults):
     """What a fit says of its residuals, its influential rows and groups, and its assumptions."""
+
+    # ---- rows
+
+    @cached_property
+    def _hat(self) -> Floats:
+        with one_blas_thread():
+            return leverage_of(self).diagonal
+
+    def hatvalues(self) -> pd.Series:
+        """
+        How much each fitted value moves with its own response, ∂ŷᵢ/∂yᵢ, θ held.
+
+        It is wᵢ Var(xᵀ(β̂ − β) + zᵀ(b̂ − b))/σ², the diagonal of the matrix that maps y (less the offset) to the fitted
+        values; the sum is the effective number of parameters. As in lme4.
+
+        Returns
+        -------
+        Series
+
+        References
+        ----------
+        Demidenko & Stukel (2005), Influence analysis for linear mixed-effects models, Stat. Med. 24. Nobre & Singer
+        (2011), Leverage analysis for linear mixed models, J. Appl. Stat. 38.
+        """
+        return self._per_row(self._hat, "hat")
+
+    def residuals(self, type: str = "response", scaled: bool = False, level: str = "conditional") -> pd.Series:
+        """
+        Residuals, of the fitted values or of the mean.
+
+        Parameters
+        ----------
+        type : {"response", "pearson", "standardized", "student"}
+            "response": y − ŷ. "pearson": that over the root of its row's variance relative to σ²: times the root of the
+            prior weight, or, for the marginal level, over √(Var(yᵢ)/σ²). "standardized": over its own standard
+            deviation, σ√((1 − h)/w) for the conditional level (what lme4 calls rstudent) and that of y − Xβ̂ for the
+            marginal one. "student": as "standardized", with σ estimated without the row, θ held; for the
+            conditional level only.
+        scaled : bool
+            Whether to divide by sigma. Marginal "response" residuals are instead multiplied by the inverse Cholesky
+            factor of Var(y), block by block, which leaves them uncorrelated with variance one if the model holds; each
+            is then the deviation of a row from what the rows before it in its block let expect.
+        level : {"conditional", "marginal"}
+            Whether ŷ is Xβ̂ + Zb or Xβ̂, offset included.
+
+        Returns
+        -------
+        Series
+
+        Raises
+        ------
+        ModelError
+            For a combination that does not exist, or scaled marginal residuals when too many rows hang together.
+
+        References
+        ----------
+        Nobre & Singer (2007), Residual analysis for linear mixed models, Biom. J. 49. Schabenberger (2004), Mixed model
+        influence diagnostics, SUGI 29. Cook & Weisberg (1982), Residuals and Influence in Regression.
+        """
+        if type not in _TYPES:
+            raise ModelError(f"type is one of 'response', 'pearson', 'standardized' and 'student', not {type!r}.")
+        if level not in ("conditional", "marginal"):
+            raise ModelError(f"level is 'conditional' or 'marginal', not {level!r}.")
+        if type in ("standardized", "student") and scaled:
+            raise ModelError(f"{type} residuals are in units of their standard deviation already; leave out scaled.")
+        if level == "marginal":
+            return self._per_row(self._marginal_residuals(type, scaled), "residual")
+        if type in ("response", "pearson"):
+            return super().residuals(type, scaled)
+        values = weighted_residual(self)
+        sigma: float | Floats = self.sigma
+        if type == "student" and self._known_sigma is None:
+            sigma = deleted_sigma(self._solution.r2, self.criterion.dof, values, self._hat)
+        left = np.where(self._hat < 1.0, 1.0 - self._hat, np.nan)
+        return self._per_row(values / (sigma * np.sqrt(left)), "residual")
+
+    def _marginal_residuals(self, type: str, scaled: bool) -> Floats:
+        design = self.design
+        values = design.y - design.X @ self._solution.beta
+        values = values if design.offset is None else values - design.offset
+        parts = zip(design.random, split_theta(design, self.optimum.theta), strict=True)
+        Ts = [term.structure.factor(part).T for term, part in parts]
+        if type == "student":
+            raise ModelError("student residuals are of the conditional level; use type='standardized'.")
+        if type == "response":
+            return cholesky_residuals(design, Ts, values) / self.sigma if scaled else values
+        variance = marginal_variance(design, Ts)
+        if type == "pearson":
+            return values / np.sqrt(variance) / (self.sigma if scaled else 1.0)
+        left = variance - np.einsum("np,pq,nq->n", design.X, self._solution.unscaled_vcov, design.X)
+        return values / (self.sigma * np.sqrt(np.where(left > 1e-12 * variance, left, np.nan)))
+
+    def cooks_distance(self) -> pd.Series:
+        """
+        Cook's distance of each row, r²h/(p(1 − h)) with r the standardized residual and h the hat value.
+
+        As in lme4: θ is held, and h is that of the fitted values, random effects included, so that it tells how far
+        these move. How far β̂ alone moves is `influence(refit=False).cooks`.
+
+        Returns
+        -------
+        Series
+
+        Raises
+        ------
+        ModelError
+            Without fixed effects.
+        """
+        if not self.design.p:
+            raise ModelError("Cook's distance is per fixed effect, and the model has none. See hatvalues().")
+        left = np.where(self._hat < 1.0, 1.0 - self._hat, np.nan)
+        r = weighted_residual(self) / (self.sigma * np.sqrt(left))
+        return self._per_row(r**2 * self._hat / left / self.design.p, "cooks")
+
+    def dfbeta(self) -> pd.DataFrame:
+        """
+        How each coefficient changes when a row is left out, θ held: the estimate without it less the estimate.
+
+        Returns
+        -------
+        DataFrame, shape (rows, p)
+
+        See Also
+        --------
+        influence : also with θ estimated anew, and for groups.
+        """
+        with one_blas_thread():
+            found = delete_rows(leverage_of(self), weighted_residual(self), self._solution.r2)
+        return self._by_coefficient(found.beta)
+
+    def dfbetas(self) -> pd.DataFrame:
+        """
+        `dfbeta` in standard errors of the estimate without the row, θ held.
+
+        Returns
+        -------
+        DataFrame, shape (rows, p)
+        """
+        with one_blas_thread():
+            found = delete_rows(leverage_of(self), weighted_residual(self), self._solution.r2)
+        sigma = np.sqrt(np.maximum(found.r2, 0.0) / (self.criterion.dof - 1))
+        sigma = sigma if self._known_sigma is None else np.full(self.nobs, self._known_sigma)
+        return self._by_coefficient(found.beta / (sigma[:, None] * np.sqrt(found.variance)))
+
+    def _by_coefficient(self, values: Floats) -> pd.DataFrame:
+        return pd.DataFrame({name: self._per_row(values[:, i], name) for i, name in enumerate(self.design.names)})
+
+    # ---- groups
+
+    def influence(self, group: str | None = None, *, refit: bool = True, n_jobs: int = 1) -> Influence:
+        """
+        The fit without each observation, or without each level of a grouping factor.
+
+        Parameters
+        ----------
+        group : str, optional
+            A grouping factor of the fit, such as ``"Subject"``, or any column of its data; None leaves out single rows.
+        refit : bool
+            Whether everything is estimated anew without the rows, which is exact and takes one fit for each level; else
+            the covariance parameters θ are held and closed forms give the rest at once.
+        n_jobs : int
+            Processes for the refits, as joblib counts them; −1 takes all cores.
+
+        Returns
+        -------
+        Influence
+            With `.fixef`, `.dfbeta`, `.dfbetas`, `.cooks`, `.parameters` and `.summary()`.
+
+        Raises
+        ------
+        ModelError
+            For an unknown group.
+
+        Warns
+        -----
+        ConvergenceWarning
+            When there is no fit without some level, for instance because only its rows determine a fixed effect; its
+            numbers are NaN, and `.problems` says why.
+
+        Notes
+        -----
+        Transformations and contrasts stay those of the fit: ``poly(x, 2)`` is not made anew from fewer rows.
+
+        References
+        ----------
+        Christensen, Pearson & Johnson (1992), Case-deletion diagnostics for mixed models, Technometrics 34.
+        """
+        with one_blas_thread():
+            return influence_of(self, group, refit, n_jobs)
+
+    def re_pca(self) -> RandomEffectsPCA:
+        """
+        Principal components of the random effects, by grouping factor, relative to sigma.
+
+        A component whose standard deviation is nearly zero shows that there are more effects than the data can
+        tell apart.
+
+        Returns
+        -------
+        mapping from grouping factor to PrincipalComponents
+            Each with `.sdev`, `.proportion` and `.rotation`.
+        """
+        return re_pca(self.design, self.optimum.theta)
+
+    def check(self) -> FitCheck:
+        """
+        Look over the fit as a statistician would.
+
+        Normality of the residuals and of each random effect, constant variance, influential groups, convergence,
+        near-singularity, and collinearity of the predictors. θ is held; nothing is refitted.
+
+        Returns
+        -------
+        FitCheck
+            Prints itself; `.findings`, `.to_frame()`.
+        """
+        with one_blas_thread():
+            return check_fit(cast("LmmFit", self))

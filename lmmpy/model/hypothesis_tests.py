@@ -56,9 +56,7 @@ class Tested(FitResults):
         slopes = optimum.evaluation.log_r2_gradient
         assert slopes is not None
         free = np.isin(names, list(hessian.index))
-        return variance_parameters(
-            optimum.theta, self.sigma, hessian.to_numpy(), free, slopes, self.criterion.dof
-        )
+        return variance_parameters(optimum.theta, self.sigma, hessian.to_numpy(), free, slopes, self.criterion.dof)
 
     def contrast_tests(self, ddf: str = "satterthwaite") -> ContrastTests:
         """
@@ -91,8 +89,8 @@ class Tested(FitResults):
 
     def _method(self, name: str) -> DenominatorDf:
         unscaled, theta = self._solution.unscaled_vcov, self.optimum.theta
-        if name == "asymptotic" or self.optimum.held:
-            # With known variances β̂ is exactly normal.
+        if name == "asymptotic" or self.optimum.held or not self.design.p:
+            # With known variances β̂ is exactly normal; and without β there is nothing to test.
             return Asymptotic(self.sigma**2 * unscaled)
         if name == "satterthwaite":
             return satterthwaite(self.design, self._variance_parameters, unscaled, self.criterion.operators(theta))

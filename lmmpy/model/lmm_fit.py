@@ -13,16 +13,27 @@ from numpy.random import SeedSequence
 
 from lmmpy.design import Design
 from lmmpy.engines import Criterion, one_blas_thread
-from lmmpy.fitting import ConvergenceReport, Optimum, convergence_report, fit_theta, refit_theta, warn_if_doubtful
-from lmmpy.inference import Bootstrap, chosen_terms, linear_predictor, predict_new, seed_sequences
+from lmmpy.fitting import (
+    Control,
+    ConvergenceReport,
+    Optimum,
+    convergence_report,
+    fit_theta,
+    refit_theta,
+    warn_if_doubtful,
+)
+from lmmpy.inference import Bootstrap, seed_sequences
 from lmmpy.model.components import split_theta, theta_names
 from lmmpy.model.describe import summary_data
 from lmmpy.model.diagnostics import Diagnosed
 from lmmpy.model.frames import Framed
 from lmmpy.model.hypothesis_tests import Tested
 from lmmpy.model.intervals import Bounded
+from lmmpy.model.predict import predict_rows
 from lmmpy.model.replicates import ResponseSource, aligned_response, bootstrap_fit
 from lmmpy.model.results import Request
+from lmmpy.model.scope import caller_scope
+from lmmpy.model.update import Changes, update_fit
 from lmmpy.model.verdict import judge
 from lmmpy.report import Summary, print_text
 
@@ -49,38 +60,78 @@ class LmmFit(Tested, Bounded, Diagnosed, Framed):
         What was asked for.
     """
 
-    def predict(self, newdata: Any = None, re_form: Any = "all", allow_new_levels: bool = False) -> pd.Series:
+    def predict(
+        self,
+        newdata: Any = None,
+        re_form: Any = "all",
+        allow_new_levels: bool = False,
+        se: bool = False,
+        interval: str | None = None,
+        level: float = 0.95,
+    ) -> pd.Series | pd.DataFrame:
         """
-        Predictions for the data of the fit or for new data.
+        Predictions for the data of the fit or for new data, with standard errors and intervals where asked for.
+
+        The prediction is Xβ̂ + offset + Zb̂, with those random effects that `re_form` keeps.
+
+        Its standard error has the uncertainty of β̂, of b̂ given θ, and of both together (their joint errors by
+        Henderson's equations); the random effect of a level that was not seen is predicted by zero, and its variance
+        zᵀGz is in the standard error. Effects that `re_form` leaves out are not part of what is predicted: with
+        ``"none"`` the standard error is that of Xβ̂. Not included is that θ and σ are estimated: with few groups
+        intervals are too narrow, and `bootstrap` says by how much. Intervals take quantiles of the normal distribution.
 
         Parameters
         ----------
         newdata : frame or mapping, optional
-            Transformations, contrasts and levels are those of the fit.
-        re_form : "all", "none", None or sequence of str
-            Random terms to include: all (also None, as R's NULL), none (also ``"~0"``), or those named.
+            Transformations, contrasts and levels are those of the fit; the response is not needed. A row that misses a
+            value has a prediction of NaN.
+        re_form : "all", "none", None, sequence of str, or a one-sided formula
+            Random terms to include: all (also None, as R's NULL), none (also ``"~0"``), those with these names or
+            grouping factors, or the terms of a formula such as ``"~ (1 | Subject)"``, which may have some of the
+            effects of a term only.
         allow_new_levels : bool
-            Whether levels that were not seen when fitting get a random effect of zero; else they are an error.
+            Whether levels that were not seen when fitting get a random effect of zero; else they are an error. So are
+            missing levels.
+        se : bool
+            Whether to add the standard error of each prediction.
+        interval : {None, "confidence", "prediction"}
+            "confidence" is for what is predicted, prediction ± quantile · standard error. "prediction" is for a new
+            observation in the row: to the variance come σ²/w and the zᵀGz of all random effects that `re_form` leaves
+            out, as of a level that was not seen. With ``re_form="none"`` it is thus for an observation in new groups.
+            For new data the prior weights w are those that the expression ``weights=`` of the fit gives there.
+        level : float
+            Coverage of the interval.
 
         Returns
         -------
-        Series
+        Series, or DataFrame when `se` or `interval` is given
+            With the columns `prediction`, `std_error`, and with an interval `conf_low`, `conf_high`.
 
         Raises
         ------
         DataError
-            For a missing column, or a level that was not seen.
+            For a missing column, a level that was not seen (of a grouping factor unless allowed; of a factor always),
+            or weights that are not positive.
+        ModelError
+            For a random term that the model does not have; when the offset, or for an interval of new observations
+            the weights, of the fit were given as numbers, so that new data have none.
+
+        Warns
+        -----
+        RankDeficiencyWarning
+            When columns were dropped from the fit and a row of the new data depends on which.
+
+        References
+        ----------
+        Henderson (1975), Biometrics 31, 423–447.
         """
-        places = chosen_terms(self.design, re_form)
-        effects = self._by_term(self._solution.b)
+        columns = predict_rows(self, self._solution, newdata, re_form, allow_new_levels, se, interval, level)
         if newdata is None:
-            value = linear_predictor(self.design, self._solution.beta, effects, places)
-            return self._per_row(value, "prediction")
-        value = predict_new(
-            self.design, self.blueprint, newdata, self._solution.beta, effects, places, allow_new_levels
-        )
-        index = newdata.index if isinstance(newdata, pd.DataFrame) else pd.RangeIndex(len(value))
-        return pd.Series(value, index=index, name="prediction")
+            found = {name: self._per_row(values, name) for name, values in columns.items()}
+        else:
+            index = newdata.index if isinstance(newdata, pd.DataFrame) else pd.RangeIndex(len(columns["prediction"]))
+            found = {name: pd.Series(values, index=index, name=name) for name, values in columns.items()}
+        return found["prediction"] if len(found) == 1 else pd.concat(found, axis=1)
 
     # ---- other fits
 
@@ -131,6 +182,47 @@ class LmmFit(Tested, Bounded, Diagnosed, Framed):
             fit = self._again(criterion.design, criterion, optimum, self.request)
         judge(fit, stacklevel=2, response="the new response")
         return fit
+
+    def update(
+        self,
+        formula: str | None = None,
+        *,
+        data: Any = None,
+        reml: bool | None = None,
+        weights: Any = ...,
+        offset: Any = ...,
+        subset: Any = ...,
+        na_action: Any = ...,
+        contrasts: Any = ...,
+        varcomp: Any = ...,
+        start: Any = None,
+        control: Control | None = None,
+    ) -> LmmFit:
+        """
+        Fit the same model with changes; what is not given is that of this fit.
+
+        Parameters
+        ----------
+        formula : str, optional
+            The dots of ``". ~ . - x + (1 | h)"`` stand for the old sides; a formula without them is a new one. Its
+            names are looked up among the columns, the caller's variables and those that the fit used.
+        data, reml, weights, offset, subset, na_action, contrasts, varcomp, start, control
+            As in `lmer`. None takes weights, offset, subset, contrasts or known components away.
+
+        Returns
+        -------
+        LmmFit
+
+        Raises
+        ------
+        FormulaError, DataError, ModelError
+            As `lmer`; and for a term that is to be taken away and is not there.
+        """
+        changes = Changes(
+            formula=formula, data=data, reml=reml, weights=weights, offset=offset, subset=subset, na_action=na_action,
+            contrasts=contrasts, varcomp=varcomp, start=start, control=control,
+        )  # fmt: skip
+        return update_fit(self, changes, caller_scope(), stacklevel=2)
 
     def _again(self, design: Design, criterion: Criterion, optimum: Optimum, request: Request) -> LmmFit:
         return LmmFit(design, self.blueprint, criterion, optimum, request, self._data_index, self._known_sigma)
@@ -246,9 +338,9 @@ class LmmFit(Tested, Bounded, Diagnosed, Framed):
 
     # ---- reports
 
-    def summary(self, digits: int = 4, max_correlation: int = 12) -> Summary:
+    def summary(self, digits: int = 4, max_correlation: int = 12, ddf: str | None = None) -> Summary:
         """
-        Summarise in lme4's layout.
+        Summarise in lme4's layout, or in lmerTest's when degrees of freedom are asked for.
 
         Parameters
         ----------
@@ -256,13 +348,15 @@ class LmmFit(Tested, Bounded, Diagnosed, Framed):
             Significant digits.
         max_correlation : int
             With more coefficients than this, their correlations are left out.
+        ddf : {"satterthwaite", "kenward-roger", "asymptotic"}, optional
+            Add p-values, and degrees of freedom by this method; Kenward and Roger's also adjusts the standard errors.
 
         Returns
         -------
         Summary
             Shows itself as text or HTML, and has `.to_latex()` and `.to_frame()`.
         """
-        return Summary(summary_data(self), digits=digits, max_correlation=max_correlation)
+        return Summary(summary_data(self, ddf), digits=digits, max_correlation=max_correlation)
 
     def __str__(self) -> str:
         return print_text(summary_data(self))

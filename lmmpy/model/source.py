@@ -11,6 +11,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from lmmpy.design.values import factorize
+
 __all__ = ["Source"]
 
 
@@ -50,7 +52,9 @@ class Source:
 
 
 def _column(series: Any) -> Any:
-    if isinstance(series.dtype, nw.Enum | nw.Categorical):
-        categories = series.cat.get_categories().to_list()
-        return pd.Categorical(series.to_list(), categories=categories)
+    if isinstance(series.dtype, nw.Enum):
+        return pd.Categorical(series.to_list(), categories=list(series.dtype.categories))
+    if isinstance(series.dtype, nw.Categorical):
+        found = factorize(pd.Series(series.to_list(), dtype=object))
+        return pd.Categorical.from_codes(found.codes, categories=found.labels)
     return series.to_list() if series.null_count() or series.dtype == nw.String else series.to_numpy()

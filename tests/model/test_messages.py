@@ -294,7 +294,7 @@ QUESTIONS: list[tuple[str, Any, type[Exception], list[str]]] = [
     ("residual type", lambda m: m.residuals("deviance"), ValueError, ["'response'", "'pearson'", "'deviance'"]),
     ("varcorr", lambda m: m.varcorr["zz"], KeyError, ["zz", "'g'", "'Residual'"]),
     ("REML of ML", lambda m: m.refit_ml().reml_criterion, AttributeError, ["maximum likelihood"]),
-    ("anova of one", lmm.anova, ModelError, ["two or more"]),
+    ("anova of one", lambda m: lmm.anova(m, type=5), ModelError, ["1, 2 or 3", "5"]),
     ("anova of no fit", lambda m: lmm.anova(m, 3), ModelError, ["int"]),
 ]
 

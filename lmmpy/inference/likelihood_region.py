@@ -1,0 +1,136 @@
+"""Profile intervals of functions of the variance parameters: their extremes over a likelihood region.
+
+The values at which the profile of h rises by z² are the least and the largest h(x) over {x: D(x) ≤ D̂ + z²}, since the
+profiled D of a value c is its minimum over {h = c}. One constrained optimisation a limit finds them (Neale & Miller
+1997), and an extreme inside the region, such as a variance of zero, is found as well as one on its edge.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+
+from lmmpy.engines import Criterion
+from lmmpy.inference.profile_coordinates import free_scale
+
+__all__ = ["profile_limits"]
+
+Floats = NDArray[np.float64]
+Function = Callable[[Floats], tuple[float, Floats]]
+
+# The constraint and the objective are of order one; both are met to this.
+_ACCURACY, _MOST_ITERATIONS, _SATISFIED = 1e-12, 200, 1e-6
+# In units of the region's radius, how far off a point where h has no slope a search begins.
+_OFF = 0.5
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _Region:
+    """D̂ + z² ≥ D at x = x̂ + L s, with L Lᵀ = 2H⁻¹: near the unit ball of radius z."""
+
+    criterion: Criterion
+    function: Function
+    centre: Floats
+    L: Floats
+    lower: Floats
+    minimum: float
+    z: float
+    sign: float
+    unit: float
+
+    def objective(self, s: Floats) -> tuple[float, Floats]:
+        value, gradient = self.function(self.centre + self.L @ s)
+        return self.sign * value / self.unit, self.sign * (gradient @ self.L) / self.unit
+
+    def room(self, s: Floats) -> float:
+        """How much of the region's allowance is left, relative to z²."""
+        found = free_scale(self.criterion, self.centre + self.L @ s)
+        return 1.0 - (found.value - self.minimum) / self.z**2 if math.isfinite(found.value) else -1e3
+
+    def room_slope(self, s: Floats) -> Floats:
+        gradient = free_scale(self.criterion, self.centre + self.L @ s).gradient
+        return np.zeros(len(s)) if gradient is None else -(gradient @ self.L) / self.z**2
+
+    def extreme(self, start: Floats) -> tuple[float, Floats] | None:
+        """Where the search from a start ends: sign · h/unit there; None when it does not end inside the region."""
+        constraints: list[Any] = [{"type": "ineq", "fun": self.room, "jac": self.room_slope}]
+        bounded = np.isfinite(self.lower)
+        if bounded.any():
+            slopes = self.L[bounded]
+            gap = (self.centre - self.lower)[bounded]
+            constraints.append({"type": "ineq", "fun": lambda s: gap + slopes @ s, "jac": lambda s: slopes})
+        options: Any = {"ftol": _ACCURACY, "maxiter": _MOST_ITERATIONS}
+        found = minimize(  # type: ignore[call-overload]  # the stub knows no jac of a lambda
+            lambda s: self.objective(s)[0],
+            start,
+            jac=lambda s: self.objective(s)[1],
+            method="SLSQP",
+            constraints=constraints,
+            options=options,
+        )
+        s = np.asarray(found.x, dtype=float)
+        ended = found.status in (0, 8) and abs(min(self.room(s), 0.0)) < _SATISFIED
+        return (self.objective(s)[0], s) if ended else None
+
+
+def profile_limits(
+    criterion: Criterion, theta: Floats, sigma: float, function: Function, z: float
+) -> tuple[float, float]:
+    """
+    The profile interval of a function of the variance parameters.
+
+    Parameters
+    ----------
+    criterion : Criterion
+        By ML or REML: the likelihood that is profiled.
+    theta : ndarray, shape (n_theta,)
+        Its optimum.
+    sigma : float
+        There.
+    function : callable
+        x = (θ, log σ) → value and gradient.
+    z : float
+        The normal quantile.
+
+    Returns
+    -------
+    tuple of float
+        NaN for a limit that the search does not find.
+    """
+    centre = np.append(theta, math.log(sigma))
+    at = free_scale(criterion, centre)
+    assert at.information is not None and at.bend is not None
+    L = _whitening(at.information + at.bend)
+    bounds = np.concatenate([*(term.structure.lower for term in criterion.design.random), [-np.inf]])
+    value, gradient = function(centre)
+    slope = gradient @ L
+    unit = float(np.linalg.norm(slope)) * z
+    unit = unit if math.isfinite(unit) and unit > 0 else max(abs(value), 1.0)
+    limits = []
+    for sign in (1.0, -1.0):
+        region = _Region(criterion, function, centre, L, bounds, at.value, z, sign, unit)
+        found = [region.extreme(start) for start in _starts(slope, sign, z, L, theta)]
+        best = min((f for f in found if f is not None), key=lambda f: f[0], default=None)
+        limits.append(math.nan if best is None else sign * unit * best[0])
+    return limits[0], limits[1]
+
+
+def _whitening(hessian: Floats) -> Floats:
+    """L with L Lᵀ = 2H⁻¹ on the scale of H's own diagonal; where nothing curves, a unit of that scale."""
+    size = np.sqrt(np.maximum(np.abs(np.diag(hessian)), np.finfo(float).tiny))
+    values, vectors = np.linalg.eigh(hessian / np.outer(size, size))
+    return np.asarray((vectors * np.sqrt(2.0 / np.maximum(np.abs(values), 1e-3))) / size[:, None])
+
+
+def _starts(slope: Floats, sign: float, z: float, L: Floats, theta: Floats) -> list[Floats]:
+    """Down the slope of the function; and off each zero of θ, where the slope says nothing."""
+    length = float(np.linalg.norm(slope))
+    first = -sign * z * _OFF * slope / length if length > 0 else np.zeros(len(slope))
+    off = [L[place] / np.linalg.norm(L[place]) for place in np.flatnonzero(theta == 0.0)]
+    return [first, *(first + z * _OFF * direction for direction in off)]

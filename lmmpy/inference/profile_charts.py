@@ -1,0 +1,383 @@
+"""Charts: coordinates of the likelihood in which one parameter of interest is a coordinate that can be held.
+
+With the parameter held, the rest is a smooth minimisation. In an unstructured term the effect whose standard deviation
+is held comes first, where θ_11 = sd/σ; so do two effects whose correlation is held. A fixed effect is held by taking
+its column, times the value, off the response.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lmmpy.covariance import Unstructured
+from lmmpy.engines import Criterion, Evaluation, make_criterion
+from lmmpy.fitting.start import typical_scale
+from lmmpy.fitting.trust_region import Minimum
+from lmmpy.inference.profile_coordinates import Angle, Deviation, Embedding, Entry, free_scale
+
+__all__ = ["Chart", "covariance_chart", "fixed_effect_chart"]
+
+Floats = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+# Place of an angle, and the ends of its range.
+Angled = tuple[int, float, float]
+
+# A typical change of log σ.
+_LOG_SIGMA = 0.25
+
+
+@dataclass(frozen=True, eq=False)
+class HeldEvaluation(Evaluation):
+    """An evaluation over ω with ψ held.
+
+    Attributes
+    ----------
+    along : float
+        ∂D/∂ψ; at a minimum over ω also the total derivative of the profiled criterion.
+    """
+
+    along: float = math.nan
+
+
+Objective = Callable[[Floats, int], Evaluation]
+
+
+class Chart(Protocol):
+    """Coordinates with one parameter held.
+
+    Attributes
+    ----------
+    estimate : float
+        ψ at the optimum.
+    low, high : float
+        Ends of the range of ψ.
+    omega : ndarray, shape (m,)
+        The other coordinates at the optimum.
+    scale, lower : ndarray, shape (m,)
+        Typical changes of ω, and lower bounds.
+    """
+
+    @property
+    def estimate(self) -> float: ...
+    @property
+    def low(self) -> float: ...
+    @property
+    def high(self) -> float: ...
+    @property
+    def omega(self) -> Floats: ...
+    @property
+    def scale(self) -> Floats: ...
+    @property
+    def lower(self) -> Floats: ...
+
+    def objective(self, psi: float) -> Objective:
+        """The criterion over ω with ψ held."""
+
+    def free(self, psi: float) -> Mask:
+        """Which coordinates can matter when ψ is held there."""
+
+    def others(self, omega: Floats) -> list[Floats]:
+        """Further ω to begin from, where a structure often has several optima."""
+
+    def slope(self, psi: float, minimum: Minimum) -> float:
+        """The derivative of the profiled criterion in ψ, at a minimum over ω."""
+
+    def adapted(self, psi: float, omega: Floats) -> Floats:
+        """An equivalent ω in which those that are not free are at rest."""
+
+    def start(self) -> tuple[float, Floats]:
+        """D″ of the profiled criterion in ψ at the optimum, roughly, and dω/dψ."""
+
+    def model(self, psi: float, omega: Floats) -> tuple[Floats, float, Floats]:
+        """θ in the order of the model, σ and β."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class CovarianceChart:
+    """A chart that holds σ, a standard deviation or a correlation; see `Chart`."""
+
+    criterion: Criterion
+    embedding: Embedding
+    estimate: float
+    low: float
+    high: float
+    omega: Floats
+    scale: Floats
+    lower: Floats
+    term: int | None = None
+    order: tuple[int, ...] = ()
+    idle: tuple[int, ...] = ()
+    angles: tuple[Angled, ...] = ()
+
+    def objective(self, psi: float) -> Objective:
+        return lambda omega, order: self._compute(psi, omega)
+
+    def _compute(self, psi: float, omega: Floats) -> Evaluation:
+        x, jacobian, along = self.embedding.embed(psi, omega)
+        found = free_scale(self.criterion, x)
+        if found.gradient is None or found.information is None or found.bend is None:
+            return found
+        information = jacobian.T @ found.information @ jacobian
+        bend = jacobian.T @ found.bend @ jacobian
+        if isinstance(self.embedding, Deviation):
+            place = self.embedding.place
+            bend[-1, -1] += found.gradient[place] * x[place]  # θ = ψ exp(−log σ) is curved
+        slope = float(found.gradient @ along)
+        return HeldEvaluation(found.value, jacobian.T @ found.gradient, information, bend, along=slope)
+
+    def others(self, omega: Floats) -> list[Floats]:
+        return _with_angles(omega, self.angles)
+
+    def slope(self, psi: float, minimum: Minimum) -> float:
+        assert isinstance(minimum.evaluation, HeldEvaluation)
+        return minimum.evaluation.along
+
+    def free(self, psi: float) -> Mask:
+        out = np.ones(len(self.omega), dtype=bool)
+        if psi == 0.0:
+            out[list(self.idle)] = False
+        return out
+
+    def adapted(self, psi: float, omega: Floats) -> Floats:
+        if psi != 0.0 or not self.idle or self.term is None:
+            return omega
+        # Without the first effect the covariance of the others needs no first column.
+        x, _, _ = self.embedding.embed(psi, omega)
+        design = self.criterion.design
+        parts = design.split_theta(x[:-1])
+        structure = design.random[self.term].structure
+        T = structure.factor(parts[self.term]).T
+        rest = Unstructured(len(T) - 1)
+        T[1:, 1:] = rest.factor(rest.from_factor(_wide_root(T[1:]))).T
+        T[1:, 0] = 0.0
+        columns, rows = np.triu_indices(len(T))
+        parts[self.term] = T[rows, columns]
+        return self.embedding.project(np.append(np.concatenate(parts), x[-1]))
+
+    def start(self) -> tuple[float, Floats]:
+        x, jacobian, along = self.embedding.embed(self.estimate, self.omega)
+        found = free_scale(self.criterion, x)
+        assert found.information is not None and found.bend is not None
+        full = found.information + found.bend
+        free = self.free(self.estimate) & (self.omega > self.lower)
+        J = jacobian[:, free]
+        cross = J.T @ full @ along
+        solved = np.linalg.lstsq(J.T @ full @ J, cross, rcond=1e-10)[0]
+        tangent = np.zeros(len(self.omega))
+        tangent[free] = -solved
+        return float(along @ full @ along - cross @ solved), tangent
+
+    def model(self, psi: float, omega: Floats) -> tuple[Floats, float, Floats]:
+        x, _, _ = self.embedding.embed(psi, omega)
+        beta = self.criterion.solve(x[:-1]).beta
+        theta = x[:-1]
+        if self.term is not None and self.order:
+            parts = self.criterion.design.split_theta(theta)
+            parts[self.term] = _reordered(parts[self.term], np.argsort(self.order))
+            theta = np.concatenate(parts)
+        return theta, math.exp(float(x[-1])), beta
+
+
+def _wide_root(rows: Floats) -> Floats:
+    """A square root of rows rowsᵀ, for k − 1 rows of length k."""
+    return np.asarray(np.linalg.qr(rows.T)[1].T)
+
+
+def _reordered(theta: Floats, order: NDArray[np.intp]) -> Floats:
+    """θ of an unstructured term when its effects come in another order."""
+    structure = Unstructured(len(order))
+    return structure.from_factor(structure.factor(theta).T[order])
+
+
+def covariance_chart(criterion: Criterion, theta: Floats, sigma: float, key: tuple[str, int, int, int]) -> Chart:
+    """
+    A chart that holds a parameter of the covariances.
+
+    Parameters
+    ----------
+    criterion : Criterion
+    theta : ndarray, shape (n_theta,)
+        The optimum.
+    sigma : float
+        There.
+    key : tuple
+        ("sigma", 0, 0, 0), ("sd", term, effect, 0), ("cor", term, effect, effect) or ("angle", term, 0, 0).
+
+    Returns
+    -------
+    Chart
+    """
+    kind, t, first, second = key
+    if kind == "sigma":
+        embedding: Embedding = Entry(len(theta))
+        return _chart(criterion, theta, sigma, embedding, math.log(sigma), (-math.inf, math.inf), len(theta))
+    term = criterion.design.random[t]
+    start = sum(other.structure.n_theta for other in criterion.design.random[:t])
+    if kind == "angle":
+        place = start + term.structure.n_theta - 1
+        ends: tuple[float, float] = term.structure.ends  # type: ignore[attr-defined]
+        return _chart(criterion, theta, sigma, Entry(place), float(theta[place]), ends, place)
+    order: tuple[int, ...] = ()
+    if isinstance(term.structure, Unstructured):
+        ahead = (first,) if kind == "sd" else (first, second)
+        order = (*ahead, *(i for i in range(term.k) if i not in ahead))
+        criterion, theta, order = _with_order(criterion, theta, t, order)
+        first = 0
+    if kind == "sd":
+        idle = tuple(range(start, start + term.k - 1)) if isinstance(term.structure, Unstructured) else ()
+        estimate = sigma * abs(float(theta[start + first]))
+        chart = _chart(criterion, theta, sigma, Deviation(start + first), estimate, (0.0, math.inf), start + first)
+        return replace(chart, term=t, order=order, idle=idle)
+    embedding = Angle(start + 1, start + term.k)
+    estimate = math.atan2(float(theta[start + 1]), float(theta[start + term.k]))
+    chart = _chart(criterion, theta, sigma, embedding, estimate, (-math.pi / 2, math.pi / 2), start + term.k)
+    lower = chart.lower.copy()
+    lower[start] = lower[start + 1] = 0.0  # the sign of one of two effects would turn their correlation round
+    return replace(chart, term=t, order=order, lower=lower)
+
+
+def _with_order(
+    criterion: Criterion, theta: Floats, t: int, order: tuple[int, ...]
+) -> tuple[Criterion, Floats, tuple[int, ...]]:
+    """The same criterion with the effects of an unstructured term in another order; () when it is the one they have."""
+    parts = criterion.design.split_theta(theta)
+    if order == tuple(range(len(order))):
+        return criterion, theta, ()
+    design, places = criterion.design, list(order)
+    term = design.random[t]
+    columns = tuple(term.columns[i] for i in order)
+    turned = replace(term, columns=columns, values=np.ascontiguousarray(term.values[:, places]))
+    random = (*design.random[:t], turned, *design.random[t + 1 :])
+    parts[t] = _reordered(parts[t], np.array(places))
+    other = make_criterion(replace(design, random=random), criterion.reml, criterion.name)
+    return other, np.concatenate(parts), order
+
+
+def _chart(
+    criterion: Criterion,
+    theta: Floats,
+    sigma: float,
+    embedding: Embedding,
+    estimate: float,
+    ends: tuple[float, float],
+    place: int,
+) -> CovarianceChart:
+    omega = embedding.project(np.append(theta, math.log(sigma)))
+    scale = np.delete(np.append(typical_scale(criterion), _LOG_SIGMA), place)
+    bounds = np.concatenate([*(term.structure.lower for term in criterion.design.random), [-np.inf]])
+    lower = np.delete(bounds, place)
+    kept = embedding.project(np.arange(len(theta) + 1.0)).tolist()
+    angles = tuple((kept.index(i), low, high) for i, low, high in _angles(criterion.design) if i in kept)
+    return CovarianceChart(criterion, embedding, estimate, *ends, omega, scale, lower, angles=angles)
+
+
+def _angles(design: Design) -> list[Angled]:
+    """The angles among θ, with the ends of their ranges."""
+    found, start = [], 0
+    for term in design.random:
+        start += term.structure.n_theta
+        if term.structure.several_optima:
+            ends: tuple[float, float] = term.structure.ends  # type: ignore[attr-defined]
+            found.append((start - 1, *ends))
+    return found
+
+
+def _with_angles(omega: Floats, angles: Sequence[Angled]) -> list[Floats]:
+    """Ω with all angles near the one end of their ranges, and near the other."""
+    found = []
+    for share in (0.1, 0.9) if angles else ():
+        other = omega.copy()
+        for place, low, high in angles:
+            other[place] = low + share * (high - low)
+        found.append(other)
+    return found
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class FixedEffectChart:
+    """A chart that holds the fixed effect of one column; ω is θ, σ is profiled out. See `Chart`."""
+
+    criterion: Criterion
+    rest: Criterion
+    column: int
+    estimate: float
+    std_error: float
+    omega: Floats
+    scale: Floats
+    lower: Floats
+    low: float = -math.inf
+    high: float = math.inf
+    angles: tuple[Angled, ...] = ()
+
+    def objective(self, psi: float) -> Objective:
+        design = self.criterion.design
+        held = self.rest.with_response(design.y - psi * design.X[:, self.column])
+        return held.evaluate
+
+    def free(self, psi: float) -> Mask:
+        return np.ones(len(self.omega), dtype=bool)
+
+    def adapted(self, psi: float, omega: Floats) -> Floats:
+        return omega
+
+    def others(self, omega: Floats) -> list[Floats]:
+        return _with_angles(omega, self.angles)
+
+    def start(self) -> tuple[float, Floats]:
+        return 2.0 / self.std_error**2, np.zeros(len(self.omega))
+
+    def slope(self, psi: float, minimum: Minimum) -> float:
+        # With r² = r²_min + (ψ − β̂)²/u, D changes as n log r².
+        solution, j = self.criterion.solve(minimum.theta), self.column
+        distance = (psi - float(solution.beta[j])) / float(solution.unscaled_vcov[j, j])
+        return self.criterion.dof * 2.0 * distance / minimum.evaluation.r2
+
+    def model(self, psi: float, omega: Floats) -> tuple[Floats, float, Floats]:
+        design = self.criterion.design
+        held = self.rest.with_response(design.y - psi * design.X[:, self.column])
+        solution = held.solve(omega)
+        return omega, solution.sigma, np.insert(solution.beta, self.column, psi)
+
+
+def fixed_effect_chart(criterion: Criterion, theta: Floats, column: int) -> Chart:
+    """
+    A chart that holds a fixed effect.
+
+    Parameters
+    ----------
+    criterion : Criterion
+        By ML.
+    theta : ndarray, shape (n_theta,)
+        The optimum.
+    column : int
+        Of X.
+
+    Returns
+    -------
+    Chart
+    """
+    design, solution = criterion.design, criterion.solve(theta)
+    kept = [j for j in range(design.p) if j != column]
+    less = replace(
+        design,
+        X=np.ascontiguousarray(design.X[:, kept]),
+        names=tuple(design.names[j] for j in kept),
+        assign=tuple(design.assign[j] for j in kept),
+    )
+    return FixedEffectChart(
+        criterion,
+        make_criterion(less, False, criterion.name),
+        column,
+        float(solution.beta[column]),
+        solution.sigma * math.sqrt(solution.unscaled_vcov[column, column]),
+        theta,
+        typical_scale(criterion),
+        np.concatenate([term.structure.lower for term in design.random]),
+        angles=tuple(_angles(design)),
+    )

@@ -1,0 +1,175 @@
+"""The data of a fit and its row-wise results side by side, in the columns of R's broom.mixed 0.2.9.4."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from lmmpy.design.values import Categorical, Floats, Named, take
+from lmmpy.errors import DataError
+from lmmpy.formula import Node, deparse
+from lmmpy.inference import linear_predictor
+from lmmpy.model.lformula import data_index
+from lmmpy.model.source import Source
+
+if TYPE_CHECKING:
+    from lmmpy.model.lmm_fit import LmmFit
+
+__all__ = ["augment_frame"]
+
+Rows = NDArray[np.bool_]
+
+
+def augment_frame(fit: LmmFit, data: Any) -> pd.DataFrame:
+    """
+    The model's variables, or other data with the same rows, and the row-wise results of a fit.
+
+    Parameters
+    ----------
+    fit : LmmFit
+    data : frame, mapping or None
+        All rows of the fit's data, or those that were used; None for the variables of the formula.
+
+    Returns
+    -------
+    DataFrame
+        With the columns `_fitted, _resid, _fixed, _mu, _offset, _sqrtXwt, _sqrtrwt, _weights, _wtres, _hat, _cooksd`.
+    """
+    design = fit.design
+    if data is None:
+        left, rows = _model_variables(fit), design.rows
+    else:
+        left, rows = _rows_of(fit, data)
+    taken = [name for name in left.columns if name in _COLUMNS]
+    if taken:
+        raise DataError(f"The data already have the column {taken[0]!r}, which augment() would add. Rename it.")
+    used = design.rows[rows]
+    results = {}
+    for name, values in _row_results(fit).items():
+        results[name] = np.full(len(used), np.nan)
+        results[name][used] = values
+    return pd.concat([left, pd.DataFrame(results, index=left.index)], axis=1)
+
+
+_COLUMNS = (
+    "_fitted",
+    "_resid",
+    "_hat",
+    "_cooksd",
+    "_fixed",
+    "_mu",
+    "_offset",
+    "_sqrtXwt",
+    "_sqrtrwt",
+    "_weights",
+    "_wtres",
+)
+
+
+def _row_results(fit: LmmFit) -> Mapping[str, Floats]:
+    """By column, shape (n,): the rows used."""
+    design = fit.design
+    mu, weights = fit.linear_predictor, fit.prior_weights.to_numpy()
+    residual, root = design.y - mu, np.sqrt(weights)
+    columns = (
+        mu,
+        residual,
+        _used(fit, fit.hatvalues()),
+        _used(fit, fit.cooks_distance()) if design.p else np.full(design.n, np.nan),  # it is per fixed effect
+        linear_predictor(design, fit.fixef.to_numpy(), {}, terms=[]),
+        mu,
+        np.zeros(design.n) if design.offset is None else design.offset,
+        root,
+        root,
+        weights,
+        root * residual,
+    )
+    return dict(zip(_COLUMNS, columns, strict=True))
+
+
+def _used(fit: LmmFit, values: pd.Series) -> Floats:
+    """Row-wise results without the rows that na_action='exclude' gives back as NaN."""
+    array = values.to_numpy(dtype=float)
+    if len(array) == fit.nobs:
+        return array
+    considered = fit.design.rows | fit.design.left_out
+    return array[fit.design.rows[considered]]
+
+
+def _rows_of(fit: LmmFit, data: Any) -> tuple[pd.DataFrame, Rows]:
+    """The rows of other data that belong to the fit, and which rows of the fit's own data they are."""
+    design = fit.design
+    whole, every = data_index(fit.request.source.data, design), np.ones(_length(data), dtype=bool)
+    if len(every) == len(design.rows):
+        kept = design.rows | design.left_out if fit.request.na_action == "exclude" else design.rows
+        index, rows = whole, kept
+    elif len(every) == fit.nobs:
+        kept, index, rows = every, whole[design.rows], design.rows
+    else:
+        raise DataError(
+            f"data has {len(every)} rows; augment() needs the {len(design.rows)} rows of the data of the fit or the "
+            f"{fit.nobs} that were used. For other rows use predict(newdata)."
+        )
+    if isinstance(data, pd.DataFrame) and not data.index.equals(index):
+        raise DataError(
+            "data has another index than the data of the fit. Bring its rows into the same order, or pass "
+            "data.set_axis(...) with the index of the fit's data to take them by position."
+        )
+    return Source(data).frame(kept).set_axis(index[kept], axis=0), rows
+
+
+def _length(data: Any) -> int:
+    if isinstance(data, Mapping):
+        return max((len(values) for values in data.values() if np.ndim(values) == 1), default=0)
+    if not hasattr(data, "__len__") or isinstance(data, str):
+        raise DataError(f"data is a {type(data).__name__}; expected a frame or a mapping of arrays.")
+    return len(data)
+
+
+def _model_variables(fit: LmmFit) -> pd.DataFrame:
+    """
+    The variables of the formula in the rows used: response, fixed part, offsets, random terms, weights, offset.
+
+    A plain name is the column of the data as it is; an expression has its text for a name, a matrix such as a basis
+    one column for each of its own, ``poly(x, 2).1``.
+    """
+    own, evaluator = fit.frame(), fit.blueprint.evaluator(fit.request.source.data)
+    columns: dict[str, Any] = {}
+    for text, node in _variables(fit).items():
+        if text in own.columns:
+            columns[text] = own[text]
+        elif text == fit.blueprint.response_text:
+            columns[text] = fit.design.y
+        else:
+            columns |= _expanded(text, take(evaluator.column(node), fit.design.rows))
+    if fit.design.weights is not None:
+        columns["(weights)"] = fit.design.weights
+    source, own_offset = fit.request.source, fit.blueprint.offset
+    if source.offset is not None:
+        offset = np.asarray(source.offset if own_offset is None else evaluator.column(own_offset), dtype=float)
+        columns["(offset)"] = offset[fit.design.rows]
+    return pd.DataFrame(columns, index=own.index)
+
+
+def _variables(fit: LmmFit) -> dict[str, Node]:
+    parsed = fit.blueprint.parsed
+    assert parsed.response is not None
+    found = {deparse(node): node for node in (parsed.response, *parsed.fixed.variables)}
+    found |= {f"offset({deparse(node)})": node for node in parsed.fixed.offsets}
+    for term in parsed.random:
+        found |= {deparse(node): node for node in (*term.lhs.variables, *term.grouping.factors)}
+    return found
+
+
+def _expanded(text: str, value: Any) -> dict[str, Any]:
+    if isinstance(value, Categorical):
+        return {text: pd.Categorical.from_codes(value.codes, categories=pd.Index(value.labels), ordered=value.ordered)}
+    if isinstance(value, Named):
+        return {f"{text}.{name}": column for name, column in zip(value.names, value.matrix.T, strict=True)}
+    if value.ndim == 2:
+        return {f"{text}.{i}": column for i, column in enumerate(value.T, 1)}
+    return {text: value}

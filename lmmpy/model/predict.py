@@ -1,0 +1,131 @@
+"""What `fit.predict` does: read the rows, predict them, and say how sure that is."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from typing import Any
+
+import numpy as np
+from scipy.special import ndtri
+
+from lmmpy.design import Categorical
+from lmmpy.design.evaluate import Evaluator
+from lmmpy.design.values import Floats, Named
+from lmmpy.engines import Solution, one_blas_thread
+from lmmpy.errors import DataError, ModelError, RankDeficiencyWarning, shown
+from lmmpy.formula import read_expression
+from lmmpy.inference.chosen_effects import chosen_effects
+from lmmpy.inference.prediction import PredictionRows, not_estimable, rows_of_data, rows_of_fit
+from lmmpy.inference.prediction_uncertainty import new_effect_variance, prediction_variance
+from lmmpy.model.results import FitResults
+
+__all__ = ["predict_rows"]
+
+INTERVALS = (None, "confidence", "prediction")
+
+
+def predict_rows(
+    fit: FitResults,
+    solution: Solution,
+    newdata: Any,
+    re_form: Any,
+    allow_new_levels: bool,
+    se: bool,
+    interval: str | None,
+    level: float,
+) -> dict[str, Floats]:
+    """
+    Predictions, and where asked for their standard errors and intervals; see `LmmFit.predict`.
+
+    Returns
+    -------
+    dict of ndarray, each of shape (m,)
+        `prediction`, then `std_error`, then `conf_low` and `conf_high`, as far as asked for.
+    """
+    _check_request(se, interval, level)
+    design, observations = fit.design, interval == "prediction"
+    evaluator = fit.blueprint.evaluator(fit.request.source.data if newdata is None else newdata)
+    kept = chosen_effects(design, fit.blueprint, re_form, evaluator)
+    if newdata is None:
+        rows = rows_of_fit(design, kept, observations)
+    else:
+        rows = rows_of_data(design, fit.blueprint, evaluator, kept, allow_new_levels, observations)
+        _warn_if_not_estimable(fit, rows)
+    columns = {"prediction": rows.predict(solution.beta, solution.b, design.starts)}
+    if not se and interval is None:
+        return columns
+    theta = fit.optimum.theta
+    with one_blas_thread():
+        variance = prediction_variance(design, fit.criterion, theta, solution.unscaled_vcov, rows)
+    columns["std_error"] = fit.sigma * np.sqrt(variance)
+    if interval is not None:
+        if observations:
+            variance = variance + new_effect_variance(design, theta, rows)
+            variance = variance + 1.0 / (_weights_of_fit(fit) if newdata is None else _new_weights(fit, evaluator))
+        reach = float(ndtri(0.5 + 0.5 * level)) * fit.sigma * np.sqrt(variance)
+        columns["conf_low"] = columns["prediction"] - reach
+        columns["conf_high"] = columns["prediction"] + reach
+    return columns
+
+
+def _check_request(se: bool, interval: str | None, level: float) -> None:
+    if not isinstance(se, bool | np.bool_):
+        raise ModelError(f"se must be True or False, not {se!r}.")
+    if interval is not None and (not isinstance(interval, str) or interval not in INTERVALS):
+        raise ModelError(f"interval is None, 'confidence' or 'prediction', not {interval!r}.")
+    is_number = isinstance(level, int | float | np.number) and not isinstance(level, bool)
+    if not is_number or not math.isfinite(level) or not 0 < level < 1:
+        raise ModelError(f"level must be a number between 0 and 1, such as 0.95, not {level!r}.")
+
+
+def _weights_of_fit(fit: FitResults) -> Floats:
+    return np.ones(fit.design.n) if fit.design.weights is None else fit.design.weights
+
+
+def _new_weights(fit: FitResults, evaluator: Evaluator) -> Floats:
+    """The prior weights of new rows: the expression that gave those of the fit, over the new columns."""
+    spec, m = fit.request.source.weights, evaluator.columns.n_rows
+    if spec is None:
+        return np.ones(m)
+    if not isinstance(spec, str):
+        raise ModelError(
+            "A prediction interval needs the residual variance σ²/w of each new row, but the weights w of the fit were "
+            "given as numbers, which are unknown for new data. Fit it with an expression, weights='column'; "
+            "interval='confidence' needs no weights."
+        )
+    try:
+        value = evaluator.column(read_expression(spec))
+    except DataError as error:
+        raise DataError(
+            f"A prediction interval needs the weights {spec!r} of each new row, whose residual variance is σ²/w. "
+            f"{error} interval='confidence' needs no weights."
+        ) from None
+    if isinstance(value, Categorical | Named) or value.ndim > 1 or value.dtype.kind == "b":
+        raise DataError(f"The weights {spec!r} must be one number a row in the new data, too.")
+    weights = np.asarray(value, dtype=float)
+    bad = np.flatnonzero((weights <= 0) | np.isinf(weights))
+    if len(bad):
+        raise DataError(
+            f"The weights {spec!r} must be positive and finite; {len(bad)} of the new data are not (first rows "
+            f"{shown(bad.tolist())}: {shown(weights[bad].tolist())}; rows counted from 0)."
+        )
+    return weights
+
+
+def _warn_if_not_estimable(fit: FitResults, rows: PredictionRows) -> None:
+    """In a fit of deficient rank a new row may ask for a combination of coefficients that the data do not determine."""
+    design = fit.design
+    if not design.dropped:
+        return
+    full = fit.blueprint.fixed_matrix(fit.blueprint.evaluator(fit.request.source.data))
+    dropped = full.X[design.rows][:, [full.names.index(name) for name in design.dropped]]
+    places = not_estimable(rows, design.X, dropped)
+    if len(places):
+        warnings.warn(
+            f"{len(places)} rows of the new data (first: {shown(places.tolist())}, counted from 0) ask for a "
+            f"combination of coefficients that the data of the fit do not determine. The predictions there take the "
+            f"coefficients of {shown(design.dropped)} as zero, which is arbitrary.",
+            RankDeficiencyWarning,
+            stacklevel=4,
+        )

@@ -1,0 +1,231 @@
+"""The same call with changes, and the models that a selection compares with a fit."""
+
+from __future__ import annotations
+
+import warnings
+from collections import ChainMap
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lmmpy.design import build_design
+from lmmpy.engines import make_criterion, one_blas_thread
+from lmmpy.errors import ConvergenceWarning, LmmpyWarning, ModelError
+from lmmpy.fitting import Control, fit_theta
+from lmmpy.formula import deparse, parse_formula
+from lmmpy.formula.update import update_formula
+from lmmpy.model.checks import check_design, warn_about_design
+from lmmpy.model.lformula import data_index
+from lmmpy.model.results import Request
+from lmmpy.model.scope import name_of
+from lmmpy.model.source import Source
+from lmmpy.model.verdict import judge
+
+if TYPE_CHECKING:
+    from lmmpy.model.lmm_fit import LmmFit
+
+__all__ = ["Changes", "Submodel", "submodel", "update_fit"]
+
+
+@dataclass(frozen=True, eq=False, slots=True, kw_only=True)
+class Changes:
+    """Arguments of `lmer` to change; `...` stands for those of the fit.
+
+    Attributes
+    ----------
+    formula : str or None
+        See `update_formula`; None is the same.
+    data, reml, control
+        None is the same.
+    weights, offset, subset, na_action, contrasts, varcomp
+        `...` is the same.
+    start
+        None estimates it from the data.
+    """
+
+    formula: str | None = None
+    data: Any = None
+    reml: bool | None = None
+    weights: Any = ...
+    offset: Any = ...
+    subset: Any = ...
+    na_action: Any = ...
+    contrasts: Any = ...
+    varcomp: Any = ...
+    start: Any = None
+    control: Control | None = None
+
+
+def update_fit(fit: LmmFit, changes: Changes, scope: Mapping[str, Any], stacklevel: int = 2) -> LmmFit:
+    """
+    Fit again with some arguments changed.
+
+    Parameters
+    ----------
+    fit : LmmFit
+    changes : Changes
+    scope : mapping
+        Where the formula's names are looked up, before those that the fit kept.
+    stacklevel : int
+        As in `warnings.warn`, counted from this function.
+
+    Returns
+    -------
+    LmmFit
+
+    Raises
+    ------
+    FormulaError, DataError, ModelError
+        As `lmer` does; and for a term that is to be taken away and is not there.
+    """
+    formula = fit.formula if changes.formula is None else update_formula(fit.formula, changes.formula)
+    request = _changed_request(fit, changes, formula, scope)
+    names = ChainMap(dict(scope), dict(fit.blueprint.scope))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", LmmpyWarning)
+        new = _fitted(type(fit), formula, request, names, changes.start)
+    for warning in caught:
+        warnings.warn(str(warning.message), warning.category, stacklevel=stacklevel + 1)
+    return new
+
+
+def _fitted(kind: type[LmmFit], formula: str, request: Request, scope: Mapping[str, Any], start: Any) -> LmmFit:
+    from lmmpy.model.lmer import _known  # lmer knows LmmFit, and LmmFit this module
+
+    source, known_sigma = request.source, None
+    with one_blas_thread():
+        design, blueprint = build_design(
+            formula,
+            source.data,
+            weights=source.weights,
+            offset=source.offset,
+            subset=source.subset,
+            na_action=request.na_action,
+            contrasts=source.contrasts,
+            scope=scope,
+        )
+        check_design(design, sizes=request.control.check_sizes == "stop" and source.varcomp is None)
+        warn_about_design(design)
+        criterion = make_criterion(design, request.reml, request.control.engine)
+        if source.varcomp is None:
+            optimum = fit_theta(criterion, request.control, start)
+        else:
+            optimum, known_sigma = _known(criterion, source.varcomp)
+        new = kind(design, blueprint, criterion, optimum, request, data_index(source.data, design), known_sigma)
+    judge(new, stacklevel=2, response=f"the response {blueprint.response_text!r}")
+    return new
+
+
+def _changed_request(fit: LmmFit, changes: Changes, formula: str, scope: Mapping[str, Any]) -> Request:
+    old, source = fit.request, fit.request.source
+    reml = old.reml if changes.reml is None else changes.reml
+    if not isinstance(reml, bool | np.bool_):
+        raise ModelError(f"reml must be True or False, not {reml!r}.")
+    if changes.control is not None and not isinstance(changes.control, Control):
+        raise ModelError(f"control must be an lmm.Control(...), not a {type(changes.control).__name__}.")
+
+    def kept(name: str) -> Any:
+        value = getattr(changes, name)
+        if value is not ...:
+            return value
+        return _still_there(source.contrasts, formula) if name == "contrasts" else getattr(source, name)
+
+    def text(name: str) -> str | None:
+        value = getattr(changes, name)
+        if value is ...:
+            known: str | None = getattr(old, name)
+            return known
+        return value if value is None or isinstance(value, str) else name_of(value, scope) or "(values)"
+
+    data = source.data if changes.data is None else changes.data
+    return Request(
+        reml=bool(reml),
+        na_action=old.na_action if changes.na_action is ... else changes.na_action,
+        control=old.control if changes.control is None else changes.control,
+        source=Source(data, *(kept(name) for name in ("weights", "offset", "subset", "contrasts", "varcomp"))),
+        data_name=old.data_name if changes.data is None else name_of(data, scope),
+        weights=text("weights"),
+        offset=text("offset"),
+        subset=text("subset"),
+    )
+
+
+def _still_there(contrasts: Any, formula: str) -> Any:
+    """Contrasts by column, without those of factors that the fixed part has no more."""
+    if not isinstance(contrasts, Mapping):
+        return contrasts
+    variables = {deparse(node) for node in parse_formula(formula).fixed.variables}
+    return {name: contrast for name, contrast in contrasts.items() if str(name) in variables} or None
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Submodel:
+    """A model on the rows and weights of a fit.
+
+    Attributes
+    ----------
+    fit : LmmFit
+    singular : bool
+        Whether it lies on the boundary.
+    """
+
+    fit: LmmFit
+    singular: bool
+
+
+def submodel(fit: LmmFit, formula: str, reml: bool | None = None) -> Submodel:
+    """
+    Another formula on exactly the rows of a fit, whatever is missing in variables that it lacks.
+
+    What is said of any fit (a singular one, predictors on different scales, dropped columns) is not said again of each
+    model that is compared; that one did not converge is.
+
+    Parameters
+    ----------
+    fit : LmmFit
+    formula : str
+    reml : bool, optional
+        Default: as the fit.
+
+    Returns
+    -------
+    Submodel
+
+    Raises
+    ------
+    ModelError
+        When the fit's own response or offset cannot be read again.
+
+    Warns
+    -----
+    ConvergenceWarning
+    """
+    design = fit.design
+    changes = Changes(
+        formula=formula,
+        reml=reml,
+        weights=_on_all_rows(fit) if design.weights is not None else ...,
+        subset=... if design.rows.all() else design.rows,
+    )
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", LmmpyWarning)
+        new = update_fit(fit, changes, {})
+    for warning in caught:
+        if not issubclass(warning.category, LmmpyWarning) or issubclass(warning.category, ConvergenceWarning):
+            warnings.warn(f"{new.formula}: {warning.message}", warning.category, stacklevel=4)
+    request = replace(new.request, weights=fit.request.weights, subset=fit.request.subset)
+    new.request = request
+    if not np.array_equal(new.design.rows, design.rows):
+        raise ModelError(
+            f"{new.formula} cannot use the rows of {fit.formula}: on some of them it is not defined. Fit both to the "
+            "rows that both can use, with subset=."
+        )
+    return Submodel(new, not new.optimum.held and new.is_singular())
+
+
+def _on_all_rows(fit: LmmFit) -> Any:
+    weights = np.ones(len(fit.design.rows))
+    weights[fit.design.rows] = fit.design.weights
+    return weights

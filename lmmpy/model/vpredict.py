@@ -1,0 +1,183 @@
+"""Functions of variance components by name: estimates, delta-method standard errors, intervals."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from scipy.stats import norm
+
+from lmmpy.design import Design
+from lmmpy.design.values import Floats
+from lmmpy.engines import one_blas_thread
+from lmmpy.errors import ConvergenceWarning, ModelError, SingularFitWarning, shown
+from lmmpy.inference.bootstrap_intervals import KINDS, bootstrap_limits
+from lmmpy.inference.expression import Expression, parse_expression
+from lmmpy.inference.intervals import checked_level
+from lmmpy.inference.likelihood_region import profile_limits
+from lmmpy.inference.variance_parameters import components
+from lmmpy.model.confint import bootstrap_of
+
+if TYPE_CHECKING:
+    from lmmpy.model.lmm_fit import LmmFit
+
+__all__ = ["component_values", "vpredict"]
+
+
+def vpredict(
+    fit: LmmFit,
+    expressions: Mapping[str, str],
+    interval: str,
+    level: float,
+    n: int,
+    seed: Any,
+    kind: str,
+    n_jobs: int,
+) -> pd.DataFrame:
+    """See `LmmFit.vpredict`."""
+    level = checked_level(level)
+    if interval not in ("wald", "profile", "boot"):
+        raise ModelError(f"interval is 'wald', 'profile' or 'boot', not {interval!r}.")
+    if not expressions:
+        raise ModelError("vpredict needs an expression, such as fit.vpredict(icc='Subject / (Subject + Residual)').")
+    at = components(fit.design, fit.optimum.theta, fit.sigma)
+    if len(set(at.names)) < len(at.names):
+        twice = [name for name in dict.fromkeys(at.names) if at.names.count(name) > 1]
+        raise ModelError(f"The names of variance components must differ, but {shown(twice)} is one of several.")
+    parsed = {name: parse_expression(text, at.names) for name, text in expressions.items()}
+    estimate = np.array([expression(at.values)[0] for expression in parsed.values()])
+    std_error = _std_errors(fit, parsed)
+    if interval == "wald":
+        z = float(norm.ppf(0.5 + 0.5 * level))
+        limits = np.column_stack([estimate - z * std_error, estimate + z * std_error])
+    elif fit.optimum.held:
+        raise ModelError("The variance components of this fit are known, not estimated: they have no intervals.")
+    elif interval == "profile":
+        limits = _profile(fit, parsed, level)
+    else:
+        limits = _bootstrap(fit, parsed, level, n, seed, kind, n_jobs)
+    return pd.DataFrame(
+        {"estimate": estimate, "std_error": std_error, "conf_low": limits[:, 0], "conf_high": limits[:, 1]},
+        index=list(parsed),
+    )
+
+
+def _std_errors(fit: LmmFit, parsed: Mapping[str, Expression]) -> Floats:
+    """By the delta method from the observed Hessian; NaN, with a warning, where a component that counts is zero."""
+    if fit.optimum.held:
+        return np.zeros(len(parsed))
+    at, covariance = components(fit.design, fit.optimum.theta, fit.sigma), fit._variance_parameters
+    zero = {i for i, name in enumerate(at.names) if at.values[i] == 0.0 and not at.jacobian[i].any()}
+    variances = {i for i in zero if at.names[i] in _variance_names(fit.design)}
+    found, lost = [], []
+    for name, expression in parsed.items():
+        value, gradient = expression(at.values)
+        if expression.places & variances or not math.isfinite(value):
+            lost += [name] if expression.places & variances else []
+            found.append(math.nan)
+            continue
+        row = np.where(gradient == 0.0, 0.0, gradient) @ at.jacobian
+        found.append(math.sqrt(float(covariance.variance_of(row[None])[0, 0])))
+    if lost:
+        nil = shown([at.names[i] for i in sorted(variances)])
+        warnings.warn(
+            f"No standard error for {shown(lost)}: the variance of {nil} is estimated "
+            "as zero, where the likelihood is not nearly quadratic. Use interval='profile' or 'boot'.",
+            SingularFitWarning,
+            stacklevel=4,
+        )
+    return np.array(found)
+
+
+def _variance_names(design: Design) -> set[str]:
+    """Names of the components that are variances, not covariances."""
+    names = {term.name for term in design.random if term.k == 1}
+    return names | {f"{term.name}.{column}" for term in design.random if term.k > 1 for column in term.columns}
+
+
+def _profile(fit: LmmFit, parsed: Mapping[str, Expression], level: float) -> Floats:
+    z = float(norm.ppf(0.5 + 0.5 * level))
+    limits = []
+    with one_blas_thread():
+        for name, expression in parsed.items():
+            function = _OfParameters(fit.design, expression)
+            found = profile_limits(fit.criterion, fit.optimum.theta, fit.sigma, function, z)
+            limits.append(found)
+            if any(math.isnan(limit) for limit in found):
+                warnings.warn(
+                    f"The search for a profile limit of {name!r} failed; it is NaN. Is the expression defined, and "
+                    "bounded, over plausible variances?",
+                    ConvergenceWarning,
+                    stacklevel=4,
+                )
+    return np.array(limits)
+
+
+class _OfParameters:
+    """An expression as a function of (θ, log σ), with its gradient."""
+
+    def __init__(self, design: Design, expression: Expression) -> None:
+        self._design, self._expression = design, expression
+
+    def __call__(self, x: Floats) -> tuple[float, Floats]:
+        at = components(self._design, x[:-1], math.exp(float(x[-1])))
+        value, gradient = self._expression(at.values)
+        # A component without slope has none, where its function's is infinite as well (the root of zero).
+        still = ~at.jacobian.any(axis=1)
+        return value, np.where(still | (gradient == 0.0), 0.0, gradient) @ at.jacobian
+
+
+def _bootstrap(
+    fit: LmmFit, parsed: Mapping[str, Expression], level: float, n: int, seed: Any, kind: str, n_jobs: int
+) -> Floats:
+    if kind not in KINDS:
+        raise ModelError(f"kind is one of {shown(KINDS)}, not {kind!r}.")
+    boot, design = bootstrap_of(fit, n, seed, n_jobs), fit.design
+    deleted = boot.jackknife() if kind == "bca" and boot.jackknife is not None else None
+    drawn = component_values(design, boot.replicates.to_numpy())
+    left = None if deleted is None else component_values(design, deleted.to_numpy())
+    estimate = components(design, fit.optimum.theta, fit.sigma).values
+    limits = []
+    for expression in parsed.values():
+        values = np.array([expression(row)[0] for row in drawn])
+        without = None if left is None else np.array([expression(row)[0] for row in left])
+        limits.append(bootstrap_limits(expression(estimate)[0], values, level, kind, without))
+    return np.array(limits)
+
+
+def component_values(design: Design, parameters: Floats) -> Floats:
+    """
+    Variances and covariances from fixed effects, standard deviations, correlations and sigma.
+
+    Parameters
+    ----------
+    design : Design
+    parameters : ndarray, shape (m, n_parameters)
+        Rows as `parameter_names` orders them.
+
+    Returns
+    -------
+    ndarray, shape (m, n_components)
+        Columns as `components` names them.
+    """
+    found, at = [], design.p
+    for term in design.random:
+        k = term.k
+        sd = parameters[:, at : at + k]
+        at += k
+        correlates = term.term.structure != "diag"
+        for b in range(k):
+            found.append(sd[:, b] ** 2)
+            for a in range(b + 1, k):
+                if not correlates:
+                    found.append(np.zeros(len(sd)))
+                    continue
+                product = sd[:, a] * sd[:, b]
+                # A correlation with an effect that does not vary is NaN; the covariance is zero.
+                found.append(np.where(product == 0.0, 0.0, parameters[:, at] * product))
+                at += 1
+    return np.column_stack([*found, parameters[:, at] ** 2])

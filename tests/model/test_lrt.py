@@ -1,0 +1,64 @@
+"""Which fits may be compared: the same rows, response and weights, and offsets that the larger model accounts for."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+import lmmpy as lmm
+
+
+@pytest.fixture(scope="module")
+def data():
+    rng = np.random.default_rng(9)
+    n, g = 80, rng.integers(0, 8, 80)
+    x = rng.normal(size=n)
+    y = x + rng.normal(size=8)[g] + rng.normal(size=n)
+    frame = {"y": y, "x": x, "z": rng.normal(size=n), "g": g.astype(str), "w": rng.uniform(0.5, 2, n)}
+    return pd.DataFrame({**frame, "o": rng.normal(size=n)})
+
+
+def test_rows_are_named(data):
+    gaps = data.assign(z=data["z"].mask(data.index.isin([3, 11])))
+    with pytest.raises(lmm.ModelError, match=r"different rows \(80 and 78\); these are in one only: 3, 11\..*subset="):
+        lmm.anova(lmm.lmer("y ~ x + (1 | g)", gaps), lmm.lmer("y ~ x + z + (1 | g)", gaps))
+    turned = lmm.lmer("y ~ x + z + (1 | g)", data.iloc[::-1])
+    with pytest.raises(lmm.ModelError, match="the same, in another order"):
+        lmm.anova(lmm.lmer("y ~ x + (1 | g)", data), turned)
+
+
+def test_weights_are_named(data):
+    fit = lmm.lmer("y ~ x + (1 | g)", data, weights="w")
+    other = data["w"].copy()
+    other[5] = 1.0
+    with pytest.raises(lmm.ModelError, match=r"different weights \(first in the rows 5\)"):
+        lmm.anova(fit, fit.update("~ . + z", weights=other))
+    with pytest.raises(lmm.ModelError, match="different weights"):
+        lmm.anova(fit, fit.update("~ . + z", weights=None))
+
+
+def test_offsets_that_no_model_accounts_for(data):
+    # Neither model contains the other, whatever R's anova says of them.
+    fit = lmm.lmer("y ~ x + (1 | g)", data)
+    with pytest.raises(lmm.ModelError, match=r"different offsets .*no fixed effect of the larger model"):
+        lmm.anova(fit, fit.update("~ . + z", offset="o"))
+    with pytest.raises(lmm.ModelError, match="different offsets"):
+        lmm.anova(lmm.lmer("y ~ 1 + offset(x) + (1 | g)", data), lmm.lmer("y ~ z + (1 | g)", data))
+
+
+def test_a_slope_of_one_is_tested_by_an_offset(data):
+    one = lmm.lmer("y ~ 1 + offset(x) + (1 | g)", data, reml=False)
+    free = lmm.lmer("y ~ x + (1 | g)", data, reml=False)
+    table = lmm.anova(one, free)
+    # The same test of a slope of zero, for the response less x.
+    moved = data.assign(y=data["y"] - data["x"])
+    expected = 2 * (
+        lmm.lmer("y ~ x + (1 | g)", moved, reml=False).loglik - lmm.lmer("y ~ 1 + (1 | g)", moved, reml=False).loglik
+    )
+    assert table.loc["free", "Chisq"] == pytest.approx(expected, rel=1e-6)
+    assert table.loc["free", "Pr(>Chisq)"] == pytest.approx(stats.chi2.sf(expected, 1), rel=1e-6)
+
+
+def test_equal_offsets_written_differently(data):
+    fit = lmm.lmer("y ~ 1 + offset(o) + (1 | g)", data)
+    assert lmm.anova(fit, lmm.lmer("y ~ x + (1 | g)", data, offset="o")).shape == (2, 8)
