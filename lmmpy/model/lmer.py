@@ -7,17 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from lmmpy.design import build_design
-from lmmpy.engines import Criterion, make_criterion, one_blas_thread
 from lmmpy.errors import ModelError
-from lmmpy.fitting import Control, Optimum, fit_theta, hold_theta
-from lmmpy.model.checks import check_design, warn_about_design
-from lmmpy.model.components import theta_from_components
-from lmmpy.model.lformula import data_index
+from lmmpy.fitting import Control
+from lmmpy.model.assemble import assemble_fit, warnings_from_caller
 from lmmpy.model.lmm_fit import LmmFit, Request
 from lmmpy.model.scope import caller_scope, name_of
 from lmmpy.model.source import Source
-from lmmpy.model.verdict import judge
 
 __all__ = ["lmer"]
 
@@ -82,52 +77,18 @@ def lmer(
     control = _checked_control(control)
     if not isinstance(reml, bool | np.bool_):
         raise ModelError(f"reml must be True or False, not {reml!r}.")
-    with one_blas_thread():
-        design, blueprint = build_design(
-            formula,
-            data,
-            weights=weights,
-            offset=offset,
-            subset=subset,
-            na_action=na_action,
-            contrasts=contrasts,
-            scope=scope,
-        )
-        check_design(design, sizes=control.check_sizes == "stop" and varcomp is None)
-        warn_about_design(design)
-        criterion = make_criterion(design, reml, control.engine)
-        known_sigma = None
-        if varcomp is None:
-            optimum = fit_theta(criterion, control, start)
-        else:
-            optimum, known_sigma = _known(criterion, varcomp)
-        request = Request(
-            reml=reml,
-            na_action=na_action,
-            control=control,
-            source=Source(data, weights, offset, subset, contrasts, varcomp),
-            data_name=name_of(data, scope),
-            weights=_text(weights, scope),
-            offset=_text(offset, scope),
-            subset=_text(subset, scope),
-        )
-        fit = LmmFit(design, blueprint, criterion, optimum, request, data_index(data, design), known_sigma)
-    judge(fit, stacklevel=2, response=f"the response {blueprint.response_text!r}")
-    return fit
-
-
-def _known(criterion: Criterion, varcomp: Any) -> tuple[Optimum, float]:
-    """θ and σ of known variance components."""
-    if not isinstance(varcomp, Mapping):
-        raise ModelError(f"varcomp must map terms and 'Residual' to variances, not be a {type(varcomp).__name__}.")
-    theta, sigma = theta_from_components(criterion.design, varcomp)
-    optimum = hold_theta(criterion, theta)
-    if not np.isfinite(optimum.evaluation.value):
-        raise ModelError(
-            f"The likelihood cannot be computed at varcomp={dict(varcomp)!r}: a component is too large against the "
-            "residual variance. Give smaller ones."
-        )
-    return optimum, sigma
+    request = Request(
+        reml=bool(reml),
+        na_action=na_action,
+        control=control,
+        source=Source(data, weights, offset, subset, contrasts, varcomp),
+        data_name=name_of(data, scope),
+        weights=_text(weights, scope),
+        offset=_text(offset, scope),
+        subset=_text(subset, scope),
+    )
+    with warnings_from_caller(stacklevel=2):
+        return assemble_fit(LmmFit, formula, request, scope, start)
 
 
 def _checked_control(control: Control | None) -> Control:

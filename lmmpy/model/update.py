@@ -10,18 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lmmpy.design import build_design
-from lmmpy.engines import make_criterion, one_blas_thread
 from lmmpy.errors import ConvergenceWarning, LmmpyWarning, ModelError
-from lmmpy.fitting import Control, fit_theta
+from lmmpy.fitting import Control
 from lmmpy.formula import deparse, parse_formula
 from lmmpy.formula.update import update_formula
-from lmmpy.model.checks import check_design, warn_about_design
-from lmmpy.model.lformula import data_index
+from lmmpy.model.assemble import assemble_fit, warnings_from_caller
 from lmmpy.model.results import Request
 from lmmpy.model.scope import name_of
 from lmmpy.model.source import Source
-from lmmpy.model.verdict import judge
 
 if TYPE_CHECKING:
     from lmmpy.model.lmm_fit import LmmFit
@@ -83,39 +79,8 @@ def update_fit(fit: LmmFit, changes: Changes, scope: Mapping[str, Any], stacklev
     formula = fit.formula if changes.formula is None else update_formula(fit.formula, changes.formula)
     request = _changed_request(fit, changes, formula, scope)
     names = ChainMap(dict(scope), dict(fit.blueprint.scope))
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", LmmpyWarning)
-        new = _fitted(type(fit), formula, request, names, changes.start)
-    for warning in caught:
-        warnings.warn(str(warning.message), warning.category, stacklevel=stacklevel + 1)
-    return new
-
-
-def _fitted(kind: type[LmmFit], formula: str, request: Request, scope: Mapping[str, Any], start: Any) -> LmmFit:
-    from lmmpy.model.lmer import _known  # lmer knows LmmFit, and LmmFit this module
-
-    source, known_sigma = request.source, None
-    with one_blas_thread():
-        design, blueprint = build_design(
-            formula,
-            source.data,
-            weights=source.weights,
-            offset=source.offset,
-            subset=source.subset,
-            na_action=request.na_action,
-            contrasts=source.contrasts,
-            scope=scope,
-        )
-        check_design(design, sizes=request.control.check_sizes == "stop" and source.varcomp is None)
-        warn_about_design(design)
-        criterion = make_criterion(design, request.reml, request.control.engine)
-        if source.varcomp is None:
-            optimum = fit_theta(criterion, request.control, start)
-        else:
-            optimum, known_sigma = _known(criterion, source.varcomp)
-        new = kind(design, blueprint, criterion, optimum, request, data_index(source.data, design), known_sigma)
-    judge(new, stacklevel=2, response=f"the response {blueprint.response_text!r}")
-    return new
+    with warnings_from_caller(stacklevel + 1):
+        return assemble_fit(type(fit), formula, request, names, changes.start)
 
 
 def _changed_request(fit: LmmFit, changes: Changes, formula: str, scope: Mapping[str, Any]) -> Request:
