@@ -30,6 +30,7 @@ from lmmpy.covariance import Factor
 from lmmpy.engines import _kernels
 from lmmpy.engines.cholmod import NotPositiveDefiniteError
 from lmmpy.engines.crossproducts import CrossProducts
+from lmmpy.engines.squares import Gone, Remaining, Squares, squares_by_elimination
 from lmmpy.engines.system import FactoredSystem, apply_factors
 
 __all__ = ["BlockedSystem", "Eliminated", "FactoredSchur", "Meeting", "Schur", "batched", "eliminate", "meetings"]
@@ -38,6 +39,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
 
 _ABSENT = 1e-13
+_MANY_COLUMNS = 3
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -116,6 +118,9 @@ class FactoredSchur(FactoredSystem, Protocol):
 
     def forms(self) -> Floats:
         """G_l Λ_r S⁻¹ Λ_rᵀ G_lᵀ of every eliminated level, shape (levels, k, k)."""
+
+    def remaining(self, terms: tuple[int, ...]) -> Remaining | None:
+        """H, ΛS⁻¹Λᵀ and I − ΛS⁻¹ΛᵀH of the terms with these numbers; None when they are not dense."""
 
 
 class Schur(Protocol):
@@ -221,6 +226,7 @@ class BlockedSystem:
         G: Floats | sparse.csr_array | None = None,
     ) -> None:
         self.name = "blocked" if schur is None else f"blocked-{schur.kind}"
+        self.sizes = products.sizes
         self.q, self.eliminated, self.schur, self.G = products.q, eliminated, schur, G
         self.rest = tuple(t for t in range(len(products.sizes)) if t not in eliminated.terms)
         spans = [np.arange(products.starts[t], products.starts[t + 1]) for t in self.rest]
@@ -302,6 +308,19 @@ class FactoredBlocks:
         found = {t: K[:, part, part] for t, part in zip(eliminated.terms, eliminated.parts, strict=True)}
         return self._joined(found, [] if self._inner is None else self._inner.variances())
 
+    def squares(self, columns: int) -> Squares | None:
+        """See `FactoredSystem`; dense products of order r cost as much as some solutions for each effect left."""
+        if self._inner is None or columns < _MANY_COLUMNS * len(self._system.rest_places):
+            return None
+        left = self._inner.remaining(self._system.rest)
+        if left is None:
+            return None
+        eliminated, sizes = self._system.eliminated, self._system.sizes
+        CR = eliminated.C.transpose(0, 2, 1) @ self._R
+        E = CR @ self._level_forms() @ CR.transpose(0, 2, 1)
+        B = _level_products(CR, self._system.G)
+        return squares_by_elimination(sizes, Gone(eliminated.terms, eliminated.parts, B, CR @ eliminated.C, E), left)
+
     def _level_forms(self) -> Floats:
         if self._forms is None:
             assert self._inner is not None
@@ -312,3 +331,13 @@ class FactoredBlocks:
         """Results by term, in the order of the terms."""
         by_term = eliminated | dict(zip(self._system.rest, rest, strict=True))
         return [by_term[t] for t in sorted(by_term)]
+
+
+def _level_products(A: Floats, G: Floats | sparse.csr_array | None) -> Floats | sparse.csr_array:
+    """A_l G_l of every level, one below the other."""
+    assert G is not None
+    levels, k = A.shape[:2]
+    if isinstance(G, np.ndarray):
+        return np.asarray(A @ G.reshape(levels, k, -1)).reshape(G.shape)
+    blocks = sparse.bsr_array((A, np.arange(levels), np.arange(levels + 1)), shape=(levels * k, levels * k))
+    return sparse.csr_array(blocks @ G)

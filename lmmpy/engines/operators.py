@@ -11,10 +11,9 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
-from scipy.sparse import csgraph
 
 from lmmpy.engines.crossproducts import CrossProducts
+from lmmpy.engines.squares import Squares, level_groups, squares_by_columns, turned_squares
 from lmmpy.engines.system import by_level, multiply_levels
 
 __all__ = ["Operators"]
@@ -53,6 +52,9 @@ class Operators:
         ZᵀV⁻¹Q in the engine's coordinates.
     sums : callable
         () → Σ_l (ZᵀV⁻¹Z)_ll of each term, in the engine's coordinates.
+    eliminated_squares : callable
+        Sums of squares of ZᵀV⁻¹Z in the engine's coordinates from what it has, when that costs less than a number of
+        columns; else None.
     """
 
     products: CrossProducts
@@ -64,6 +66,7 @@ class Operators:
     divide: Callable[[Floats, Floats], Floats]
     ZtVQ: Floats
     sums: Callable[[], list[Floats]]
+    eliminated_squares: Callable[[int], Squares | None]
 
     @property
     def q(self) -> int:
@@ -130,13 +133,13 @@ class Operators:
         -------
         ndarray, shape (q, m)
         """
-        return self._through_V(np.ascontiguousarray(self.products.ZtZ @ self._turned(c, self.bases)))
+        found = self._through_V(np.ascontiguousarray(self.products.ZtZ @ self._turned(c, self.bases)))
+        return self._turned(found, [None if R is None else R.T for R in self.bases])
 
     def _through_V(self, ZtZc: Floats) -> Floats:
-        """ZᵀV⁻¹Zc from ZᵀWZc."""
+        """ZᵀV⁻¹Zc from ZᵀWZc, in the engine's coordinates."""
         u = self.spherical(ZtZc)
-        found = ZtZc if self.regular else ZtZc - self.products.ZtZ @ self.random(u)
-        return self._turned(self.divide(u, found), [None if R is None else R.T for R in self.bases])
+        return self.divide(u, ZtZc if self.regular else ZtZc - self.products.ZtZ @ self.random(u))
 
     def covariance_of_levels(self, t: int, levels: Ints) -> Floats:
         """Cov(b | y, β)/σ² between all effects and those of some levels of term t, shape (q, levels · k)."""
@@ -154,64 +157,14 @@ class Operators:
         for start in range(0, n_levels, size):
             yield np.arange(start, min(start + size, n_levels))
 
-    def squares(self) -> list[list[Floats]]:
-        """
-        Sums of squares of ZᵀV⁻¹Z by pairs of terms.
-
-        With K_lm the (k_s, k_t) block between level l of s and level m of t, the entry [t][s] (t ≤ s) is
-        Σ_lm K_lm[c, a] K_lm[d, b], shape (k_s, k_t, k_s, k_t) in the order c, a, d, b: all that traces such as
-        tr(V⁻¹ZE_iZᵀ V⁻¹ZE_jZᵀ) need. Levels of different connected components of the data share columns, since they
-        cannot meet: for one grouping factor k columns are all there is to solve.
-        """
-        products = self.products
-        found = [[np.zeros((k_s * k_t, k_s * k_t)) for k_s in products.sizes] for k_t in products.sizes]
-        for t, (k, columns) in enumerate(zip(products.sizes, self._columns(), strict=True)):
-            width = max(1, _BLOCK // (self.q * k))
-            for start in range(0, len(columns), width):
-                block = self._kept(t, columns[start : start + width])
-                for s in range(t, len(products.sizes)):
-                    a, b = products.starts[s], products.starts[s + 1]
-                    part = block[a:b].reshape(-1, products.sizes[s], block.shape[1] // k, k)
-                    flat = part.transpose(0, 2, 1, 3).reshape(-1, products.sizes[s] * k)
-                    found[t][s] += flat.T @ flat
-        shaped = []
-        for row, k_t in zip(found, products.sizes, strict=True):
-            shaped.append([f.reshape(k_s, k_t, k_s, k_t) for f, k_s in zip(row, products.sizes, strict=True)])
-        return shaped
-
-    def _columns(self) -> list[list[Ints]]:
-        """For each term groups of levels, no two of one component."""
-        products = self.products
-        components = self._components
-        found = []
-        for k, start, end in zip(products.sizes, products.starts[:-1], products.starts[1:], strict=True):
-            of_level = components[start:end:k]
-            order = np.argsort(of_level, kind="stable")
-            sorted_ = of_level[order]
-            first = np.searchsorted(sorted_, sorted_)
-            rank = np.arange(len(order)) - first
-            by_rank = np.argsort(rank, kind="stable")
-            cuts = np.searchsorted(rank[by_rank], np.arange(1, rank.max(initial=0) + 1))
-            found.append([order[part] for part in np.split(by_rank, cuts)])
-        return found
-
-    @cached_property
-    def _components(self) -> Ints:
-        """The connected component of each effect."""
-        return np.asarray(csgraph.connected_components(sparse.csr_array(self.products.ZtZ), directed=False)[1])
-
-    def _kept(self, t: int, groups: Sequence[Ints]) -> Floats:
-        """Columns of ZᵀV⁻¹Z, each the sum over a group of levels of t."""
-        k, start, R = self.products.sizes[t], self.products.starts[t], self.bases[t]
-        rows = [start + levels[:, None] * k + np.arange(k) for levels in groups]
-        columns = [np.broadcast_to(g * k + np.arange(k), row.shape) for g, row in enumerate(rows)]
-        places = np.concatenate([r.ravel() for r in rows]), np.concatenate([c.ravel() for c in columns])
-        ones = sparse.csc_array((np.ones(len(places[0])), places), shape=(self.q, len(groups) * k))
-        found = self.products.ZtZ @ ones
-        dense = np.ascontiguousarray(found if isinstance(found, np.ndarray) else found.toarray())
-        if R is not None:
-            dense = np.ascontiguousarray((dense.reshape(self.q, -1, k) @ R).reshape(self.q, -1))
-        return self._through_V(dense)
+    def squares(self) -> Squares:
+        """Sums of squares of ZᵀV⁻¹Z by pairs of terms; see `squares`."""
+        groups = level_groups(self.products)
+        columns = sum(k * len(group) for k, group in zip(self.products.sizes, groups, strict=True))
+        found = self.eliminated_squares(columns)
+        if found is None:
+            found = squares_by_columns(self.products, groups, self._through_V)
+        return turned_squares(found, self.bases)
 
     def _turned(self, values: Floats, matrices: Sequence[Floats | None]) -> Floats:
         """Each term's effects in other coordinates."""

@@ -264,6 +264,7 @@ class PenalizedLeastSquares:
             divide=partial(self._residual_products, state.inverses),
             ZtVQ=state.ZtVF[:, :-1],
             sums=state.factored.traces,
+            eliminated_squares=state.factored.squares,
         )
 
     def _own_factors(self, theta: Floats) -> list[Factor]:

@@ -17,7 +17,8 @@ from lmmpy.engines.blocked import Meeting, batched
 from lmmpy.engines.cholmod import NotPositiveDefiniteError
 from lmmpy.engines.crossproducts import Block, symmetric_matrix
 from lmmpy.engines.sparse import FactoredSparse, SparseMatrix, traces_from_slopes
-from lmmpy.engines.system import regular_inverse, summed_product, transpose_apply_factors
+from lmmpy.engines.squares import Remaining
+from lmmpy.engines.system import apply_factors, regular_inverse, summed_product, transpose_apply_factors
 from lmmpy.engines.threads import all_blas_threads
 
 __all__ = ["DenseSchur", "Remainder", "SparseSchur"]
@@ -185,6 +186,29 @@ class FactoredDense:
             _kernels.symmetrize(self._kept)
         return self._kept
 
+    def remaining(self, terms: tuple[int, ...]) -> Remaining:
+        """See `FactoredSchur`."""
+        return Remaining(terms, self._starts, self._H, self._reduction, self._shrinkage)
+
+    @property
+    def _reduction(self) -> Floats:
+        """P = Λ S⁻¹ Λᵀ."""
+        half = apply_factors(self._factors, self._inverse, self._starts)
+        return apply_factors(self._factors, np.ascontiguousarray(half.T), self._starts)
+
+    @property
+    def _shrinkage(self) -> Floats:
+        """N = I − PH, by Λ S⁻¹ Λ⁻¹ where Λ can be divided by, which keeps more digits for a large Λ."""
+        inverses = []
+        for factor, k, start, end in zip(self._factors, self._sizes, self._starts[:-1], self._starts[1:], strict=True):
+            size = np.sqrt(np.maximum(np.einsum("laa->a", self._blocks(self._H, k, start, end)), np.finfo(float).tiny))
+            inverse = regular_inverse(factor.T, 1.0 / size)
+            if inverse is None:
+                return np.eye(len(self._H)) - self._reduction @ self._H
+            inverses.append(Factor(inverse, np.empty(0)))
+        half = apply_factors(self._factors, self._inverse, self._starts)
+        return times_factors(half, inverses, self._starts)
+
     def effects(self, c: Floats) -> Floats:
         """See `FactoredSystem`."""
         right = transpose_apply_factors(self._factors, c, self._starts)
@@ -216,6 +240,9 @@ class FactoredDense:
         """See `FactoredSystem`."""
         spans = zip(self._factors, self._sizes, self._starts[:-1], self._starts[1:], strict=True)
         return [f.T @ self._blocks(self._inverse, k, start, end) @ f.T.T for f, k, start, end in spans]
+
+    def squares(self, columns: int) -> None:
+        """See `FactoredSystem`."""
 
     def forms(self) -> Floats:
         """See `FactoredSchur`."""
@@ -345,6 +372,10 @@ class FactoredSparseSchur:
         self._schur, self._factored, self._factors = schur, factored, factors
         self.logdet, self.effects = factored.logdet, factored.effects
         self.slopes, self.traces, self.variances = factored.slopes, factored.traces, factored.variances
+        self.squares = factored.squares
+
+    def remaining(self, terms: tuple[int, ...]) -> None:
+        """See `FactoredSchur`."""
 
     def forms(self) -> Floats:
         """See `FactoredSchur`."""

@@ -161,6 +161,9 @@ class FactoredSparse:
                 slopes[block.s] += np.tensordot(H.transpose(0, 2, 1) @ left, Sigma, axes=([0, 2], [0, 1]))
         return slopes
 
+    def squares(self, columns: int) -> None:
+        """See `FactoredSystem`."""
+
     def variances(self) -> list[Floats]:
         """See `FactoredSystem`."""
         diagonal = {b.t: v for b, v in zip(self._matrix.blocks, self.inverse_blocks(), strict=True) if b.diagonal}

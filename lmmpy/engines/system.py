@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from lmmpy.covariance import Factor
 from lmmpy.engines import _kernels
+from lmmpy.engines.squares import Squares
 
 __all__ = [
     "FactoredSystem",
@@ -63,6 +64,9 @@ class FactoredSystem(Protocol):
 
     def variances(self) -> list[Floats]:
         """The diagonal blocks of ΛM⁻¹Λᵀ, for each term of shape (levels, k, k)."""
+
+    def squares(self, columns: int) -> Squares | None:
+        """Sums of squares of ZᵀV⁻¹Z (see `squares`), where that takes less than to solve for so many columns."""
 
 
 class System(Protocol):

@@ -8,6 +8,7 @@ import pytest
 
 from lmmpy.design import Design, build_design
 from lmmpy.engines import ENGINES, make_criterion
+from lmmpy.engines.squares import Squares, level_groups, squares_by_columns, turned_squares
 from tests import naive
 from tests.engines.test_contract import LAYOUTS, design_of, layout, thetas
 
@@ -53,7 +54,16 @@ def check(design: Design, engine: str, theta: np.ndarray) -> None:
         np.testing.assert_allclose(np.hstack(batches), found[:, columns], **TOLERANCE)
         blocks = ZtVZ[columns, columns].reshape(term.n_levels, term.k, term.n_levels, term.k)
         np.testing.assert_allclose(at.traces()[t], np.einsum("lalb->ab", blocks), rtol=1e-8, atol=1e-9 * size)
-    squares = at.squares()
+    by_columns = squares_by_columns(at.products, level_groups(at.products), at._through_V)
+    both = [turned_squares(by_columns, at.bases)]
+    own = at.eliminated_squares(10**9)
+    if own is not None:
+        both.append(turned_squares(own, at.bases))
+    for squares in both:
+        check_squares(design, squares, ZtVZ)
+
+
+def check_squares(design: Design, squares: Squares, ZtVZ: np.ndarray) -> None:
     for t, one in enumerate(design.random):
         for s, other in enumerate(design.random[t:], t):
             K = ZtVZ[design.starts[s] : design.starts[s + 1], design.starts[t] : design.starts[t + 1]]
@@ -72,3 +82,16 @@ def test_operators_are_those_of_the_dense_model(design: Design, engine: str) -> 
 def test_operators_in_other_coordinates(engine: str) -> None:
     design = collinear()
     check(design, engine, np.array([800.0, -0.8, 0.05, 0.6]))
+
+
+def test_squares_are_made_without_columns_where_few_effects_are_left() -> None:
+    rng = np.random.default_rng(3)
+    data = pd.DataFrame({"g": rng.integers(0, 60, 400).astype(str), "h": rng.integers(0, 4, 400).astype(str)})
+    data["y"], data["x"] = rng.normal(size=(2, 400))
+    design = build_design("y ~ x + (x | g) + (x | h)", data)[0]
+    theta = np.array([0.8, 0.1, 0.5, 0.7, -0.2, 0.4])
+    at = make_criterion(design, True).operators(theta)
+    columns = sum(design.random[t].k * len(groups) for t, groups in enumerate(level_groups(at.products)))
+    assert columns == design.q
+    assert at.eliminated_squares(columns) is not None
+    check(design, "blocked", theta)
