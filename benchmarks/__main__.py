@@ -15,7 +15,7 @@ from benchmarks import bootstrap, growth, inference
 from benchmarks.machine import describe
 from benchmarks.peers import PEERS
 from benchmarks.problems import PROBLEMS
-from benchmarks.report import Report, read, updated, write
+from benchmarks.report import Report, asked_anew, read, updated, write
 from benchmarks.runner import Settings, run_problem
 
 HEAVY = {p.name for p in (*PROBLEMS.values(), *inference.MODELS.values()) if p.heavy} | {growth.NAME}
@@ -74,12 +74,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         result, versions = run_problem(problem, peers, settings, told)
         for version in versions.values():
             setting.update(version)
-        report = keep(results=updated(report.results, result, PROBLEMS))
+        report = keep(results=updated(report, result))
     for name in (name for name in inference.TASKS if name in wanted):
         result, versions = inference.run(name, settings, told)
         for version in versions.values():
             setting.update(version)
-        report = keep(inference=updated(report.inference, result, inference.TASKS))
+        report = keep(inference=asked_anew(report, result))
     if bootstrap.NAME in wanted:
         report = keep(refits=bootstrap.run(settings, told)[0])
     if growth.NAME in wanted:

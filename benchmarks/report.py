@@ -1,7 +1,7 @@
 """Writes the results: a Markdown page and a JSON file with every sample."""
 
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -360,12 +360,19 @@ def read(output: Path) -> Report:
     return Report(found["setting"], results, refits, tuple(growth), asked)
 
 
-def updated(
-    results: Iterable[ProblemResult], result: ProblemResult, order: Collection[str]
-) -> tuple[ProblemResult, ...]:
-    """The results with one problem's anew, in the order of the problems' names."""
+def _anew(results: Iterable[ProblemResult], result: ProblemResult, order: Iterable[str]) -> tuple[ProblemResult, ...]:
     by_name = {old.problem.name: old for old in results} | {result.problem.name: result}
     return tuple(by_name[name] for name in order if name in by_name)
+
+
+def updated(report: Report, result: ProblemResult) -> tuple[ProblemResult, ...]:
+    """The results with one problem's anew, in the order of the problems."""
+    return _anew(report.results, result, PROBLEMS)
+
+
+def asked_anew(report: Report, result: ProblemResult) -> tuple[ProblemResult, ...]:
+    """The tasks' results with one task's anew, in the order of the tasks."""
+    return _anew(report.inference, result, inference.TASKS)
 
 
 def write(report: Report, output: Path) -> None:

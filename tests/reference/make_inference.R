@@ -40,11 +40,13 @@ simulated <- list(
   covariate = function() {
     set.seed(42)
     n <- 160
-    d <- data.frame(a = sample(c("low", "mid", "top"), n, TRUE, prob = c(.5, .3, .2)), b = sample(c("no", "yes"), n, TRUE,
+    d <- data.frame(a = sample(c("low", "mid", "top"), n, TRUE, prob = c(.5, .3, .2)), b = sample(c("no", "yes"), n,
+      TRUE,
                     prob = c(.7, .3)), g = sample(16, n, TRUE), h = sample(9, n, TRUE), x = rnorm(n, 1))
     b <- effects_of(16, rbind(c(1, 0), c(.3, .5)))
     slope <- c(low = .2, mid = .8, top = -.3)[d$a]
-    d$y <- 5 + (d$a == "top") + slope * d$x + .5 * (d$b == "yes") + b[d$g, 1] + b[d$g, 2] * d$x + .2 * rnorm(9)[d$h] + rnorm(n)
+    d$y <- 5 + (d$a == "top") + slope * d$x + .5 * (d$b == "yes") + b[d$g, 1] + b[d$g,
+      2] * d$x + .2 * rnorm(9)[d$h] + rnorm(n)
     transform(d, a = factor(a), b = factor(b), g = factor(sprintf("g%02d", g)), h = factor(sprintf("h%d", h)))
   },
   # Crossed, with slopes in both factors, and weights.
@@ -54,7 +56,8 @@ simulated <- list(
     d <- data.frame(s = c(1:15, sample(15, n - 15, TRUE)), i = c(sample(12, n - 12, TRUE), 1:12), x = rnorm(n),
                     f = sample(c("p", "q", "r"), n, TRUE), w = round(runif(n, .3, 3), 2))
     bs <- effects_of(15, rbind(c(.9, 0), c(.2, .5))); bi <- effects_of(12, rbind(c(.6, 0), c(-.2, .4)))
-    d$y <- 2 + .5 * d$x + .4 * (d$f == "q") + bs[d$s, 1] + bi[d$i, 1] + (bs[d$s, 2] + bi[d$i, 2]) * d$x + rnorm(n) / sqrt(d$w)
+    d$y <- 2 + .5 * d$x + .4 * (d$f == "q") + bs[d$s, 1] + bi[d$i, 1] + (bs[d$s, 2] + bi[d$i,
+      2]) * d$x + rnorm(n) / sqrt(d$w)
     transform(d, s = factor(sprintf("s%02d", s)), i = factor(sprintf("i%02d", i)), f = factor(f))
   },
   # Intercept and slope are proportional but for the noise: the correlation is estimated as 1.
@@ -78,7 +81,8 @@ rounded <- function(d) as.data.frame(lapply(d, function(v) if (is.numeric(v)) ro
 
 data(Orthodont, Oats, Machines, package = "nlme")
 frames <- c(lapply(simulated, function(make) rounded(make())), list(
-  Oatsf = data.frame(yield = Oats$yield, N = factor(Oats$nitro), Variety = factor(Oats$Variety), Block = factor(as.character(Oats$Block))),
+  Oatsf = data.frame(yield = Oats$yield, N = factor(Oats$nitro), Variety = factor(Oats$Variety),
+    Block = factor(as.character(Oats$Block))),
   sleepstudy = sleepstudy, Penicillin = Penicillin, Dyestuff2 = Dyestuff2, Pastes = Pastes, cake = cake,
   Orthodont = as.data.frame(Orthodont), Machines = as.data.frame(Machines)))
 
@@ -95,12 +99,14 @@ store_data <- function(name) {
 
 table_of <- function(x) {
   d <- as.data.frame(x, stringsAsFactors = FALSE)
-  c(list(`_rownames` = I(rownames(d))), lapply(as.list(d), function(v) I(if (is.numeric(v)) unname(v) else as.character(v))))
+  c(list(`_rownames` = I(rownames(d))), lapply(as.list(d),
+    function(v) I(if (is.numeric(v)) unname(v) else as.character(v))))
 }
 
 matrix_of <- function(m) {
   m <- as.matrix(m)
-  list(rownames = if (!is.null(rownames(m))) I(rownames(m)), colnames = if (!is.null(colnames(m))) I(colnames(m)), values = unname(m))
+  list(rownames = if (!is.null(rownames(m))) I(rownames(m)), colnames = if (!is.null(colnames(m))) I(colnames(m)),
+    values = unname(m))
 }
 
 attempt <- function(expr) {
@@ -124,8 +130,10 @@ contrasts_of <- function(p) {
   L
 }
 
-ask_contest <- function(m, case) unlist(recursive = FALSE, use.names = FALSE, lapply(contrasts_of(length(fixef(m))), function(L)
-  lapply(unname(ddf_of(m)), function(ddf) list(L = L, ddf = ddf, joint = attempt(table_of(contest(m, L, joint = TRUE, ddf = ddf))),
+ask_contest <- function(m, case) unlist(recursive = FALSE, use.names = FALSE, lapply(contrasts_of(length(fixef(m))),
+  function(L)
+  lapply(unname(ddf_of(m)), function(ddf) list(L = L, ddf = ddf, joint = attempt(table_of(contest(m, L, joint = TRUE,
+    ddf = ddf))),
     rows = attempt(table_of(contest(m, L, joint = FALSE, ddf = ddf))),
     rhs = I(seq_len(nrow(L)) / 10),
     joint_rhs = if (qr(L)$rank == nrow(L))
@@ -149,7 +157,8 @@ ask_ranova <- function(m, case) list(reduced = attempt(table_of(lmerTest::ranova
 
 ask_step <- function(m, case) lapply(ddf_of(m), function(ddf) attempt({
   s <- lmerTest::step(m, ddf = ddf)
-  list(random = table_of(s$random), fixed = table_of(s$fixed), model = paste(deparse(formula(get_model(s)), 500), collapse = ""))
+  list(random = table_of(s$random), fixed = table_of(s$fixed), model = paste(deparse(formula(get_model(s)), 500),
+    collapse = ""))
 }))
 
 ask_emmeans <- function(m, case) unlist(recursive = FALSE, use.names = FALSE, lapply(case$emmeans, function(wanted)
@@ -176,8 +185,10 @@ ask_broom <- function(m, case) {
     default = attempt(table_of(tidy(m))),
     glance = attempt(table_of(glance(m))), augment = attempt(table_of(augment(m))))
   list(lme4 = frames_of(as(m, "lmerMod")), lmerTest = lapply(c(fixed = "fixed", glance = "glance"), function(what)
-    if (what == "fixed") attempt(table_of(tidy(m, effects = "fixed", conf.int = TRUE))) else attempt(table_of(glance(m)))),
-    lmerTest_kr = if (isREML(m)) attempt(table_of(tidy(m, effects = "fixed", conf.int = TRUE, ddf.method = "Kenward-Roger"))))
+    if (what == "fixed") attempt(table_of(tidy(m, effects = "fixed",
+      conf.int = TRUE))) else attempt(table_of(glance(m)))),
+    lmerTest_kr = if (isREML(m)) attempt(table_of(tidy(m, effects = "fixed", conf.int = TRUE,
+      ddf.method = "Kenward-Roger"))))
 }
 
 ask_profile <- function(m, case) attempt({
@@ -198,7 +209,8 @@ ask_direct <- function(m, case) {
   deviance <- function(psi) {
     s <- psi[length(psi)]; at <- 0; theta <- numeric()
     for (k in dims) {
-      theta <- c(theta, if (k == 1) psi[at + 1] / s else c(psi[at + 1], psi[at + 2] * psi[at + 3], sqrt(max(1 - psi[at + 2]^2, 0)) * psi[at + 3]) / s)
+      theta <- c(theta, if (k == 1) psi[at + 1] / s else c(psi[at + 1], psi[at + 2] * psi[at + 3],
+        sqrt(max(1 - psi[at + 2]^2, 0)) * psi[at + 3]) / s)
       at <- at + length(if (k == 1) 1 else 1:3)
     }
     devfun(theta)
@@ -241,10 +253,13 @@ hypothesis <- function(m, L) {
 ask_kr <- function(m, case) attempt({
   m <- as(m, "lmerMod")
   adjusted <- pbkrtest::vcovAdj(m)
-  list(vcov = matrix_of(vcov(m)), vcovAdj = matrix_of(adjusted), P = lapply(attr(adjusted, "P"), function(a) unname(as.matrix(a))),
+  list(vcov = matrix_of(vcov(m)), vcovAdj = matrix_of(adjusted), P = lapply(attr(adjusted, "P"),
+    function(a) unname(as.matrix(a))),
        W = unname(as.matrix(attr(adjusted, "W"))),
-       ddf = I(vapply(seq_along(fixef(m)), function(i) pbkrtest::Lb_ddf(diag(length(fixef(m)))[i, ], vcov(m), adjusted), 0)),
-       tests = lapply(unname(contrasts_of(length(fixef(m)))[if (length(fixef(m)) > 2) c("all", "slopes", "single", "two") else c("slopes", "single")]),
+       ddf = I(vapply(seq_along(fixef(m)), function(i) pbkrtest::Lb_ddf(diag(length(fixef(m)))[i, ], vcov(m), adjusted),
+         0)),
+       tests = lapply(unname(contrasts_of(length(fixef(m)))[if (length(fixef(m)) > 2) c("all", "slopes", "single",
+         "two") else c("slopes", "single")]),
                       function(L) hypothesis(m, L)))
 })
 
@@ -252,12 +267,14 @@ ask_kr <- function(m, case) attempt({
 henderson <- function(m) {
   X <- as.matrix(getME(m, "X")); A <- as.matrix(t(getME(m, "Lambdat")))
   ZA <- as.matrix(getME(m, "Z")) %*% A; w <- weights(m)
-  H <- rbind(cbind(crossprod(X, w * X), crossprod(X, w * ZA)), cbind(crossprod(ZA, w * X), crossprod(ZA, w * ZA) + diag(ncol(ZA))))
+  H <- rbind(cbind(crossprod(X, w * X), crossprod(X, w * ZA)), cbind(crossprod(ZA, w * X), crossprod(ZA,
+    w * ZA) + diag(ncol(ZA))))
   T <- rbind(cbind(diag(ncol(X)), matrix(0, ncol(X), nrow(A))), cbind(matrix(0, nrow(A), ncol(X)), A))
   sigma(m)^2 * T %*% solve(H, t(T))
 }
 
-# Of x'beta + z'b over all terms, over each grouping factor alone, and over none; of an unseen level the effects' variance.
+# Of x'beta + z'b over all terms, over each grouping factor alone, and over none; an unseen level has its effects'
+# variance.
 ask_prediction <- function(m, case) {
   m <- as(m, "lmerMod"); C <- henderson(m); p <- length(fixef(m))
   new <- as.data.frame(case$newdata)
@@ -265,7 +282,8 @@ ask_prediction <- function(m, case) {
   parts <- list(); flist <- getME(m, "flist"); cnms <- getME(m, "cnms"); gp <- getME(m, "Gp"); V <- VarCorr(m)
   for (t in seq_along(cnms)) {
     group <- names(cnms)[t]; k <- length(cnms[[t]])
-    columns <- vapply(cnms[[t]], function(n) if (n == "(Intercept)") rep(1, nrow(new)) else new[[n]], numeric(nrow(new)))
+    columns <- vapply(cnms[[t]], function(n) if (n == "(Intercept)") rep(1, nrow(new)) else new[[n]],
+      numeric(nrow(new)))
     columns <- matrix(columns, nrow(new))
     Z <- matrix(0, nrow(new), ncol(C) - p); extra <- numeric(nrow(new))
     for (i in seq_len(nrow(new))) {
@@ -280,13 +298,16 @@ ask_prediction <- function(m, case) {
     extra <- Reduce(`+`, lapply(parts[which], `[[`, "extra"), 0)
     K <- cbind(X, Z)
     b <- as.matrix(t(getME(m, "Lambdat"))) %*% getME(m, "u")
-    list(terms = I(which), fit = I(drop(unname(X %*% fixef(m) + Z %*% b))), se = I(unname(sqrt(rowSums((K %*% C) * K) + extra))))
+    list(terms = I(which), fit = I(drop(unname(X %*% fixef(m) + Z %*% b))),
+      se = I(unname(sqrt(rowSums((K %*% C) * K) + extra))))
   }
   stopifnot(all.equal(c(C[1:p, 1:p]), c(as.matrix(vcov(m))), tolerance = 1e-6))
   all <- answer(names(parts))
   stopifnot(all.equal(as.numeric(all$fit), unname(predict(m, new, allow.new.levels = TRUE)), tolerance = 1e-8))
-  list(newdata = lapply(as.list(new), I), all = all, none = answer(character()), by_group = lapply(names(parts), answer),
-       glmmTMB = if (is.null(case$weights)) attempt(list(free = by_glmmTMB(case, new, NULL), theta_held = by_glmmTMB(case, new, m))))
+  list(newdata = lapply(as.list(new), I), all = all, none = answer(character()), by_group = lapply(names(parts),
+    answer),
+       glmmTMB = if (is.null(case$weights)) attempt(list(free = by_glmmTMB(case, new, NULL),
+         theta_held = by_glmmTMB(case, new, m))))
 }
 
 # glmmTMB's standard errors (to it weights mean something else): its own, in which theta is uncertain, and with theta
@@ -337,7 +358,8 @@ ask_components <- function(m, case) {
     at <- 0; out <- numeric()
     for (k in dims) {
       S <- matrix(0, k, k); S[lower.tri(S, TRUE)] <- psi[at + seq_len(k * (k + 1) / 2)]; at <- at + k * (k + 1) / 2
-      S[upper.tri(S)] <- t(S)[upper.tri(S)]; R <- cov2cor(S); diag(R) <- sqrt(diag(S)); out <- c(out, R[lower.tri(R, TRUE)])
+      S[upper.tri(S)] <- t(S)[upper.tri(S)]; R <- cov2cor(S); diag(R) <- sqrt(diag(S)); out <- c(out, R[lower.tri(R,
+        TRUE)])
     }
     c(out, sqrt(psi[length(psi)]))
   }
@@ -345,14 +367,17 @@ ask_components <- function(m, case) {
   named <- as.data.frame(VarCorr(m), order = "lower.tri")
   labels <- paste(named$grp, named$var1, named$var2, sep = "|")
   apvar <- list(names = I(labels), vcov = I(psi), vcov_covariance = covariance, vcov_se = I(sqrt(diag(covariance))),
-                sdcor = I(sdcor(psi)), sdcor_covariance = J %*% covariance %*% t(J), sdcor_se = I(sqrt(diag(J %*% covariance %*% t(J)))),
+                sdcor = I(sdcor(psi)), sdcor_covariance = J %*% covariance %*% t(J),
+                  sdcor_se = I(sqrt(diag(J %*% covariance %*% t(J)))),
                 lmerTest_vcov_theta_sigma = attempt(list(values = unname(as_lmerModLmerTest(m)@vcov_varpar))),
-                glmmTMB = attempt(glmmTMB_components(case)), nlme = if (!is.null(case$nlme)) attempt(nlme_components(case)))
+                glmmTMB = attempt(glmmTMB_components(case)),
+                  nlme = if (!is.null(case$nlme)) attempt(nlme_components(case)))
 }
 
 glmmTMB_components <- function(case) {
   m <- glmmTMB::glmmTMB(as.formula(case$formula, env = globalenv()), data = dat, REML = case$REML,
-                        control = glmmTMB::glmmTMBControl(optCtrl = list(rel.tol = 1e-14, x.tol = 1e-14, iter.max = 1e4, eval.max = 1e4)))
+                        control = glmmTMB::glmmTMBControl(optCtrl = list(rel.tol = 1e-14, x.tol = 1e-14, iter.max = 1e4,
+                          eval.max = 1e4)))
   full <- vcov(m, full = TRUE)
   list(logLik = c(logLik(m)), theta = I(unname(glmmTMB::getME(m, "theta"))), vcov_full = matrix_of(full),
        confint = matrix_of(confint(m, parm = "theta_", estimate = TRUE)), sigma = sigma(m),
@@ -360,7 +385,8 @@ glmmTMB_components <- function(case) {
 }
 
 nlme_components <- function(case) {
-  m <- nlme::lme(as.formula(case$nlme$fixed), data = dat, random = as.formula(case$nlme$random), method = if (case$REML) "REML" else "ML",
+  m <- nlme::lme(as.formula(case$nlme$fixed), data = dat, random = as.formula(case$nlme$random),
+    method = if (case$REML) "REML" else "ML",
                  control = nlme::lmeControl(tolerance = 1e-12, msTol = 1e-12, niterEM = 100))
   found <- nlme::intervals(m, which = "var-cov")
   list(logLik = c(logLik(m)), random = lapply(found$reStruct, table_of), sigma = I(unname(c(found$sigma))))
@@ -374,62 +400,102 @@ covariate <- "y ~ a * x + b + (x | g)"
 cases <- list(
   oats = list(data = "Oatsf", formula = "yield ~ N * Variety + (1 | Block/Variety)",
     ask = c("summary", "contest", "anova", "drop1", "ranova", "emmeans", "kr"), emmeans = list(
-      list(specs = "~ Variety", contrasts = c(PAIRS, "eff", "eff none", "trt.vs.ctrl", "trt.vs.ctrl none", "trt.vs.ctrl holm")),
+      list(specs = "~ Variety", contrasts = c(PAIRS, "eff", "eff none", "trt.vs.ctrl", "trt.vs.ctrl none",
+        "trt.vs.ctrl holm")),
       list(specs = "~ N", contrasts = c("pairwise", "poly", "trt.vs.ctrl none")),
       list(specs = "~ N | Variety", contrasts = c("pairwise", "pairwise holm", "poly")),
       list(specs = "~ N * Variety", contrasts = c("pairwise", "eff none")))),
-  oats_additive = list(data = "Oatsf", formula = "yield ~ N + Variety + (1 | Block/Variety)", ask = c("contest", "anova", "drop1", "step", "emmeans"),
-    emmeans = list(list(specs = "~ Variety", contrasts = PAIRS), list(specs = "~ N * Variety", contrasts = "pairwise holm"))),
+  oats_additive = list(data = "Oatsf", formula = "yield ~ N + Variety + (1 | Block/Variety)", ask = c("contest",
+    "anova", "drop1", "step", "emmeans"),
+    emmeans = list(list(specs = "~ Variety", contrasts = PAIRS), list(specs = "~ N * Variety",
+      contrasts = "pairwise holm"))),
   machines = list(data = "Machines", formula = "score ~ Machine + (1 | Worker/Machine)",
-    ask = c("contest", "anova", "emmeans", "kr", "components"), nlme = list(fixed = "score ~ Machine", random = "~ 1 | Worker/Machine"),
+    ask = c("contest", "anova", "emmeans", "kr", "components"), nlme = list(fixed = "score ~ Machine",
+      random = "~ 1 | Worker/Machine"),
     emmeans = list(list(specs = "~ Machine", contrasts = c(PAIRS, "trt.vs.ctrl")))),
-  machines_slopes = list(data = "Machines", formula = "score ~ Machine + (Machine | Worker)", ask = c("contest", "anova", "ranova", "kr", "emmeans", "components"),
+  machines_slopes = list(data = "Machines", formula = "score ~ Machine + (Machine | Worker)", ask = c("contest",
+    "anova", "ranova", "kr", "emmeans", "components"),
     emmeans = list(list(specs = "~ Machine", contrasts = "pairwise"))),
-  cake = list(data = "cake", formula = "angle ~ recipe * temp + (1 | recipe:replicate)", ask = c("contest", "anova", "drop1", "emmeans", "broom", "kr"),
-    emmeans = list(list(specs = "~ recipe", contrasts = PAIRS), list(specs = "~ recipe", at = list(temp = 180), contrasts = "pairwise"),
-                   list(specs = "~ recipe | temp", at = list(temp = c(175, 225)), contrasts = c("pairwise", "eff none")))),
-  cake_factors = list(data = "cake", formula = "angle ~ recipe + temperature + (1 | replicate) + (1 | recipe:replicate)",
-    ask = c("contest", "anova", "drop1", "ranova", "emmeans"), emmeans = list(list(specs = "~ recipe", contrasts = PAIRS), list(specs = "~ temperature", contrasts = "poly"))),
-  empty_cells = list(data = "emptycells", formula = "y ~ a * b + x + (1 | g)", ask = c("summary", "anova", "contest", "drop1", "emmeans"),
+  cake = list(data = "cake", formula = "angle ~ recipe * temp + (1 | recipe:replicate)", ask = c("contest", "anova",
+    "drop1", "emmeans", "broom", "kr"),
+    emmeans = list(list(specs = "~ recipe", contrasts = PAIRS), list(specs = "~ recipe", at = list(temp = 180),
+      contrasts = "pairwise"),
+                   list(specs = "~ recipe | temp", at = list(temp = c(175, 225)), contrasts = c("pairwise",
+                     "eff none")))),
+  cake_factors = list(data = "cake",
+    formula = "angle ~ recipe + temperature + (1 | replicate) + (1 | recipe:replicate)",
+    ask = c("contest", "anova", "drop1", "ranova", "emmeans"), emmeans = list(list(specs = "~ recipe",
+      contrasts = PAIRS), list(specs = "~ temperature", contrasts = "poly"))),
+  empty_cells = list(data = "emptycells", formula = "y ~ a * b + x + (1 | g)", ask = c("summary", "anova", "contest",
+    "drop1", "emmeans"),
     emmeans = list(list(specs = "~ a * b", contrasts = "pairwise none"), list(specs = "~ a", contrasts = "pairwise"))),
-  empty_cells_sum = list(data = "emptycells", formula = "y ~ a * b + x + (1 | g)", contrasts = list(a = "contr.sum", b = "contr.helmert"), ask = c("anova", "contest")),
+  empty_cells_sum = list(data = "emptycells", formula = "y ~ a * b + x + (1 | g)", contrasts = list(a = "contr.sum",
+    b = "contr.helmert"), ask = c("anova", "contest")),
   empty_cells_additive = list(data = "emptycells", formula = "y ~ a + b + x + (1 | g)", ask = c("anova", "emmeans"),
-    emmeans = list(list(specs = "~ a", contrasts = PAIRS), list(specs = "~ a", weights = "proportional", contrasts = "pairwise"))),
-  covariate = list(data = "covariate", formula = "y ~ a * x + b + (x | g)", ask = c("summary", "anova", "contest", "drop1", "ranova", "emmeans", "kr", "components"),
-    emmeans = list(list(specs = "~ a", contrasts = PAIRS), list(specs = "~ a", weights = "proportional", contrasts = PAIRS), list(specs = "~ a", weights = "outer"),
-                   list(specs = "~ a | b", contrasts = "pairwise"), list(specs = "~ a | x", at = list(x = c(-1, 2)), contrasts = c("pairwise", "trt.vs.ctrl none")),
-                   list(specs = "~ b", weights = "proportional", contrasts = "pairwise"), list(specs = "~ b", weights = "cells"))),
-  covariate_interaction = list(data = "covariate", formula = "y ~ a * b + x + (1 | g) + (1 | h)", ask = c("anova", "drop1", "emmeans", "step", "ranova"),
-    emmeans = list(list(specs = "~ a", contrasts = PAIRS), list(specs = "~ a", weights = "proportional", contrasts = "pairwise"),
+    emmeans = list(list(specs = "~ a", contrasts = PAIRS), list(specs = "~ a", weights = "proportional",
+      contrasts = "pairwise"))),
+  covariate = list(data = "covariate", formula = "y ~ a * x + b + (x | g)", ask = c("summary", "anova", "contest",
+    "drop1", "ranova", "emmeans", "kr", "components"),
+    emmeans = list(list(specs = "~ a", contrasts = PAIRS), list(specs = "~ a", weights = "proportional",
+      contrasts = PAIRS), list(specs = "~ a", weights = "outer"),
+                   list(specs = "~ a | b", contrasts = "pairwise"), list(specs = "~ a | x", at = list(x = c(-1, 2)),
+                     contrasts = c("pairwise", "trt.vs.ctrl none")),
+                   list(specs = "~ b", weights = "proportional", contrasts = "pairwise"), list(specs = "~ b",
+                     weights = "cells"))),
+  covariate_interaction = list(data = "covariate", formula = "y ~ a * b + x + (1 | g) + (1 | h)", ask = c("anova",
+    "drop1", "emmeans", "step", "ranova"),
+    emmeans = list(list(specs = "~ a", contrasts = PAIRS), list(specs = "~ a", weights = "proportional",
+      contrasts = "pairwise"),
                    list(specs = "~ a", weights = "cells"), list(specs = "~ b | a", contrasts = "pairwise"))),
-  covariate_sum = list(data = "covariate", formula = "y ~ a * x + a * b + (1 | g)", contrasts = list(a = "contr.sum", b = "contr.sum"), ask = c("summary", "anova", "contest")),
-  covariate_helmert = list(data = "covariate", formula = "y ~ a * x + a * b + (1 | g)", contrasts = list(a = "contr.helmert", b = "contr.helmert"), ask = c("summary", "anova", "contest")),
-  covariate_step = list(data = "covariate", formula = "y ~ a * b * x + (x | g) + (1 | h)", ask = c("anova", "step", "ranova")),
-  covariate_ml = list(data = "covariate", formula = "y ~ a * x + b + (x | g)", REML = FALSE, ask = c("summary", "anova", "contest", "drop1", "ranova", "components", "broom")),
-  orthodont = list(data = "Orthodont", formula = "distance ~ age * Sex + (age | Subject)", ask = c("summary", "anova", "ranova", "step", "drop1", "emmeans", "kr"),
+  covariate_sum = list(data = "covariate", formula = "y ~ a * x + a * b + (1 | g)", contrasts = list(a = "contr.sum",
+    b = "contr.sum"), ask = c("summary", "anova", "contest")),
+  covariate_helmert = list(data = "covariate", formula = "y ~ a * x + a * b + (1 | g)",
+    contrasts = list(a = "contr.helmert", b = "contr.helmert"), ask = c("summary", "anova", "contest")),
+  covariate_step = list(data = "covariate", formula = "y ~ a * b * x + (x | g) + (1 | h)", ask = c("anova", "step",
+    "ranova")),
+  covariate_ml = list(data = "covariate", formula = "y ~ a * x + b + (x | g)", REML = FALSE, ask = c("summary", "anova",
+    "contest", "drop1", "ranova", "components", "broom")),
+  orthodont = list(data = "Orthodont", formula = "distance ~ age * Sex + (age | Subject)", ask = c("summary", "anova",
+    "ranova", "step", "drop1", "emmeans", "kr"),
     emmeans = list(list(specs = "~ Sex | age", at = list(age = c(8, 14)), contrasts = "pairwise"))),
-  sleepstudy = list(data = "sleepstudy", formula = "Reaction ~ Days + (Days | Subject)", ask = c("contest", "broom", "prediction", "components", "ranova"),
+  sleepstudy = list(data = "sleepstudy", formula = "Reaction ~ Days + (Days | Subject)", ask = c("contest", "broom",
+    "prediction", "components", "ranova"),
     nlme = list(fixed = "Reaction ~ Days", random = "~ Days | Subject"),
     newdata = list(Days = c(0, 5, 12, 0, 7.5, -3), Subject = c("308", "335", "372", "NEW", "other", "309"))),
-  sleepstudy_ml = list(data = "sleepstudy", formula = "Reaction ~ Days + (Days | Subject)", REML = FALSE, ask = c("broom", "prediction", "components"),
+  sleepstudy_ml = list(data = "sleepstudy", formula = "Reaction ~ Days + (Days | Subject)", REML = FALSE,
+    ask = c("broom", "prediction", "components"),
     nlme = list(fixed = "Reaction ~ Days", random = "~ Days | Subject"),
     newdata = list(Days = c(0, 5, 12, 0, 7.5, -3), Subject = c("308", "335", "372", "NEW", "other", "309"))),
-  sleepstudy_uncorrelated = list(data = "sleepstudy", formula = "Reaction ~ Days + (Days || Subject)", ask = c("prediction", "broom", "kr"),
+  sleepstudy_uncorrelated = list(data = "sleepstudy", formula = "Reaction ~ Days + (Days || Subject)",
+    ask = c("prediction", "broom", "kr"),
     newdata = list(Days = c(0, 5, 12, 0, 7.5, -3), Subject = c("308", "335", "372", "NEW", "other", "309"))),
-  penicillin = list(data = "Penicillin", formula = "diameter ~ 1 + (1 | plate) + (1 | sample)", ask = c("broom", "prediction", "components", "profile"),
+  penicillin = list(data = "Penicillin", formula = "diameter ~ 1 + (1 | plate) + (1 | sample)", ask = c("broom",
+    "prediction", "components", "profile"),
     newdata = list(plate = c("a", "a", "zz", "zz", "k"), sample = c("A", "new", "B", "new", "F"))),
-  penicillin_ml = list(data = "Penicillin", formula = "diameter ~ 1 + (1 | plate) + (1 | sample)", REML = FALSE, ask = c("components", "profile", "direct")),
-  pastes = list(data = "Pastes", formula = "strength ~ 1 + (1 | batch/cask)", ask = c("profile", "components"), nlme = list(fixed = "strength ~ 1", random = "~ 1 | batch/cask")),
-  pastes_cask = list(data = "Pastes", formula = "strength ~ cask + (1 | batch/cask)", ask = c("kr", "contest", "profile")),
-  dyestuff2 = list(data = "Dyestuff2", formula = "Yield ~ 1 + (1 | Batch)", zeta = TRUE, ask = c("profile", "direct", "summary", "broom", "ranova")),
-  perfect_correlation = list(data = "perfect", formula = "y ~ t + (t | g)", zeta = TRUE, ask = c("profile", "direct", "summary", "anova", "ranova", "broom")),
-  three_effects = list(data = "threeeffects", formula = "y ~ x + z + (x + z | g)", ask = c("profile", "summary", "contest", "ranova", "components", "kr")),
-  crossed = list(data = "crossed", formula = crossed, ask = c("kr", "summary", "contest", "ranova", "profile", "components", "prediction"),
-    newdata = list(x = c(0, 1, -1, 2, .5), f = c("p", "q", "r", "p", "q"), s = c("s01", "s05", "zz", "s09", "zz"), i = c("i01", "zz", "i03", "i12", "zz"))),
-  crossed_weights = list(data = "crossed", formula = crossed, weights = "w", ask = c("kr", "summary", "contest", "prediction"),
-    newdata = list(x = c(0, 1, -1, 2, .5), f = c("p", "q", "r", "p", "q"), s = c("s01", "s05", "zz", "s09", "zz"), i = c("i01", "zz", "i03", "i12", "zz"))),
+  penicillin_ml = list(data = "Penicillin", formula = "diameter ~ 1 + (1 | plate) + (1 | sample)", REML = FALSE,
+    ask = c("components", "profile", "direct")),
+  pastes = list(data = "Pastes", formula = "strength ~ 1 + (1 | batch/cask)", ask = c("profile", "components"),
+    nlme = list(fixed = "strength ~ 1", random = "~ 1 | batch/cask")),
+  pastes_cask = list(data = "Pastes", formula = "strength ~ cask + (1 | batch/cask)", ask = c("kr", "contest",
+    "profile")),
+  dyestuff2 = list(data = "Dyestuff2", formula = "Yield ~ 1 + (1 | Batch)", zeta = TRUE, ask = c("profile", "direct",
+    "summary", "broom", "ranova")),
+  perfect_correlation = list(data = "perfect", formula = "y ~ t + (t | g)", zeta = TRUE, ask = c("profile", "direct",
+    "summary", "anova", "ranova", "broom")),
+  three_effects = list(data = "threeeffects", formula = "y ~ x + z + (x + z | g)", ask = c("profile", "summary",
+    "contest", "ranova", "components", "kr")),
+  crossed = list(data = "crossed", formula = crossed, ask = c("kr", "summary", "contest", "ranova", "profile",
+    "components", "prediction"),
+    newdata = list(x = c(0, 1, -1, 2, .5), f = c("p", "q", "r", "p", "q"), s = c("s01", "s05", "zz", "s09", "zz"),
+      i = c("i01", "zz", "i03", "i12", "zz"))),
+  crossed_weights = list(data = "crossed", formula = crossed, weights = "w", ask = c("kr", "summary", "contest",
+    "prediction"),
+    newdata = list(x = c(0, 1, -1, 2, .5), f = c("p", "q", "r", "p", "q"), s = c("s01", "s05", "zz", "s09", "zz"),
+      i = c("i01", "zz", "i03", "i12", "zz"))),
   # crossed_weights again, every column multiplied by the root of the weight: no package has to know of weights here
-  crossed_weights_by_hand = list(data = "crossed_by_hand", formula = "yw ~ 0 + one + xw + fq + fr + (0 + one + xw | s) + (0 + one + xw | i)", ask = c("kr", "summary", "contest")))
+  crossed_weights_by_hand = list(data = "crossed_by_hand",
+    formula = "yw ~ 0 + one + xw + fq + fr + (0 + one + xw | s) + (0 + one + xw | i)", ask = c("kr", "summary",
+    "contest")))
 
 frames$crossed_by_hand <- with(frames$crossed, {
   r <- sqrt(w)
@@ -440,13 +506,16 @@ record <- function(name) {
   case <- cases[[name]]
   if (is.null(case$REML)) case$REML <- TRUE
   assign("dat", frames[[case$data]], envir = globalenv())
-  args <- c(list(formula = as.formula(case$formula, env = globalenv()), data = quote(dat), REML = case$REML, control = quote(control)),
-            Filter(Negate(is.null), list(weights = if (!is.null(case$weights)) str2lang(case$weights), contrasts = case$contrasts)))
+  args <- c(list(formula = as.formula(case$formula, env = globalenv()), data = quote(dat), REML = case$REML,
+    control = quote(control)),
+            Filter(Negate(is.null), list(weights = if (!is.null(case$weights)) str2lang(case$weights),
+              contrasts = case$contrasts)))
   call <- as.call(c(quote(lme4::lmer), args))
   default <- quietly(eval(call, globalenv()))
   found <- tightened(call, getME(default, "theta"))
   m <- suppressMessages(as_lmerModLmerTest(found$model))
-  cat(sprintf("%-26s criterion %.6f gradient %.1e%s\n", name, found$optimum$fval, found$optimum$gradient, if (isSingular(m)) " singular" else ""))
+  cat(sprintf("%-26s criterion %.6f gradient %.1e%s\n", name, found$optimum$fval, found$optimum$gradient,
+    if (isSingular(m)) " singular" else ""))
   answers <- list()
   for (what in case$ask) {
     begin <- Sys.time()
@@ -454,11 +523,14 @@ record <- function(name) {
     cat(sprintf("    %-12s %.1f s\n", what, as.numeric(difftime(Sys.time(), begin, units = "secs"))))
   }
   theta <- getME(m, "theta")
-  c(list(name = name, data = case$data, formula = case$formula, REML = case$REML, weights = case$weights, contrasts = case$contrasts,
-         versions = c(list(R = R.version.string), lapply(setNames(nm = PACKAGES), function(p) as.character(packageVersion(p)))),
+  c(list(name = name, data = case$data, formula = case$formula, REML = case$REML, weights = case$weights,
+    contrasts = case$contrasts,
+         versions = c(list(R = R.version.string), lapply(setNames(nm = PACKAGES),
+           function(p) as.character(packageVersion(p)))),
          criterion = found$optimum$fval, gradient = found$optimum$gradient, singular = isSingular(m),
          theta = list(names = I(names(theta)), values = I(unname(theta))), sigma = sigma(m),
-         beta = list(names = I(names(fixef(m))), values = I(unname(fixef(m)))), dropped = I(as.character(names(attr(getME(m, "X"), "col.dropped"))))),
+         beta = list(names = I(names(fixef(m))), values = I(unname(fixef(m)))),
+           dropped = I(as.character(names(attr(getME(m, "X"), "col.dropped"))))),
     answers)
 }
 

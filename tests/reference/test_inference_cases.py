@@ -10,7 +10,7 @@ from tests.reference.inference_cases import frame, inference, matrix, more, more
 
 def test_the_cases_are_there():
     assert len(names()) == 44
-    assert len(names("pbkr")) == 8
+    assert len(names("pbkr")) == 7
     assert len(more_names()) == 29
     assert more_names("direct") == ["dyestuff2", "penicillin_ml", "perfect_correlation"]
 
