@@ -34,6 +34,8 @@ LOOK, CONCERN = 0.01, 1e-4
 # Skewness and excess kurtosis; ratios of standard deviations; their scatter between groups, on the log scale.
 _SKEWNESS, _KURTOSIS = (0.5, 1.0), (1.0, 2.0)
 _RATIO, _SCATTER = (1.25, 1.5), (0.15, 0.3)
+# So many times the distance that a typical group is expected to have.
+_UNUSUAL = 100.0
 # The test of Shapiro & Wilk is made for no more values; fewer than so many say nothing.
 _SHAPIRO, _FEWEST = 5_000, 8
 # Groups with fewer rows have no variance to speak of.
@@ -131,10 +133,10 @@ def spread_on_fitted(residual: Floats, fitted: Floats) -> Judged | None:
 
 
 def smoothed_spread(residual: Floats, fitted: Floats) -> Floats:
-    """The standard deviation of residuals as a straight line in the fitted values, shape (n,); nowhere near zero."""
-    slope, level = np.polyfit(fitted, np.abs(residual), 1)
-    line = level + slope * fitted
-    return np.asarray(np.maximum(line, 0.2 * np.abs(residual).mean()))
+    """The standard deviation of residuals as an exponential of the fitted values, but for a factor, shape (n,)."""
+    size = np.maximum(np.abs(residual), 1e-3 * np.abs(residual).mean())
+    slope = float(np.polyfit(fitted - fitted.mean(), np.log(size), 1)[0])
+    return np.asarray(np.exp(slope * (fitted - fitted.mean())))
 
 
 def between_groups(residual: Floats, codes: NDArray[np.intp]) -> Judged | None:
@@ -176,9 +178,10 @@ def influential(deletion: Deletion, sigma: float, p: int, labels: Sequence[objec
     """
     Whether some group moves the fixed effects more than it should.
 
-    Its Cook's distance D is of concern above one (Cook & Weisberg 1982) where the model makes so large a one unlikely,
-    and deserves a look above four over the number of groups where it is unlikely, or above one. How unlikely follows
-    from p D ~ Σ λ χ²₁, by two moments (Satterthwaite 1946), times the number of groups (Bonferroni).
+    Its Cook's distance D is of concern above one (Cook & Weisberg 1982), unless few groups make that usual: where it
+    is either unlikely under the model, or a hundred times what a typical group is expected to have. It deserves a look
+    above one, or where it is unlikely and above four over the number of groups. How unlikely follows from
+    p D ~ Σ λ χ²₁, by two moments (Satterthwaite 1946), times the number of groups (Bonferroni).
 
     Parameters
     ----------
@@ -205,7 +208,8 @@ def influential(deletion: Deletion, sigma: float, p: int, labels: Sequence[objec
     m = len(known)
     worst = int(known[np.argmax(D[known])])
     adjusted = np.minimum(m * chance[known], 1.0)
-    concern = (D[known] > 1.0) & (adjusted < 10 * CONCERN)
+    typical = float(np.median(first)) / p
+    concern = (D[known] > 1.0) & ((adjusted < 10 * CONCERN) | (D[known] > _UNUSUAL * typical))
     look = (D[known] > 1.0) | ((D[known] > 4.0 / m) & (adjusted < LOOK))
     named = [f"{labels[i]} ({D[i]:.2f})" for i in known[np.argsort(-D[known])] if look[np.searchsorted(known, i)]]
     text = f"Cook's distance at most {D[worst]:.2g} ({labels[worst]}); cut 4/{m} = {4.0 / m:.2g}"

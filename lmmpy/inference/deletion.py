@@ -113,9 +113,9 @@ def delete_groups(
     """
     Q, lines = _orthonormal(leverage), []
     for rows in groups:
-        if leverage.design.p and np.linalg.eigvalsh(Q[rows].T @ Q[rows])[-1] > 1.0 - _LEFT:
+        if _all_of_a_direction(Q[rows]):
             lines.append(_nothing(leverage.design.p))
-        elif min(len(rows), leverage.met(rows)) > _LARGE:
+        elif len(rows) > _LARGE and leverage.met(rows) > _LARGE:
             again = solve_without(rows)
             lines.append(_nothing(leverage.design.p) if again is None else _compared(leverage, solution, again))
         else:
@@ -151,10 +151,14 @@ def _without(leverage: Leverage, rows: Ints, right: Floats) -> Floats:
     F = np.hstack([Z, leverage.XL[rows]])
     SFt = np.vstack([B @ Z.T, leverage.XL[rows].T])
     if len(rows) <= F.shape[1]:
-        found = linalg.solve(np.eye(len(rows)) - F @ SFt, right, assume_a="pos")
-    else:
-        found = right + F @ linalg.solve(np.eye(F.shape[1]) - SFt @ F, SFt @ right)
-    return np.asarray(found, dtype=float)
+        return np.asarray(np.linalg.solve(np.eye(len(rows)) - F @ SFt, right))
+    return np.asarray(right + F @ np.linalg.solve(np.eye(F.shape[1]) - SFt @ F, SFt @ right))
+
+
+def _all_of_a_direction(Q: Floats) -> bool:
+    """Whether some rows of an orthonormal basis have all there is in a direction; the trace bounds the eigenvalue."""
+    gram = Q.T @ Q
+    return bool(np.trace(gram) > 1.0 - _LEFT and np.linalg.eigvalsh(gram)[-1] > 1.0 - _LEFT)
 
 
 def _orthonormal(leverage: Leverage) -> Floats:

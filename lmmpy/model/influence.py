@@ -53,7 +53,7 @@ class Influence:
         The same in standard errors of the estimate without it.
     cooks : Series
         Cook's distance, dᵀ(Cov β̂)⁻¹d/p with d = dfbeta and Cov β̂ of the fit (Cook 1977; Christensen, Pearson &
-        Johnson 1992).
+        Johnson 1992). lme4 multiplies it by (m − p)/m, with m the number of rows of this frame.
     parameters : DataFrame
         Standard deviations and correlations of the random effects, and sigma, without it.
     problems : dict

@@ -9,7 +9,14 @@ import pandas as pd
 import pytest
 
 import lmmpy as lmm
-from lmmpy.inference.assumptions import between_groups, influential, normality, spread_on_fitted, variance_inflation
+from lmmpy.inference.assumptions import (
+    between_groups,
+    influential,
+    normality,
+    smoothed_spread,
+    spread_on_fitted,
+    variance_inflation,
+)
 from lmmpy.inference.deletion import Deletion
 from lmmpy.model.check import FitCheck
 from tests.model.made import data, quiet
@@ -42,7 +49,9 @@ def outliers() -> pd.DataFrame:
 
 
 def spreading() -> pd.DataFrame:
-    return with_errors(lambda frame, rng: frame["e"] * np.exp(0.35 * (frame["y"] - frame["e"] - 10.0)))
+    frame = healthy()
+    mean = frame["y"] - frame["e"] + 4.0 * frame["x"]
+    return frame.assign(y=mean + frame["e"] * np.exp(0.07 * (mean - 10.0)))
 
 
 def unequal_groups() -> pd.DataFrame:
@@ -133,8 +142,8 @@ def test_a_singular_fit_is_worth_a_look():
 
 def test_a_nearly_singular_fit_is_worth_a_look():
     frame = healthy()
-    slope = 0.6 * frame["b"] + 0.02 * np.random.default_rng(3).normal(size=N_GROUPS)[G]
-    model = quiet("y ~ x + (x | g)", frame.assign(y=frame["y"] + slope * frame["x"]))
+    slope = 0.6 * frame["b"] + 0.05 * np.random.default_rng(3).normal(size=N_GROUPS)[G]
+    model = quiet("y ~ x + (x | g)", frame.assign(y=frame["b"] + slope * frame["x"] + 0.05 * frame["e"]))
     assert not model.is_singular()
     finding = next(finding for finding in model.check() if finding.check == "singularity")
     assert finding.verdict == "look" and finding.figure < 0.02 and "(x | g)" in finding.found
@@ -212,13 +221,15 @@ def test_groups_with_few_rows_are_left_aside():
 
 def test_influence_that_the_design_explains_is_worth_a_look_only():
     """A distance above one of a group with all the leverage is what the model expects."""
-    expected = np.array([[4.0, 16.0], [0.1, 0.01], [0.1, 0.01]])
+    expected = np.array([[4.0, 16.0], [0.2, 0.04], [0.2, 0.04]])
     zeros = np.zeros((3, 1))
     moderate = Deletion(zeros, zeros, zeros[:, 0], np.array([3.0, 0.1, 0.1]), expected)
     assert influential(moderate, 1.0, 1, ["a", "b", "c"]).verdict == "look"
-    huge = Deletion(zeros, zeros, zeros[:, 0], np.array([3.0, 0.1, 2.5]), expected)
-    judged = influential(huge, 1.0, 1, ["a", "b", "c"])
-    assert judged.verdict == "concern" and "stand out: a (3.00), c (2.50)" in judged.text
+    unlikely = Deletion(zeros, zeros, zeros[:, 0], np.array([3.0, 0.1, 3.5]), expected)
+    judged = influential(unlikely, 1.0, 1, ["a", "b", "c"])
+    assert judged.verdict == "concern" and "stand out: c (3.50), a (3.00)" in judged.text
+    dominant = Deletion(zeros, zeros, zeros[:, 0], np.array([21.0, 0.1, 0.1]), expected * [[5.0, 25.0], [1, 1], [1, 1]])
+    assert influential(dominant, 1.0, 1, ["a", "b", "c"]).verdict == "concern"
     none = Deletion(zeros, zeros, zeros[:, 0], np.full(3, np.nan), np.full((3, 2), np.nan))
     assert influential(none, 1.0, 1, ["a", "b", "c"]) is None
 
@@ -239,3 +250,17 @@ def test_variance_inflation():
     by_term = variance_inflation(np.linalg.inv(design.T @ design), [0, 1, 1, 2])
     assert by_term[1] == pytest.approx(np.sqrt(joint), rel=1e-9) and by_term[2] == pytest.approx(joint, rel=1e-9)
     assert variance_inflation(np.eye(2), [0, 1]) == {}
+
+
+def test_variance_inflation_is_that_of_car():
+    """R: car 3.1's vif of the same fit."""
+    found = quiet("Reaction ~ Days + I(Days^2) + (1 | Subject)", lmm.datasets.load("sleepstudy")).check()
+    finding = next(finding for finding in found if finding.check == "collinearity")
+    assert finding.figure == pytest.approx(13.65625, rel=1e-9) and finding.verdict == "look"
+
+
+def test_spread_evened_out():
+    rng = np.random.default_rng(9)
+    fitted = rng.normal(50.0, 1.0, 20_000)
+    spread = smoothed_spread(rng.normal(size=20_000) * np.exp(0.4 * fitted), fitted)
+    np.testing.assert_allclose(np.polyfit(fitted, np.log(spread), 1)[0], 0.4, atol=0.02)

@@ -25,7 +25,8 @@ def numbers(model: lmm.LmmFit, without: lmm.LmmFit) -> tuple[np.ndarray, np.ndar
     """Change of β̂, and standard deviations with sigma last."""
     table = without.varcorr.to_frame()
     sds = [
-        table.loc[(table["grp"] == term.name) & table["var2"].isna(), "sdcor"].to_numpy() for term in model.design.random
+        table.loc[(table["grp"] == term.name) & table["var2"].isna(), "sdcor"].to_numpy()
+        for term in model.design.random
     ]
     return (without.fixef - model.fixef).to_numpy(), np.concatenate([*sds, [without.sigma]])
 
