@@ -24,7 +24,7 @@ Mask = NDArray[np.bool_]
 # How often a zero from which the criterion falls is left before the search gives up.
 _RESTARTS = 5
 # What is within so many typical sizes of the boundary is tried on it; a leap off it is so long.
-_SNAP, _LEAP = 0.05, 0.3
+SNAP, _LEAP = 0.05, 0.3
 # A search stops coarsely before it looks at the boundary.
 _COARSE = 1e-7
 # What the boundary may cost, or another start gain, for nothing: and what rounding makes of it, relatively.
@@ -349,7 +349,7 @@ class _Search:
     def settle(self, minimum: Minimum) -> Minimum:
         """Put what is nearly on the boundary exactly on it, where that costs nothing, and refit the rest."""
         minimum = self.at(canonical(self.design, minimum.theta), minimum)
-        for place, value in near_boundary(self.design, minimum.theta, _SNAP * self.scale):
+        for place, value in near_boundary(self.design, minimum.theta, SNAP * self.scale):
             if minimum.theta[place] == value or place in self.left_for_good:
                 continue
             snapped = minimum.theta.copy()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import pandas as pd
@@ -18,6 +18,10 @@ from lmmpy.inference.bootstrap_intervals import KINDS, bootstrap_limits
 from lmmpy.inference.intervals import checked_level, percent_labels
 
 __all__ = ["Bootstrap", "Replicate", "guarded", "run_bootstrap"]
+
+
+# So many replicates are refitted side by side.
+_TOGETHER = 250
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -111,6 +115,14 @@ class Bootstrap:
         return f"Parametric bootstrap, {len(self)} replicates ({counts})\n{self.summary()}"
 
 
+@runtime_checkable
+class ManyReplicates(Protocol):
+    """Computes replicates that share their work; each gives the same bits in whatever company."""
+
+    def many(self, seeds: Sequence[SeedSequence]) -> list[Replicate]:
+        """The replicates of some seeds."""
+
+
 def run_bootstrap(
     replicate: Callable[[SeedSequence], Replicate], estimate: pd.Series, seeds: Sequence[SeedSequence], n_jobs: int
 ) -> Bootstrap:
@@ -170,6 +182,8 @@ def _run(replicate: Callable[[SeedSequence], Replicate], seeds: Sequence[SeedSeq
     done: list[Replicate] = []
     with warnings.catch_warnings(), one_blas_thread():
         warnings.simplefilter("ignore", LmmpyWarning)
+        if isinstance(replicate, ManyReplicates):
+            return [run for i in range(0, len(seeds), _TOGETHER) for run in replicate.many(seeds[i : i + _TOGETHER])]
         for seed in seeds:
             try:
                 done.append(replicate(seed))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -36,6 +36,9 @@ from lmmpy.model.scope import caller_scope
 from lmmpy.model.update import Changes, update_fit
 from lmmpy.model.verdict import judge
 from lmmpy.report import Summary, print_text
+
+if TYPE_CHECKING:
+    from lmmpy.plots.accessor import FitPlots
 
 __all__ = ["LmmFit", "Request"]
 
@@ -357,6 +360,13 @@ class LmmFit(Tested, Bounded, Diagnosed, Framed):
             Shows itself as text or HTML, and has `.to_latex()` and `.to_frame()`.
         """
         return Summary(summary_data(self, ddf), digits=digits, max_correlation=max_correlation)
+
+    @property
+    def plot(self) -> FitPlots:
+        """Plots: ``fit.plot.residuals()``, ``.caterpillar()`` and others; they need matplotlib, and return Axes."""
+        from lmmpy.plots.accessor import FitPlots
+
+        return FitPlots(self)
 
     def __str__(self) -> str:
         return print_text(summary_data(self))

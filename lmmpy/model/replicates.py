@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Real
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -16,6 +16,7 @@ from lmmpy.design.values import Floats
 from lmmpy.engines import Criterion, one_blas_thread
 from lmmpy.errors import DataError, ModelError, shown
 from lmmpy.fitting import Control, Optimum, refit_theta
+from lmmpy.fitting.together import Refits, Together
 from lmmpy.inference import (
     Bootstrap,
     Replicate,
@@ -146,10 +147,42 @@ class _ParametersOfRefit:
 
     def __call__(self, seed: SeedSequence) -> Replicate:
         """One replicate."""
-        return guarded(lambda: self._compute(seed), self.size)
+        return self._one(self.source(seed))
 
-    def _compute(self, seed: SeedSequence) -> tuple[Floats, bool, str | None]:
-        criterion = self.source.criterion.with_response(self.source(seed))
+    def many(self, seeds: Sequence[SeedSequence]) -> list[Replicate]:
+        """Several; small models are refitted to all at once, and those that do not settle so have their own search."""
+        responses = [self.source(seed) for seed in seeds]
+        refits = self._together(responses)
+        if refits is None:
+            return [self._one(y) for y in responses]
+        design, found = self.source.criterion.design, []
+        for i, y in enumerate(responses):
+            if refits.settled[i]:
+                values = parameter_values(design, refits.theta[i], float(refits.sigma[i]), refits.beta[i])
+                found.append(Replicate(values, False, None))
+            else:
+                found.append(self._one(y))
+        return found
+
+    def _together(self, responses: list[Floats]) -> Refits | None:
+        optimum, control = self.optimum, self.control
+        asked_for = control.optimizer != "newton" or control.engine != "auto" or control.max_evaluations is not None
+        if optimum.held or optimum.on_boundary.any() or asked_for:
+            return None
+        inner = optimum if optimum.orthogonal is None else optimum.orthogonal
+        together = Together.of(self.source.criterion, inner.theta, self.control.tolerance)
+        if together is None:
+            return None
+        try:
+            return together.refit(responses)
+        except (ModelError, np.linalg.LinAlgError):  # of one response, which will say so when it is refitted alone
+            return None
+
+    def _one(self, y: Floats) -> Replicate:
+        return guarded(lambda: self._compute(y), self.size)
+
+    def _compute(self, y: Floats) -> tuple[Floats, bool, str | None]:
+        criterion = self.source.criterion.with_response(y)
         optimum = refit_theta(criterion, self.optimum, self.control)
         solution = criterion.solve(optimum.theta)
         sigma = solution.sigma if self.known_sigma is None else self.known_sigma

@@ -56,5 +56,5 @@ def _column(series: Any) -> Any:
         return pd.Categorical(series.to_list(), categories=list(series.dtype.categories))
     if isinstance(series.dtype, nw.Categorical):
         found = factorize(pd.Series(series.to_list(), dtype=object))
-        return pd.Categorical.from_codes(found.codes, categories=found.labels)
+        return pd.Categorical.from_codes(found.codes.tolist(), categories=pd.Index(found.labels))
     return series.to_list() if series.null_count() or series.dtype == nw.String else series.to_numpy()

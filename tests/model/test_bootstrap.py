@@ -206,11 +206,12 @@ def test_a_replicate_is_a_refit(fit: lmm.LmmFit) -> None:
         refit = quiet(lambda i=i: fit.refit(drawn.iloc[:, i]))
         assert named.replicates.iloc[i].to_dict() == numbers(refit)
         row = boot.replicates.loc[i]
-        assert row[["(Intercept)", "Days", "sigma"]].to_list() == [*refit.fixef, refit.sigma]
+        # Side by side or alone, a search ends within a millionth of a standard error of the optimum.
+        np.testing.assert_allclose(row[["(Intercept)", "Days", "sigma"]], [*refit.fixef, refit.sigma], rtol=1e-6)
         G = refit.varcorr["Subject"].to_numpy()
         sd = np.sqrt(np.diag(G))
-        np.testing.assert_allclose(row[["sd_(Intercept)|Subject", "sd_Days|Subject"]], sd, rtol=1e-12)
-        assert row["cor_Days.(Intercept)|Subject"] == pytest.approx(G[0, 1] / sd.prod(), rel=1e-12)
+        np.testing.assert_allclose(row[["sd_(Intercept)|Subject", "sd_Days|Subject"]], sd, rtol=1e-6)
+        assert row["cor_Days.(Intercept)|Subject"] == pytest.approx(G[0, 1] / sd.prod(), rel=1e-6, abs=1e-6)
     assert boot.problems == named.problems == {}
     assert named.estimate.to_dict() == numbers(fit)
 
@@ -235,7 +236,7 @@ def test_replicates_of_other_models(sleep: pd.DataFrame, formula: str, options: 
     for i in range(2):
         refit = quiet(lambda i=i: fit.refit(drawn.iloc[:, i]))
         found = boot.replicates.iloc[i]
-        assert found[[*fit.fixef.index, "sigma"]].to_list() == [*refit.fixef, refit.sigma]
+        np.testing.assert_allclose(found[[*fit.fixef.index, "sigma"]], [*refit.fixef, refit.sigma], rtol=1e-6)
         assert boot.singular[i] == bool(refit.optimum.on_boundary.any())
 
 
