@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 ROOMS = (
     *("formula", "covariance", "relatedness", "design", "engines", "fitting"),
-    *("model", "inference", "report", "datasets", "errors", "demo"),
+    *("model", "inference", "report", "plots", "datasets", "errors", "demo"),
 )
 VIOLATIONS = [
     ("covariance", "lmmpy.formula"),
@@ -24,6 +24,8 @@ VIOLATIONS = [
     ("inference", "lmmpy.model"),
     ("report", "lmmpy.inference"),
     ("report", "lmmpy.fitting"),
+    ("plots", "lmmpy.model"),
+    ("plots", "lmmpy.inference"),
     ("datasets", "lmmpy.formula"),
     ("errors", "lmmpy.formula"),
     ("engines", "pandas"),
@@ -39,7 +41,7 @@ def skeleton(tmp_path):
         "engines": ["design"],
         "fitting": ["engines"],
         "inference": ["engines", "fitting"],
-        "model": ["design", "fitting", "inference", "report"],
+        "model": ["design", "fitting", "inference", "report", "plots"],
         "demo": ["model", "datasets"],
     }
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
