@@ -16,7 +16,8 @@ from lmmpy.engines import Criterion, one_blas_thread
 from lmmpy.errors import ModelError, shown
 from lmmpy.inference.intervals import checked_level, percent_labels
 from lmmpy.inference.parallel import check_n_jobs, mapped
-from lmmpy.inference.profile_charts import Chart, covariance_chart, fixed_effect_chart
+from lmmpy.inference.profile_charts import Chart, covariance_chart
+from lmmpy.inference.profile_fixed_effect import fixed_effect_chart
 from lmmpy.inference.profile_path import Curve, Point, limit, trace
 from lmmpy.inference.profile_scales import Key, Scale, Sine, Target, targets
 from lmmpy.inference.variance_parameters import deviations

@@ -1,8 +1,7 @@
 """Charts: coordinates of the likelihood in which one parameter of interest is a coordinate that can be held.
 
 With the parameter held, the rest is a smooth minimisation. In an unstructured term the effect whose standard deviation
-is held comes first, where θ_11 = sd/σ; so do two effects whose correlation is held. A fixed effect is held by taking
-its column, times the value, off the response.
+is held comes first, where θ_11 = sd/σ; so do two effects whose correlation is held.
 """
 
 from __future__ import annotations
@@ -16,12 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmmpy.covariance import Unstructured
+from lmmpy.design import Design
 from lmmpy.engines import Criterion, Evaluation, make_criterion
 from lmmpy.fitting.start import typical_scale
-from lmmpy.fitting.trust_region import Minimum
+from lmmpy.fitting.trust_region import Minimum, minimise
 from lmmpy.inference.profile_coordinates import Angle, Deviation, Embedding, Entry, free_scale
 
-__all__ = ["Chart", "covariance_chart", "fixed_effect_chart"]
+__all__ = ["Angled", "Chart", "Objective", "covariance_chart", "free_angles", "with_angles"]
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -30,6 +30,8 @@ Angled = tuple[int, float, float]
 
 # A typical change of log σ.
 _LOG_SIGMA = 0.25
+# Criteria that differ by less are one.
+_LEVEL, _MOST_EVALUATIONS = 1e-9, 200
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,8 +84,8 @@ class Chart(Protocol):
     def free(self, psi: float) -> Mask:
         """Which coordinates can matter when ψ is held there."""
 
-    def others(self, omega: Floats) -> list[Floats]:
-        """Further ω to begin from, where a structure often has several optima."""
+    def others(self, psi: float, omega: Floats, value: float) -> list[Floats]:
+        """Further ω to begin from: where a structure often has several optima, and known points below `value`."""
 
     def slope(self, psi: float, minimum: Minimum) -> float:
         """The derivative of the profiled criterion in ψ, at a minimum over ω."""
@@ -114,6 +116,7 @@ class CovarianceChart:
     order: tuple[int, ...] = ()
     idle: tuple[int, ...] = ()
     angles: tuple[Angled, ...] = ()
+    plateaus: tuple[tuple[float, Floats], ...] = ()
 
     def objective(self, psi: float) -> Objective:
         return lambda omega, order: self._compute(psi, omega)
@@ -131,8 +134,22 @@ class CovarianceChart:
         slope = float(found.gradient @ along)
         return HeldEvaluation(found.value, jacobian.T @ found.gradient, information, bend, along=slope)
 
-    def others(self, omega: Floats) -> list[Floats]:
-        return _with_angles(omega, self.angles)
+    def others(self, psi: float, omega: Floats, value: float) -> list[Floats]:
+        lower = [self._turned(psi, other) for level, other in self.plateaus if level < value - _LEVEL]
+        return lower + with_angles(omega, self.angles)
+
+    def _turned(self, psi: float, omega: Floats) -> Floats:
+        """The same covariances at another angle, ψ̂ → ψ, for an ω in which one of the two effects does not vary."""
+        assert isinstance(self.embedding, Angle) and self.term is not None
+        first, second = self.embedding.first, self.embedding.second
+        if omega[first] == 0.0:
+            return omega
+        turn, out = psi - self.estimate, omega.copy()
+        for row in range(2, self.criterion.design.random[self.term].k):
+            a, b = first + row - 1, second + row - 2  # `second` itself is no part of ω
+            out[a] = math.cos(turn) * omega[a] + math.sin(turn) * omega[b]
+            out[b] = math.cos(turn) * omega[b] - math.sin(turn) * omega[a]
+        return out
 
     def slope(self, psi: float, minimum: Minimum) -> float:
         assert isinstance(minimum.evaluation, HeldEvaluation)
@@ -239,7 +256,28 @@ def covariance_chart(criterion: Criterion, theta: Floats, sigma: float, key: tup
     chart = _chart(criterion, theta, sigma, embedding, estimate, (-math.pi / 2, math.pi / 2), start + term.k)
     lower = chart.lower.copy()
     lower[start] = lower[start + 1] = 0.0  # the sign of one of two effects would turn their correlation round
-    return replace(chart, term=t, order=order, lower=lower)
+    chart = replace(chart, term=t, order=order, lower=lower)
+    return replace(chart, plateaus=tuple(_without_effect(chart, place) for place in (start, start + 1)))
+
+
+def _without_effect(chart: CovarianceChart, place: int) -> tuple[float, Floats]:
+    """
+    The criterion and ω without one of two effects, whatever their correlation.
+
+    A correlation costs no more than that: as one of the effects vanishes any value of it is approached.
+    """
+    omega, free = chart.omega.copy(), np.ones(len(chart.omega), dtype=bool)
+    omega[place], free[place] = 0.0, False
+    found = minimise(
+        chart.objective(chart.estimate),
+        omega,
+        chart.scale,
+        chart.lower,
+        free,
+        tolerance=_LEVEL,
+        max_evaluations=_MOST_EVALUATIONS,
+    )
+    return found.evaluation.value if found.converged else math.inf, found.theta
 
 
 def _with_order(
@@ -273,11 +311,11 @@ def _chart(
     bounds = np.concatenate([*(term.structure.lower for term in criterion.design.random), [-np.inf]])
     lower = np.delete(bounds, place)
     kept = embedding.project(np.arange(len(theta) + 1.0)).tolist()
-    angles = tuple((kept.index(i), low, high) for i, low, high in _angles(criterion.design) if i in kept)
+    angles = tuple((kept.index(i), low, high) for i, low, high in free_angles(criterion.design) if i in kept)
     return CovarianceChart(criterion, embedding, estimate, *ends, omega, scale, lower, angles=angles)
 
 
-def _angles(design: Design) -> list[Angled]:
+def free_angles(design: Design) -> list[Angled]:
     """The angles among θ, with the ends of their ranges."""
     found, start = [], 0
     for term in design.random:
@@ -288,7 +326,7 @@ def _angles(design: Design) -> list[Angled]:
     return found
 
 
-def _with_angles(omega: Floats, angles: Sequence[Angled]) -> list[Floats]:
+def with_angles(omega: Floats, angles: Sequence[Angled]) -> list[Floats]:
     """Ω with all angles near the one end of their ranges, and near the other."""
     found = []
     for share in (0.1, 0.9) if angles else ():
@@ -297,87 +335,3 @@ def _with_angles(omega: Floats, angles: Sequence[Angled]) -> list[Floats]:
             other[place] = low + share * (high - low)
         found.append(other)
     return found
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class FixedEffectChart:
-    """A chart that holds the fixed effect of one column; ω is θ, σ is profiled out. See `Chart`."""
-
-    criterion: Criterion
-    rest: Criterion
-    column: int
-    estimate: float
-    std_error: float
-    omega: Floats
-    scale: Floats
-    lower: Floats
-    low: float = -math.inf
-    high: float = math.inf
-    angles: tuple[Angled, ...] = ()
-
-    def objective(self, psi: float) -> Objective:
-        design = self.criterion.design
-        held = self.rest.with_response(design.y - psi * design.X[:, self.column])
-        return held.evaluate
-
-    def free(self, psi: float) -> Mask:
-        return np.ones(len(self.omega), dtype=bool)
-
-    def adapted(self, psi: float, omega: Floats) -> Floats:
-        return omega
-
-    def others(self, omega: Floats) -> list[Floats]:
-        return _with_angles(omega, self.angles)
-
-    def start(self) -> tuple[float, Floats]:
-        return 2.0 / self.std_error**2, np.zeros(len(self.omega))
-
-    def slope(self, psi: float, minimum: Minimum) -> float:
-        # With r² = r²_min + (ψ − β̂)²/u, D changes as n log r².
-        solution, j = self.criterion.solve(minimum.theta), self.column
-        distance = (psi - float(solution.beta[j])) / float(solution.unscaled_vcov[j, j])
-        return self.criterion.dof * 2.0 * distance / minimum.evaluation.r2
-
-    def model(self, psi: float, omega: Floats) -> tuple[Floats, float, Floats]:
-        design = self.criterion.design
-        held = self.rest.with_response(design.y - psi * design.X[:, self.column])
-        solution = held.solve(omega)
-        return omega, solution.sigma, np.insert(solution.beta, self.column, psi)
-
-
-def fixed_effect_chart(criterion: Criterion, theta: Floats, column: int) -> Chart:
-    """
-    A chart that holds a fixed effect.
-
-    Parameters
-    ----------
-    criterion : Criterion
-        By ML.
-    theta : ndarray, shape (n_theta,)
-        The optimum.
-    column : int
-        Of X.
-
-    Returns
-    -------
-    Chart
-    """
-    design, solution = criterion.design, criterion.solve(theta)
-    kept = [j for j in range(design.p) if j != column]
-    less = replace(
-        design,
-        X=np.ascontiguousarray(design.X[:, kept]),
-        names=tuple(design.names[j] for j in kept),
-        assign=tuple(design.assign[j] for j in kept),
-    )
-    return FixedEffectChart(
-        criterion,
-        make_criterion(less, False, criterion.name),
-        column,
-        float(solution.beta[column]),
-        solution.sigma * math.sqrt(solution.unscaled_vcov[column, column]),
-        theta,
-        typical_scale(criterion),
-        np.concatenate([term.structure.lower for term in design.random]),
-        angles=tuple(_angles(design)),
-    )

@@ -23,7 +23,7 @@ Floats = NDArray[np.float64]
 _TOLERANCE, _MOST_EVALUATIONS = 1e-8, 200
 # A criterion below the fit's by more than this belongs to another optimum.
 _BETTER = 1e-5
-_MOST_POINTS = 60
+_MOST_POINTS, _NEAR = 60, 1.0
 # Below so small a ζ its slope is a quotient of roundings.
 _SMALL_ZETA = 1e-3
 # |ζ − target| at which one more Newton step is exact, and at which the limit is reached.
@@ -186,7 +186,9 @@ def constrained(chart: Chart, minimum: float, psi: float, side: int, guess: Floa
     found = search.from_(guess) or search.from_(sure)
     if found is None:
         raise _StoppedError("no optimum of the other parameters was found")
-    for other in chart.others(sure):
+    value = found.evaluation.value
+    # Near the fit, whose own search began from several starts, there is no need to do so again.
+    for other in chart.others(psi, sure, value) if value > minimum + _NEAR else ():
         rival = search.from_(other)
         if rival is not None and rival.evaluation.value < found.evaluation.value:
             found = rival

@@ -1,0 +1,289 @@
+"""The profile likelihood: against brute force on the dense deviance, on the boundary, and as it is handed out."""
+
+from __future__ import annotations
+
+import pickle
+import warnings
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.optimize import minimize
+
+import lmmpy as lmm
+from lmmpy import ConvergenceWarning, ModelError
+from lmmpy.design import Design
+from lmmpy.errors import SingularFitWarning
+from lmmpy.fitting import Optimum
+from lmmpy.inference.profile import Profile
+from lmmpy.model.components import parameter_names, parameter_values
+from tests.naive import dense
+
+Z95 = 1.959963984540054
+STRUCTURES = {
+    "us": "y ~ x + (x | g)",
+    "us3": "y ~ x + (x + z | g)",
+    "crossed": "y ~ x + (1 | g) + (1 | h)",
+    "diag": "y ~ x + diag(x + z | g)",
+    "diag_hom": "y ~ x + diag(0 + f | g, hom = TRUE)",
+    "cs": "y ~ x + cs(0 + f | g)",
+    "cs_hom": "y ~ x + cs(0 + f | g, hom = TRUE)",
+    "ar1": "y ~ x + ar1(0 + f | g)",
+}
+
+
+def data(seed: int = 1) -> pd.DataFrame:
+    """Eight groups of six rows with three correlated effects, weights and an offset."""
+    random = np.random.default_rng(seed)
+    groups, rows = 8, 6
+    n = groups * rows
+    g = np.repeat(np.arange(groups), rows)
+    x, z = np.tile(np.arange(rows) - 1.0, groups), random.normal(size=n)
+    b = random.multivariate_normal(np.zeros(3), [[1.0, 0.4, 0.2], [0.4, 0.5, 0.1], [0.2, 0.1, 0.6]], groups)
+    y = 1.0 + 0.5 * x + b[g, 0] + b[g, 1] * x + b[g, 2] * z + 0.8 * random.normal(size=n)
+    factor = pd.Categorical(np.tile(["a", "b", "c"], n // 3))
+    levels = {"g": [f"g{i}" for i in g], "h": np.tile([f"h{i}" for i in range(rows)], groups), "f": factor}
+    return pd.DataFrame({"y": y, "x": x, "z": z, "w": random.uniform(0.5, 2, n), "o": random.normal(size=n), **levels})
+
+
+def fitted(formula: str, reml: bool = False, **options: Any) -> lmm.LmmFit:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SingularFitWarning)
+        return lmm.lmer(formula, data(), reml=reml, **options)
+
+
+def deviance(design: Design, theta: np.ndarray, sigma: float) -> float:
+    """−2 log-likelihood at any σ: −2ℓ = log|V| + n log 2πσ² + r²/σ², β at its best."""
+    at = dense(design, theta, reml=False)
+    profiled = float(at.r2) / design.n
+    return float(at.value) + design.n * (np.log(sigma**2 / profiled) + profiled / sigma**2 - 1.0)
+
+
+def least_deviance(fit: lmm.LmmFit, place: int, value: float, start: np.ndarray) -> float:
+    """The least deviance with one parameter at a value, by a general optimiser without derivatives; inf if it fails."""
+    design = fit.design
+    bounds = [(low if np.isfinite(low) else None, None) for term in design.random for low in term.structure.lower]
+    if place < design.p:
+        rest = replace(design, y=design.y - value * design.X[:, place], X=np.delete(design.X, place, axis=1))
+        return float(minimize(lambda t: float(dense(rest, t, False).value), start[:-1], bounds=bounds).fun)
+    unit = np.maximum(np.abs(start), 0.1)
+
+    def miss(x: np.ndarray) -> float:
+        theta, sigma = (x * unit)[:-1], float(np.exp(np.clip((x * unit)[-1], -20, 20)))
+        return float(parameter_values(design, theta, sigma, np.zeros(design.p))[place]) - value
+
+    def height(x: np.ndarray) -> float:
+        return deviance(design, (x * unit)[:-1], float(np.exp(np.clip((x * unit)[-1], -20, 20))))
+
+    constraint = {"type": "eq", "fun": miss}
+    with np.errstate(all="ignore"):
+        found = minimize(
+            height,
+            start / unit,
+            method="SLSQP",
+            bounds=[*bounds, (None, None)],
+            constraints=[constraint],
+            options={"ftol": 1e-12},
+        )
+    return float(found.fun) if abs(miss(found.x)) < 1e-7 else np.inf
+
+
+def rows_of(frame: pd.DataFrame, parameter: str) -> pd.DataFrame:
+    return frame[frame["parameter"] == parameter]
+
+
+@pytest.mark.parametrize("name", STRUCTURES)
+def test_brute_force_finds_nothing_lower_and_the_optimum_itself_nothing_else(name: str) -> None:
+    fit = fitted(STRUCTURES[name])
+    names = parameter_names(fit.design)
+    frame = fit.profile(level=0.99 if name.startswith("us") else 0.5).to_frame()
+    start = np.append(fit.optimum.theta, np.log(fit.sigma))
+    agreed = 0
+    for place, parameter in list(enumerate(names))[:: 2 if len(names) > 6 else 1]:
+        rows = rows_of(frame, parameter)
+        np.testing.assert_allclose(rows[parameter], rows["value"], rtol=1e-9, atol=1e-9)
+        row = rows.iloc[len(rows) // 4 if place % 4 else -2]
+        claimed = -2.0 * fit.loglik + float(row["zeta"]) ** 2
+        found = least_deviance(fit, place, float(row["value"]), start)
+        assert found > claimed - 1e-4
+        agreed += found < claimed + 1e-4
+    assert agreed >= len(names) // 4  # the general optimiser often ends too early, but not always
+
+
+@pytest.mark.parametrize("name", ["us", "diag", "crossed"])
+def test_the_other_parameters_have_the_deviance_that_zeta_claims(name: str) -> None:
+    """A point is feasible and no lower than it says: the deviance at the parameters of its row, formed from them."""
+    fit = fitted(STRUCTURES[name])
+    design, names = fit.design, parameter_names(fit.design)
+    frame = fit.profile().to_frame()
+    for _, row in frame.iloc[::5].iterrows():
+        values = row[names].to_numpy(dtype=float)
+        at, V = design.p, np.zeros((design.n, design.n))
+        for term in design.random:
+            sd = values[at : at + term.k]
+            at += term.k
+            C = np.eye(term.k)
+            if term.k == 2 and term.term.structure == "us":
+                C[0, 1] = C[1, 0] = np.nan_to_num(values[at])
+                at += 1
+            Z = np.zeros((design.n, term.n_levels, term.k))
+            Z[np.arange(design.n), term.codes] = term.values
+            Z = Z.reshape(design.n, -1)
+            V += Z @ np.kron(np.eye(term.n_levels), C * np.outer(sd, sd)) @ Z.T
+        V += values[-1] ** 2 * np.eye(design.n)
+        e = design.y - design.X @ values[: design.p]
+        value = np.linalg.slogdet(2 * np.pi * V)[1] + e @ np.linalg.solve(V, e)
+        assert value == pytest.approx(-2.0 * fit.loglik + row["zeta"] ** 2, abs=1e-6)
+
+
+def test_weights_and_offset_count() -> None:
+    fit = fitted("y ~ x + (1 | g)", weights="w", offset="o")
+    frame = fit.profile().to_frame()
+    start = np.append(fit.optimum.theta, np.log(fit.sigma))
+    for place, parameter in enumerate(parameter_names(fit.design)):
+        row = rows_of(frame, parameter).iloc[2]
+        found = least_deviance(fit, place, float(row["value"]), start)
+        assert found == pytest.approx(-2.0 * fit.loglik + row["zeta"] ** 2, abs=1e-5)
+
+
+def test_a_reml_fit_has_the_profile_of_the_ml_fit() -> None:
+    ml, reml = (fitted("y ~ x + (1 | g)", reml=reml).profile() for reml in (False, True))
+    assert reml.deviance == pytest.approx(ml.deviance, abs=1e-9)
+    np.testing.assert_allclose(reml.confint(), ml.confint(), rtol=1e-6)
+
+
+def test_zeta_is_interpolated_with_its_exact_slope() -> None:
+    fit = fitted("y ~ x + (x | g)")
+    profile = fit.profile()
+    for level in (0.5, 0.8, 0.95):
+        z = {0.5: 0.6744897501960817, 0.8: 1.2815515655446004, 0.95: Z95}[level]
+        for parameter, (low, high) in profile.confint(level).iterrows():
+            if parameter.startswith("cor_"):
+                continue  # near the boundary
+            np.testing.assert_allclose(profile.zeta(parameter, [low, high]), [-z, z], atol=4e-3)
+    assert np.isnan(profile.zeta("sigma", [0.0, 1e3])).all()
+    assert profile.zeta("sigma", profile["sigma"].estimate) == pytest.approx(0.0, abs=1e-12)
+
+
+def test_zeta_rises_with_the_parameter_and_reaches_the_cutoff() -> None:
+    frame = fitted("y ~ x + (1 | g)").profile(level=0.99).to_frame()
+    cutoff = 3.64372  # the root of the 99 % quantile of χ² with four parameters
+    for parameter, rows in frame.groupby("parameter"):
+        assert (rows["value"].diff().dropna() > 0).all() and (rows["zeta"].diff().dropna() > 0).all()
+        assert rows["zeta"].max() > cutoff
+        assert rows["zeta"].min() < -cutoff or rows["value"].min() == 0.0, parameter
+
+
+def test_balanced_one_way_layout_has_a_profile_in_closed_form() -> None:
+    """With sd held at zero the model is the mean: D(0) − D̂ = n log(SST/n) − D̂'s own, by hand."""
+    data = lmm.datasets.load("Dyestuff")
+    fit = lmm.lmer("Yield ~ 1 + (1 | Batch)", data, reml=False)
+    y = data["Yield"].to_numpy(dtype=float)
+    n = len(y)
+    flat = n * (1 + np.log(2 * np.pi * ((y - y.mean()) ** 2).mean()))
+    rows = rows_of(fit.profile().to_frame(), "sd_(Intercept)|Batch")
+    assert rows["value"].iloc[0] == 0.0
+    assert rows["zeta"].iloc[0] == pytest.approx(-np.sqrt(flat + 2 * fit.loglik), rel=1e-8)
+
+
+def test_an_estimate_of_zero_has_one_side() -> None:
+    with pytest.warns(SingularFitWarning):
+        fit = lmm.lmer("Yield ~ 1 + (1 | Batch)", lmm.datasets.load("Dyestuff2"), reml=False)
+    profile = fit.profile("sd_(Intercept)|Batch")
+    rows = profile.to_frame()
+    assert rows["value"].iloc[0] == 0.0 and rows["zeta"].iloc[0] == 0.0 and (rows["zeta"].iloc[1:] > 0).all()
+    assert profile.confint().iloc[0, 0] == 0.0
+    high = profile.confint().iloc[0, 1]
+    assert deviance(fit.design, *_best(fit, high)) == pytest.approx(-2 * fit.loglik + Z95**2, abs=1e-6)
+
+
+def _best(fit: lmm.LmmFit, sd: float) -> tuple[np.ndarray, float]:
+    found = minimize(lambda s: deviance(fit.design, np.array([sd / s[0]]), s[0]), [fit.sigma], bounds=[(0.1, 50)])
+    return np.array([sd / found.x[0]]), float(found.x[0])
+
+
+def test_a_perfect_correlation_has_one_side_and_stays_in_range() -> None:
+    fit = fitted("y ~ x + (x | g)")
+    assert fit.varcorr.to_frame()["sdcor"].iloc[2] == 1.0  # the data were chosen for it
+    limits = fit.profile().confint().loc["cor_x.(Intercept)|g"]
+    assert -1.0 < limits.iloc[0] < limits.iloc[1] == 1.0
+
+
+def test_a_correlation_with_an_effect_that_does_not_vary_is_nan_with_a_warning() -> None:
+    frame = data(3)
+    frame["y"] = frame["o"] + frame["g"].str[1:].astype(float)  # no slope in z varies
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SingularFitWarning)
+        fit = lmm.lmer("y ~ 1 + (1 | g) + (0 + x | h)", frame, reml=False)
+        nothing = lmm.lmer("o ~ 1 + (x | g)", frame.assign(o=np.tile([1.0, -1.0, 1.0], 16)), reml=False)
+    assert fit.profile().confint().notna().all(axis=None)
+    assert (nothing.theta == 0).all()
+    with pytest.warns(SingularFitWarning, match=r"cor_x.\(Intercept\)\|g' cannot be profiled"):
+        limits = nothing.profile().confint()
+    assert limits.loc["cor_x.(Intercept)|g"].isna().all()
+    assert limits.drop(index="cor_x.(Intercept)|g").notna().all(axis=None)
+
+
+def test_parameters_that_are_equal_have_equal_profiles() -> None:
+    limits = fitted(STRUCTURES["cs_hom"]).confint("theta_")
+    for prefix in ("sd_", "cor_"):
+        same = limits[[name.startswith(prefix) for name in limits.index]].to_numpy()
+        assert len(same) == 3 and (same == same[0]).all()
+
+
+def test_an_autoregression_counts_in_powers() -> None:
+    limits = fitted(STRUCTURES["ar1"]).confint(["cor_fb.fa|g", "cor_fc.fa|g"])
+    np.testing.assert_allclose(limits.loc["cor_fc.fa|g"], limits.loc["cor_fb.fa|g"] ** 2, rtol=1e-12)
+
+
+def test_a_profile_of_some_parameters() -> None:
+    fit = fitted("y ~ x + (x | g)")
+    assert fit.profile("sigma").to_frame()["parameter"].unique().tolist() == ["sigma"]
+    assert fit.profile("beta_").confint().index.tolist() == ["(Intercept)", "x"]
+    assert len(fit.profile("theta_").confint()) == 4
+    with pytest.raises(ModelError, match=r"parameters: 'sgima' is unknown. The parameters are .*'sigma'"):
+        fit.profile(["sigma", "sgima"])
+    with pytest.raises(ModelError, match="none was named"):
+        fit.profile([])
+    with pytest.raises(ModelError, match="has no parameter 'x'; it has 'sigma'"):
+        fit.profile("sigma").zeta("x", 1.0)
+
+
+def test_what_is_refused() -> None:
+    fit = fitted("y ~ x + (1 | g)")
+    with pytest.raises(ModelError, match=r"level must be .* such as 0\.95; got 95\. Did you mean 0\.95"):
+        fit.profile(level=95)
+    with pytest.raises(ModelError, match="n_jobs counts processes"):
+        fit.profile(n_jobs=0)
+    known = lmm.lmer("y ~ x + (1 | g)", data(), varcomp={"g": 1.0, "Residual": 1.0})
+    with pytest.raises(ModelError, match="known, not estimated"):
+        known.profile()
+
+
+def test_a_fit_that_is_not_at_its_optimum_is_told_so() -> None:
+    fit = fitted("y ~ x + (1 | g)")
+    wrong = 3.0 * fit.optimum.theta
+    optimum: Optimum = replace(fit.optimum, theta=wrong, evaluation=fit.criterion.evaluate(wrong, 2))
+    off = lmm.LmmFit(fit.design, fit.blueprint, fit.criterion, optimum, fit.request, fit._data_index)
+    with pytest.warns(ConvergenceWarning, match="profile of 'sigma' is incomplete: the deviance falls to .* there"):
+        limits = off.profile("sigma").confint()
+    assert limits.isna().any(axis=None)
+
+
+def test_a_profile_pickles_and_goes_on() -> None:
+    profile = fitted("y ~ x + (x | g)").profile(level=0.5)
+    again: Profile = pickle.loads(pickle.dumps(profile))
+    pd.testing.assert_frame_equal(again.to_frame(), profile.to_frame())
+    pd.testing.assert_frame_equal(again.confint(0.999), profile.confint(0.999))  # beyond its points
+
+
+def test_processes_change_nothing() -> None:
+    fit = fitted("y ~ x + (1 | g)")
+    both = [fit.profile("beta_", level=0.5, n_jobs=n_jobs).to_frame() for n_jobs in (1, 2)]
+    pd.testing.assert_frame_equal(*both, rtol=1e-9)
+
+
+def test_repr_names_the_parameters() -> None:
+    assert repr(fitted("y ~ x + (1 | g)").profile("sigma")).startswith("Profile of 'sigma': ")
