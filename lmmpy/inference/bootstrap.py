@@ -100,7 +100,7 @@ class Bootstrap:
             if self.jackknife is None:
                 raise ModelError(
                     "BCa intervals need the statistic without each group in turn, which is known for the parameters of "
-                    "the model only. Use kind='percentile' or kind='basic', or fit.confint(method='boot', kind='bca')."
+                    "the model only. Use kind='percentile' or kind='basic', or bootstrap without fun."
                 )
             deleted = self.jackknife().to_numpy(dtype=float)
         values, estimate = self.replicates.to_numpy(dtype=float), self.estimate.to_numpy(dtype=float)

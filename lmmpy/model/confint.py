@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 import warnings
-from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +12,6 @@ from scipy.stats import chi2, norm
 
 from lmmpy.design.values import Floats
 from lmmpy.errors import ConvergenceWarning, ModelError, SingularFitWarning, shown
-from lmmpy.inference.bootstrap import Bootstrap
 from lmmpy.inference.intervals import checked_level, percent_labels, wald_limits
 from lmmpy.inference.profile import Profile, make_profile
 from lmmpy.inference.variance_parameters import deviations
@@ -24,7 +21,7 @@ from lmmpy.model.influence import influence_of
 if TYPE_CHECKING:
     from lmmpy.model.lmm_fit import LmmFit
 
-__all__ = ["bootstrap_of", "confint_frame", "parameters_frame", "profile_fit"]
+__all__ = ["confint_frame", "jackknife_of", "parameters_frame", "profile_fit"]
 
 # |ρ| from which a correlation is a perfect one.
 _PERFECT = 1.0 - 1e-12
@@ -152,12 +149,7 @@ def bootstrap_intervals(
 ) -> pd.DataFrame:
     """Bootstrap intervals in R's layout."""
     chosen = chosen_parameters(fit, parameters)
-    return bootstrap_of(fit, n, seed, n_jobs).confint(level, kind).iloc[chosen]
-
-
-def bootstrap_of(fit: LmmFit, n: int, seed: Any, n_jobs: int) -> Bootstrap:
-    """The parametric bootstrap of all parameters, ready for BCa intervals."""
-    return replace(fit.bootstrap(n, seed=seed, n_jobs=n_jobs), jackknife=partial(jackknife_of, fit, n_jobs))
+    return fit.bootstrap(n, seed=seed, n_jobs=n_jobs).confint(level, kind).iloc[chosen]
 
 
 def jackknife_of(fit: LmmFit, n_jobs: int = 1) -> pd.DataFrame:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,6 +24,7 @@ from lmmpy.fitting import (
 )
 from lmmpy.inference import Bootstrap, seed_sequences
 from lmmpy.model.components import split_theta, theta_names
+from lmmpy.model.confint import jackknife_of
 from lmmpy.model.describe import summary_data
 from lmmpy.model.diagnostics import Diagnosed
 from lmmpy.model.frames import Framed
@@ -287,7 +288,8 @@ class LmmFit(Tested, Bounded, Diagnosed, Framed):
         ConvergenceWarning
             When replicates could not be fitted, or their optimiser did not converge; they are NaN.
         """
-        return bootstrap_fit(self, n, fun, seed, n_jobs, use_re)
+        found = bootstrap_fit(self, n, fun, seed, n_jobs, use_re)
+        return found if fun is not None else replace(found, jackknife=partial(jackknife_of, self, n_jobs))
 
     # ---- diagnosis
 

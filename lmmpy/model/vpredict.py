@@ -20,7 +20,6 @@ from lmmpy.inference.expression import Expression, parse_expression
 from lmmpy.inference.intervals import checked_level
 from lmmpy.inference.likelihood_region import profile_limits
 from lmmpy.inference.variance_parameters import components
-from lmmpy.model.confint import bootstrap_of
 
 if TYPE_CHECKING:
     from lmmpy.model.lmm_fit import LmmFit
@@ -136,7 +135,7 @@ def _bootstrap(
 ) -> Floats:
     if kind not in KINDS:
         raise ModelError(f"kind is one of {shown(KINDS)}, not {kind!r}.")
-    boot, design = bootstrap_of(fit, n, seed, n_jobs), fit.design
+    boot, design = fit.bootstrap(n, seed=seed, n_jobs=n_jobs), fit.design
     deleted = boot.jackknife() if kind == "bca" and boot.jackknife is not None else None
     drawn = component_values(design, boot.replicates.to_numpy())
     left = None if deleted is None else component_values(design, deleted.to_numpy())
