@@ -5,7 +5,7 @@ MAKEFLAGS += --no-print-directory
 BIN := .venv/bin
 export PYTHON
 
-.PHONY: help demo test lint bench bench-setup setup clean
+.PHONY: help demo test interop lint bench bench-setup setup clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile
@@ -15,6 +15,10 @@ demo: setup  ## fit the models of the README and print them
 
 test: setup  ## run the tests
 	@OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 $(ARGS)
+
+interop: setup  ## install marginaleffects and maketables too (half a gigabyte), and run the tests with them
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c scripts/constraints.txt -e '.[interop]'
+	@OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/model/test_interop.py
 
 lint: setup  ## ruff, mypy --strict, and the walls between the rooms
 	@$(BIN)/ruff check .

@@ -175,7 +175,9 @@ def _convergence(fit: LmmFit) -> Finding:
     if report.held:
         found = "the variance components were given"
         return Finding("convergence", "ok", float("nan"), float("nan"), found, "Nothing was searched for.", "")
-    found = f"a further step promises to lower the criterion by {report.promised_decrease:.1g}"
+    promised = report.promised_decrease
+    size = "less than 1e-9" if promised < 1e-9 else f"{promised:.1g}"
+    found = f"a further step promises to lower the criterion by {size}"
     if report.ok:
         return Finding("convergence", "ok", report.promised_decrease, float("nan"), found, "This is an optimum.", "")
     meaning = "The derivatives at the estimate do not confirm it as an optimum, so no other number of the fit is sure."
