@@ -17,7 +17,7 @@ test: setup  ## run the tests
 	@OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 $(ARGS)
 
 interop: setup  ## install marginaleffects and maketables too (half a gigabyte), and run the tests with them
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c scripts/constraints.txt -e '.[interop]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c scripts/constraints-interop.txt -e '.[interop]'
 	@OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/model/test_interop.py
 
 lint: setup  ## ruff, mypy --strict, and the walls between the rooms
