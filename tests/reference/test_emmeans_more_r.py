@@ -35,8 +35,10 @@ def test_means_and_contrasts(case: str) -> None:
         if entry["weights"]:
             options["weights"] = entry["weights"]
         means, expected = lmm.emmeans(fit, entry["specs"], **options), frame(entry["means"])
-        compare(means.test().to_frame(), expected.drop(columns=["lower.CL", "upper.CL"], errors="ignore"), entry["specs"])
-        compare(means.to_frame(), expected.drop(columns=["t.ratio", "p.value"], errors="ignore"), entry["specs"])
+        tests = expected.drop(columns=["lower.CL", "upper.CL"], errors="ignore")
+        limits = expected.drop(columns=["t.ratio", "p.value"], errors="ignore")
+        compare(means.test().to_frame(), tests, entry["specs"])
+        compare(means.to_frame(), limits, entry["specs"])
         for contrast in entry["contrasts"] or []:
             method, adjust = contrast["method"], contrast["adjust"]
             found = means.contrast(method, adjust=adjust or "none")
