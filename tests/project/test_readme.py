@@ -7,7 +7,9 @@ import pytest
 
 from tests.project.blocks import check_file, read_blocks
 
-README = Path(__file__).parents[2] / "README.md"
+ROOT = Path(__file__).parents[2]
+README = ROOT / "README.md"
+PAGES = sorted((ROOT / "docs").glob("*.md"))
 
 SAMPLE = """\
 Some prose.
@@ -40,6 +42,12 @@ print(x + 1)
 def test_readme(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)  # a block that writes a file leaves nothing behind
     assert check_file(README.read_text(encoding="utf-8"), "README.md") > 0
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_pages(page, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    check_file(page.read_text(encoding="utf-8"), page.name)
 
 
 def test_blocks_know_their_line_and_output():

@@ -6,6 +6,7 @@ dense model in tests/inference. What is left of the difference is of the size of
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,8 @@ import pandas as pd
 import pytest
 
 import lmmpy as lmm
+from lmmpy.inference.variance_parameters import variance_parameters
+from tests import naive
 from tests.inference import dense_tests
 from tests.reference.inference_cases import fit, frame, inference, matrix, more, more_fit, more_names, names
 
@@ -167,3 +170,39 @@ def test_kenward_roger_of_further_layouts(case: str) -> None:
         np.testing.assert_allclose(found.den_df, table.loc["Ftest", "ddf"], rtol=RTOL)
         np.testing.assert_allclose(found.scaling, table.loc["Ftest", "F.scaling"], rtol=RTOL)
         np.testing.assert_allclose(found.p_value, table.loc["Ftest", "p.value"], rtol=P_RTOL)
+
+
+def exact_covariance(fitted: lmm.LmmFit) -> np.ndarray:
+    """Of (θ̂, log σ̂), from the dense criterion: complex steps, then Richardson's extrapolation of central differences."""
+    design, theta, reml = fitted.design, fitted.optimum.theta, fitted.reml
+    hessian = np.empty((len(theta), len(theta)))
+    for i, step in enumerate(1e-2 * np.maximum(np.abs(theta), 0.1)):
+        table = []
+        for halving in range(4):
+            move = np.zeros(len(theta))
+            move[i] = step / 2**halving
+            ahead, behind = (naive.gradient(design, theta + sign * move, reml) for sign in (1, -1))
+            table.append((ahead - behind) / (2.0 * move[i]))
+        for order in range(1, 4):
+            table = [(4**order * b - a) / (4**order - 1) for a, b in itertools.pairwise(table)]
+        hessian[i] = table[0]
+    slopes = fitted.optimum.evaluation.log_r2_gradient
+    assert slopes is not None
+    free = np.ones(len(theta), dtype=bool)
+    dof = fitted.criterion.dof
+    return variance_parameters(theta, fitted.sigma, 0.5 * (hessian + hessian.T), free, slopes, dof).covariance
+
+
+@pytest.mark.parametrize(
+    "case", ["pastes_weights_ML", "sleep_missing_REML", "sleepstudy_dbar_ML", "machines_slope_REML"]
+)
+def test_lmertests_numerical_derivatives_are_the_less_exact_side(case: str) -> None:
+    fitted = fit(case)
+    exact = exact_covariance(fitted)
+    units = np.append(np.ones(len(fitted.theta)), fitted.sigma)
+    scale = np.sqrt(np.diag(exact))
+    ours = np.abs(fitted._variance_parameters.covariance - exact) / np.outer(scale, scale)
+    stored = matrix(inference(case)["lmerTest_vcov_varpar"]).to_numpy() / np.outer(units, units)
+    theirs = np.abs(stored - exact) / np.outer(scale, scale)
+    assert ours.max() < 1e-7
+    assert theirs.max() > 4.0 * ours.max()
