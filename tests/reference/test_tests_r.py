@@ -173,7 +173,7 @@ def test_kenward_roger_of_further_layouts(case: str) -> None:
 
 
 def exact_covariance(fitted: lmm.LmmFit) -> np.ndarray:
-    """Of (θ̂, log σ̂), from the dense criterion: complex steps, then Richardson's extrapolation of central differences."""
+    """Of (θ̂, log σ̂), from the dense criterion: complex steps, and central differences extrapolated (Richardson)."""
     design, theta, reml = fitted.design, fitted.optimum.theta, fitted.reml
     hessian = np.empty((len(theta), len(theta)))
     for i, step in enumerate(1e-2 * np.maximum(np.abs(theta), 0.1)):
