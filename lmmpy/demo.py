@@ -24,6 +24,20 @@ def main() -> None:
     uncorrelated = lmm.lmer("Reaction ~ Days + (Days || Subject)", sleepstudy)
     print(lmm.anova(uncorrelated, correlated))
 
+    _title("Tests and intervals: Kenward and Roger, profile likelihood")
+    print(lmm.anova(correlated, ddf="kenward-roger"))
+    print()
+    print(correlated.confint())
+    print()
+    print(lmm.ranova(correlated))
+
+    _title("What the fit says of its assumptions")
+    print(correlated.check())
+
+    _title("Marginal means and their differences: Machines")
+    machines = lmm.lmer("score ~ Machine + (Machine | Worker)", lmm.datasets.load("Machines"))
+    print(lmm.emmeans(machines, "pairwise ~ Machine", ddf="kenward-roger"))
+
     _title("Crossed factors: Penicillin, 24 plates × 6 samples")
     Penicillin = lmm.datasets.load("Penicillin")
     print(lmm.lmer("diameter ~ 1 + (1 | plate) + (1 | sample)", Penicillin).summary())
