@@ -1,0 +1,207 @@
+"""The numbers of plots of rows and of fixed effects, as frames."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from scipy.special import ndtri
+
+from lmmpy.errors import ModelError
+from lmmpy.plots.protocols import PlottedFit, Profile
+from lmmpy.plots.quantiles import checked_level, qq_frame
+
+__all__ = [
+    "forest_frame",
+    "influence_frame",
+    "profile_frame",
+    "profile_limits_frame",
+    "qq_residual_frame",
+    "residual_frame",
+    "scale_location_frame",
+]
+
+
+def residual_frame(fit: PlottedFit, type: str = "pearson") -> pd.DataFrame:
+    """
+    Fitted values and residuals of the rows used.
+
+    Parameters
+    ----------
+    fit : fit
+    type : {"response", "pearson", "standardized", "student"}
+        See `LmmFit.residuals`.
+
+    Returns
+    -------
+    DataFrame
+        Columns `fitted`, `residual`. A standardized residual of a row that is its own fitted value is NaN.
+    """
+    fitted = fit.fitted().to_numpy()
+    frame = pd.DataFrame({"fitted": fitted, "residual": fit.residuals(type=type)})
+    # Rows that na_action="exclude" gives back are NaN; rows used always have a fitted value.
+    used: pd.DataFrame = frame.loc[np.isfinite(fitted)]
+    return used
+
+
+def scale_location_frame(fit: PlottedFit, type: str = "standardized") -> pd.DataFrame:
+    """
+    Fitted values and roots of absolute residuals, whose distribution is less skewed than that of the absolute ones.
+
+    Parameters
+    ----------
+    fit : fit
+    type : {"response", "pearson", "standardized", "student"}
+
+    Returns
+    -------
+    DataFrame
+        Columns `fitted`, `root`: √|residual|.
+    """
+    frame = residual_frame(fit, type)
+    return pd.DataFrame({"fitted": frame["fitted"], "root": np.sqrt(frame["residual"].abs())})
+
+
+def qq_residual_frame(fit: PlottedFit, type: str = "standardized", level: float = 0.95) -> pd.DataFrame:
+    """
+    Residuals against normal quantiles.
+
+    Parameters
+    ----------
+    fit : fit
+    type : {"response", "pearson", "standardized", "student"}
+    level : float
+        Of the pointwise band.
+
+    Returns
+    -------
+    DataFrame
+        As of `qq_frame`.
+    """
+    return qq_frame(residual_frame(fit, type)["residual"], level)
+
+
+def forest_frame(fit: PlottedFit, level: float = 0.95, ddf: str = "satterthwaite") -> pd.DataFrame:
+    """
+    Fixed effects with confidence intervals.
+
+    Parameters
+    ----------
+    fit : fit
+    level : float
+    ddf : {"satterthwaite", "kenward-roger", "asymptotic"}
+        Degrees of freedom of Student's t; "asymptotic" takes the normal distribution.
+
+    Returns
+    -------
+    DataFrame
+        One row a coefficient, in the order of the model: `estimate, std_error, df, conf_low, conf_high`.
+
+    Raises
+    ------
+    ModelError
+        Without fixed effects.
+    """
+    level, names = checked_level(level), list(fit.fixef.index)
+    if not names:
+        raise ModelError("The model has no fixed effects to plot; its formula has '0 +' and no predictor.")
+    tests = fit.contrast_tests(ddf).single(np.eye(len(names)))
+    low, high = tests.interval(level)
+    columns = {
+        "estimate": tests.estimate,
+        "std_error": tests.std_error,
+        "df": tests.df,
+        "conf_low": low,
+        "conf_high": high,
+    }
+    return pd.DataFrame(columns, index=pd.Index(names, name="term"))
+
+
+def influence_frame(fit: PlottedFit, group: str | None = None, refit: bool = True, n_jobs: int = 1) -> pd.DataFrame:
+    """
+    Cook's distance of each level of a grouping factor, or of each row: how far β̂ moves without it.
+
+    Parameters
+    ----------
+    fit : fit
+    group, refit, n_jobs
+        See `LmmFit.influence`.
+
+    Returns
+    -------
+    DataFrame
+        By what was left out, in its order: `cooks`; `cut`, four over their number; `above_cut`. NaN where there is no
+        fit without it.
+
+    Raises
+    ------
+    ModelError
+        For an unknown group, and without fixed effects.
+    """
+    if not len(fit.fixef):
+        raise ModelError("Cook's distance is per fixed effect, and the model has none.")
+    found = fit.influence(group, refit=refit, n_jobs=n_jobs)
+    used = found.cooks if group is not None else found.cooks[np.isfinite(fit.fitted().to_numpy())]
+    return pd.DataFrame({"cooks": used, "cut": found.cut, "above_cut": used > found.cut})
+
+
+def profile_frame(profile: Profile, n: int = 100) -> pd.DataFrame:
+    """
+    ζ over each parameter, on a curve through the points that were computed.
+
+    Parameters
+    ----------
+    profile : Profile
+    n : int
+        Points on each curve besides those that were computed.
+
+    Returns
+    -------
+    DataFrame
+        Columns `parameter, value, zeta`, and `computed`, whether this is a point of the profile; by parameter and
+        value. A parameter without a profile (a correlation with an effect that does not vary) has no rows.
+    """
+    every = profile.to_frame()[["parameter", "value", "zeta"]]
+    parts = [every.iloc[:0].assign(computed=True)] if every.empty else []
+    for name, points in every.groupby("parameter", sort=False):
+        between = np.linspace(points["value"].min(), points["value"].max(), n)
+        curve = pd.DataFrame({"parameter": name, "value": between, "zeta": profile.zeta(str(name), between)})
+        both = pd.concat([points.assign(computed=True), curve[curve["zeta"].notna()].assign(computed=False)])
+        parts.append(both.sort_values("value", kind="stable"))
+    return pd.concat(parts, ignore_index=True)
+
+
+def profile_limits_frame(profile: Profile, levels: Sequence[float] = (0.5, 0.8, 0.95)) -> pd.DataFrame:
+    """
+    Profile intervals, and ζ at their limits.
+
+    Parameters
+    ----------
+    profile : Profile
+    levels : sequence of float
+
+    Returns
+    -------
+    DataFrame
+        Columns `parameter, level, conf_low, conf_high, zeta_low, zeta_high`. ζ is ∓ the normal quantile, or nearer to
+        zero where the limit is the end of the parameter's range.
+
+    Raises
+    ------
+    ModelError
+        For a level that does not lie between 0 and 1.
+    """
+    rows = []
+    for level in levels:
+        z = float(ndtri(0.5 + 0.5 * checked_level(level)))
+        for name, (low, high) in zip(*_indexed(profile.confint(level)), strict=True):
+            ends = profile.zeta(name, [low, high])
+            zeta = np.where(np.isfinite(ends), ends, [-z, z])
+            rows.append((name, level, low, high, *np.where(np.isfinite([low, high]), zeta, np.nan)))
+    columns = ["parameter", "level", "conf_low", "conf_high", "zeta_low", "zeta_high"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _indexed(limits: pd.DataFrame) -> tuple[list[str], list[list[float]]]:
+    return [str(name) for name in limits.index], limits.to_numpy().tolist()
