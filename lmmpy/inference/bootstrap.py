@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -12,16 +13,16 @@ import pandas as pd
 from numpy.random import SeedSequence
 
 from lmmpy.design.values import Floats
-from lmmpy.engines import NotPositiveDefiniteError, one_blas_thread
-from lmmpy.errors import ConvergenceWarning, LmmpyError, LmmpyWarning, ModelError, shown
+from lmmpy.engines import NotPositiveDefiniteError
+from lmmpy.errors import ConvergenceWarning, LmmpyError, ModelError, shown
 from lmmpy.inference.bootstrap_intervals import KINDS, bootstrap_limits
 from lmmpy.inference.intervals import checked_level, percent_labels
+from lmmpy.inference.parallel import mapped
 
 __all__ = ["Bootstrap", "Replicate", "guarded", "run_bootstrap"]
 
-
-# So many replicates are refitted side by side.
-_TOGETHER = 250
+# So many replicates are refitted side by side; for several processes there are at least so many groups.
+_TOGETHER, _GROUPS = 250, 16
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -143,8 +144,9 @@ def run_bootstrap(
     -------
     Bootstrap
     """
-    chunks = [seeds] if n_jobs == 1 else [list(c) for c in np.array_split(np.array(seeds), _chunks(len(seeds), n_jobs))]
-    results = [run for done in _mapped(replicate, chunks, n_jobs) for run in done]
+    size = _TOGETHER if n_jobs == 1 else max(1, min(_TOGETHER, len(seeds) // _GROUPS))
+    groups = [seeds[i : i + size] for i in range(0, len(seeds), size)]
+    results = [run for done in mapped(partial(_replicates, replicate), groups, n_jobs) for run in done]
     problems = {i: run.problem for i, run in enumerate(results) if run.problem is not None}
     if problems:
         first = next(iter(problems))
@@ -158,38 +160,16 @@ def run_bootstrap(
     return Bootstrap(estimate, frame, np.array([run.singular for run in results]), problems)
 
 
-def _chunks(n: int, n_jobs: int) -> int:
-    """A few chunks for each process, so that none waits long for the others; each carries the model once."""
-    return min(n, 4 * int(_joblib().effective_n_jobs(n_jobs)))
-
-
-def _joblib() -> Any:
-    try:
-        import joblib
-    except ImportError:
-        raise ModelError("n_jobs needs joblib: pip install 'lmmpy[distributed]', or leave n_jobs=1.") from None
-    return joblib
-
-
-def _mapped(replicate: Callable[[SeedSequence], Replicate], chunks: Sequence[Any], n_jobs: int) -> Any:
-    if n_jobs == 1:
-        return [_run(replicate, chunk) for chunk in chunks]
-    joblib = _joblib()
-    return joblib.Parallel(n_jobs=n_jobs)(joblib.delayed(_run)(replicate, chunk) for chunk in chunks)
-
-
-def _run(replicate: Callable[[SeedSequence], Replicate], seeds: Sequence[SeedSequence]) -> list[Replicate]:
+def _replicates(replicate: Callable[[SeedSequence], Replicate], seeds: Sequence[SeedSequence]) -> list[Replicate]:
+    if isinstance(replicate, ManyReplicates):
+        return replicate.many(seeds)
     done: list[Replicate] = []
-    with warnings.catch_warnings(), one_blas_thread():
-        warnings.simplefilter("ignore", LmmpyWarning)
-        if isinstance(replicate, ManyReplicates):
-            return [run for i in range(0, len(seeds), _TOGETHER) for run in replicate.many(seeds[i : i + _TOGETHER])]
-        for seed in seeds:
-            try:
-                done.append(replicate(seed))
-            except Exception as error:
-                error.add_note(f"raised by bootstrap replicate {seed.spawn_key[-1]} (counted from 0)")
-                raise
+    for seed in seeds:
+        try:
+            done.append(replicate(seed))
+        except Exception as error:
+            error.add_note(f"raised by bootstrap replicate {seed.spawn_key[-1]} (counted from 0)")
+            raise
     return done
 
 

@@ -26,6 +26,7 @@ from lmmpy.inference import (
     run_bootstrap,
     seed_sequences,
 )
+from lmmpy.inference.parallel import check_n_jobs
 from lmmpy.model.checks import check_residual
 from lmmpy.model.components import parameter_names, parameter_values, split_theta
 
@@ -244,15 +245,14 @@ def bootstrap_fit(
     if fun is not None and not callable(fun):
         raise ModelError(f"fun must be a function of a fit, not a {type(fun).__name__}.")
     seeds, source = seed_sequences(seed, n), ResponseSource.of(fit, use_re)
-    if isinstance(n_jobs, bool) or not isinstance(n_jobs, int | np.integer) or n_jobs == 0:
-        raise ModelError(f"n_jobs counts processes, or is −1 for one a core; got {n_jobs!r}.")
+    n_jobs = check_n_jobs(n_jobs)
     with one_blas_thread():
         if fun is not None:
             estimate = _as_series(fun(fit))
             by_fun = _StatisticOfRefit(source, fit, fun, tuple(estimate.index))
-            return run_bootstrap(by_fun, estimate, seeds, int(n_jobs))
+            return run_bootstrap(by_fun, estimate, seeds, n_jobs)
         names = parameter_names(fit.design)
         values = parameter_values(fit.design, fit.optimum.theta, fit.sigma, fit.fixef.to_numpy())
         known = fit.sigma if fit.optimum.held else None
         short = _ParametersOfRefit(source, fit.optimum, fit.request.control, known, len(names))
-        return run_bootstrap(short, pd.Series(values, index=names), seeds, int(n_jobs))
+        return run_bootstrap(short, pd.Series(values, index=names), seeds, n_jobs)
