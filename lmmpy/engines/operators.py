@@ -50,6 +50,8 @@ class Operators:
         (ΛᵀZᵀV⁻¹f, ZᵀV⁻¹f by subtraction) → ZᵀV⁻¹f with more digits, in place.
     ZtVQ : ndarray, shape (q, p)
         ZᵀV⁻¹Q in the engine's coordinates.
+    QtVQ : ndarray, shape (p, p)
+        QᵀV⁻¹Q, of the orthonormal basis Q = W^½XR⁻¹ of the fixed effects.
     sums : callable
         () → Σ_l (ZᵀV⁻¹Z)_ll of each term, in the engine's coordinates.
     eliminated_squares : callable
@@ -65,6 +67,7 @@ class Operators:
     regular: bool
     divide: Callable[[Floats, Floats], Floats]
     ZtVQ: Floats
+    QtVQ: Floats
     sums: Callable[[], list[Floats]]
     eliminated_squares: Callable[[int], Squares | None]
 

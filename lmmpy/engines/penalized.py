@@ -263,6 +263,7 @@ class PenalizedLeastSquares:
             regular=all(inverse is not None for inverse in state.inverses),
             divide=partial(self._residual_products, state.inverses),
             ZtVQ=state.ZtVF[:, :-1],
+            QtVQ=state.S_chol @ state.S_chol.T,
             sums=state.factored.traces,
             eliminated_squares=state.factored.squares,
         )

@@ -1,6 +1,12 @@
 """Fitting: start values, trust-region Newton, the boundary, and the convergence report."""
 
-from lmmpy.fitting.convergence import ConvergenceReport, convergence_report, warn_if_doubtful
+from lmmpy.fitting.convergence import (
+    ConvergenceReport,
+    convergence_report,
+    in_coordinates_of_search,
+    observed_curvature,
+    warn_if_doubtful,
+)
 from lmmpy.fitting.fit import Control, Optimum, fit_theta, hold_theta, own_theta, refit_theta
 from lmmpy.fitting.start import start_values
 
@@ -11,6 +17,8 @@ __all__ = [
     "convergence_report",
     "fit_theta",
     "hold_theta",
+    "in_coordinates_of_search",
+    "observed_curvature",
     "own_theta",
     "refit_theta",
     "start_values",

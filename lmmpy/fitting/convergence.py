@@ -20,6 +20,8 @@ __all__ = [
     "ConvergenceReport",
     "convergence_report",
     "flat_directions",
+    "in_coordinates_of_search",
+    "observed_curvature",
     "observed_hessian",
     "unidentified",
     "warn_if_doubtful",
@@ -140,7 +142,7 @@ def _reach(criterion: Criterion, theta: Floats) -> Floats:
     return np.maximum(typical_scale(criterion), np.abs(theta))
 
 
-def _in_coordinates_of_search(criterion: Criterion, optimum: Optimum) -> tuple[Criterion, Optimum]:
+def in_coordinates_of_search(criterion: Criterion, optimum: Optimum) -> tuple[Criterion, Optimum]:
     """Criterion and optimum where the search took place; a θ that was given was not searched for."""
     return (criterion, optimum) if optimum.orthogonal is None else (criterion.orthogonal(), optimum.orthogonal)
 
@@ -160,7 +162,7 @@ def flat_directions(criterion: Criterion, optimum: Optimum, names: Sequence[str]
     -------
     tuple of str
     """
-    criterion, optimum = _in_coordinates_of_search(criterion, optimum)
+    criterion, optimum = in_coordinates_of_search(criterion, optimum)
     information = optimum.evaluation.information
     if information is None:
         return ()
@@ -214,8 +216,8 @@ def convergence_report(criterion: Criterion, optimum: Optimum, names: Sequence[s
     """
     gradient = optimum.evaluation.gradient
     assert gradient is not None
-    inner, found = _in_coordinates_of_search(criterion, optimum)
-    free, hessian = _curvature(inner, found)
+    inner, found = in_coordinates_of_search(criterion, optimum)
+    free, hessian = observed_curvature(inner, found)
     free_names = [name for name, is_free in zip(names, free, strict=True) if is_free]
     scale = _reach(inner, found.theta)[free]
     eigenvalues, vectors = np.linalg.eigh(hessian * np.outer(scale, scale))
@@ -228,7 +230,7 @@ def convergence_report(criterion: Criterion, optimum: Optimum, names: Sequence[s
     boundary = tuple(name for name, on in zip(names, optimum.on_boundary, strict=True) if on)
     saddle = bool(np.any(eigenvalues < -limit))
     if inner is not criterion:
-        free, hessian = _curvature(criterion, optimum)
+        free, hessian = observed_curvature(criterion, optimum)
         free_names = [name for name, is_free in zip(names, free, strict=True) if is_free]
     return ConvergenceReport(
         ok=optimum.converged and promised <= _PROMISE and not saddle and not flat,
@@ -248,7 +250,7 @@ def convergence_report(criterion: Criterion, optimum: Optimum, names: Sequence[s
     )
 
 
-def _curvature(criterion: Criterion, optimum: Optimum) -> tuple[NDArray[np.bool_], Floats]:
+def observed_curvature(criterion: Criterion, optimum: Optimum) -> tuple[NDArray[np.bool_], Floats]:
     """Which parameters are free at an optimum, and the observed Hessian over them."""
     theta, gradient = optimum.theta, optimum.evaluation.gradient
     assert gradient is not None

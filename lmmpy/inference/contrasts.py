@@ -7,9 +7,11 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import linalg, stats
 
-__all__ = ["DDF_METHODS", "Asymptotic", "ContrastTests", "DenominatorDf", "Estimates", "FTest"]
+from lmmpy.errors import ModelError
+
+__all__ = ["DDF_METHODS", "Asymptotic", "ContrastTests", "DenominatorDf", "Estimates", "FTest", "InBasis"]
 
 Floats = NDArray[np.float64]
 
@@ -17,6 +19,8 @@ DDF_METHODS = ("satterthwaite", "kenward-roger", "asymptotic")
 
 # An eigenvalue of L C Lᵀ that is nil against the largest: the rows of L depend on each other.
 _DEPENDENT = 1e-10
+# What contradicts itself, in standard errors.
+_CONTRADICTION = 1e-6
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -42,14 +46,13 @@ class Estimates:
     def p_value(self) -> Floats:
         """Two-sided, by Student's t; by the normal distribution where df is infinite."""
         t = np.abs(self.statistic)
-        finite = np.isfinite(self.df)
-        return np.where(finite, 2.0 * stats.t.sf(t, np.where(finite, self.df, 1.0)), 2.0 * stats.norm.sf(t))
+        normal = np.isposinf(self.df)
+        return np.where(normal, 2.0 * stats.norm.sf(t), 2.0 * stats.t.sf(t, np.where(normal, 1.0, self.df)))
 
     def interval(self, level: float) -> tuple[Floats, Floats]:
         """Two-sided confidence limits, each of shape (m,)."""
-        finite = np.isfinite(self.df)
-        upper = 0.5 * (1.0 + level)
-        width = np.where(finite, stats.t.ppf(upper, np.where(finite, self.df, 1.0)), stats.norm.ppf(upper))
+        normal, upper = np.isposinf(self.df), 0.5 * (1.0 + level)
+        width = np.where(normal, stats.norm.ppf(upper), stats.t.ppf(upper, np.where(normal, 1.0, self.df)))
         return self.estimate - width * self.std_error, self.estimate + width * self.std_error
 
 
@@ -99,6 +102,9 @@ class DenominatorDf(Protocol):
     def vcov(self) -> Floats:
         """The covariance of β̂ that its tests use, shape (p, p)."""
 
+    def covariance(self, L: Floats) -> Floats:
+        """The covariance of Lβ̂ that its tests use, shape (m, m)."""
+
     def single(self, L: Floats) -> Floats:
         """Degrees of freedom of the t tests of the rows of L, shape (m,)."""
 
@@ -107,15 +113,46 @@ class DenominatorDf(Protocol):
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Asymptotic:
+class InBasis:
+    """
+    A covariance of the fixed effects in an orthonormal basis of X, where a predictor far from zero costs no digits.
+
+    Attributes
+    ----------
+    R : ndarray, shape (p, p)
+        Upper triangular, W^½X = QR; γ = Rβ.
+    of_basis : ndarray, shape (p, p)
+        Cov(γ̂).
+    """
+
+    R: Floats
+    of_basis: Floats
+
+    @property
+    def vcov(self) -> Floats:
+        """Of β̂, shape (p, p)."""
+        return self.covariance(np.eye(len(self.R)))
+
+    def covariance(self, L: Floats) -> Floats:
+        """Of Lβ̂, shape (m, m)."""
+        turned = self.turned(L)
+        return np.asarray(turned @ self.of_basis @ turned.T)
+
+    def turned(self, L: Floats) -> Floats:
+        """Contrasts of γ, L R⁻¹."""
+        return np.asarray(linalg.solve_triangular(self.R, L.T, trans="T").T) if self.R.size else L
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Asymptotic(InBasis):
     """No correction: normal and χ² tests.
 
     Attributes
     ----------
-    vcov : ndarray, shape (p, p)
+    R, of_basis
+        See `InBasis`.
     """
 
-    vcov: Floats
     name: str = "asymptotic"
     title: str = "asymptotic"
 
@@ -159,8 +196,10 @@ class ContrastTests:
         -------
         Estimates
         """
-        variance = np.einsum("ma,ab,mb->m", L, self.vcov, L)
-        return Estimates(L @ self.beta - rhs, np.sqrt(np.maximum(variance, 0.0)), self.method.single(L))
+        if not len(L):
+            return Estimates(*np.zeros((3, 0)))
+        variance = np.diag(self.method.covariance(L))
+        return Estimates(L @ self.beta - rhs, np.sqrt(variance), self.method.single(L))
 
     def joint(self, L: Floats, rhs: Floats | float = 0.0) -> FTest:
         """
@@ -175,20 +214,55 @@ class ContrastTests:
         -------
         FTest
         """
-        rows, values = independent_rows(L, L @ self.beta - rhs, self.vcov)
+        if not len(L):
+            return FTest(np.nan, 0, np.nan)
+        rows, values = independent_rows(L, L @ self.beta - rhs, L @ self.beta, self.method.covariance(L))
         if not len(rows):
             return FTest(np.nan, 0, np.nan)
         den_df, scaling = self.method.joint(rows)
-        quadratic = float(values @ np.linalg.solve(rows @ self.vcov @ rows.T, values))
+        quadratic = float(values @ np.linalg.solve(self.method.covariance(rows), values))
         return FTest(scaling * quadratic / len(rows), len(rows), den_df, scaling)
 
 
-def independent_rows(L: Floats, values: Floats, vcov: Floats) -> tuple[Floats, Floats]:
+def independent_rows(L: Floats, values: Floats, estimates: Floats, covariance: Floats) -> tuple[Floats, Floats]:
     """
-    As many combinations of the rows of L, and of their values, as are independent in the metric of `vcov`.
+    As many combinations of the rows of L, and of their values, as are independent.
 
-    The combinations are the eigenvectors of L C Lᵀ, for which the contrasts are uncorrelated.
+    The combinations are the eigenvectors of L C Lᵀ, for which the contrasts are uncorrelated. How many there are is
+    judged with every contrast in units of its own standard error.
+
+    Parameters
+    ----------
+    L : ndarray, shape (m, p)
+    values : ndarray, shape (m,)
+        Lβ̂ less what the hypothesis says it is.
+    estimates : ndarray, shape (m,)
+        Lβ̂.
+    covariance : ndarray, shape (m, m)
+        Of Lβ̂.
+
+    Raises
+    ------
+    ModelError
+        When rows that depend on each other are said to have values that cannot hold together.
     """
-    eigenvalues, vectors = np.linalg.eigh(L @ vcov @ L.T)
-    kept = eigenvalues > _DEPENDENT * max(float(eigenvalues.max(initial=0.0)), 0.0)
-    return vectors[:, kept].T @ L, vectors[:, kept].T @ values
+    se = np.sqrt(np.diag(covariance))
+    unit = np.divide(1.0, se, out=np.zeros_like(se), where=se > 0.0)
+    correlations, among = np.linalg.eigh(covariance * np.outer(unit, unit))
+    rank = int((correlations > _DEPENDENT * max(float(correlations.max(initial=0.0)), 0.0)).sum())
+    nil = among[:, : len(L) - rank]
+    rhs = (estimates - values) * unit
+    if (np.abs(nil.T @ rhs) > _CONTRADICTION * (1.0 + np.abs(rhs).max(initial=0.0))).any():
+        raise ModelError(
+            "The rows of L depend on each other, and the values that rhs gives them contradict each other. Leave rows "
+            "out, or give them values that follow from those of the others."
+        )
+    if rank == len(L):
+        _, vectors = np.linalg.eigh(covariance)
+        return vectors.T @ L, vectors.T @ values
+    # Dependent rows: the eigenvectors with the largest eigenvalues, in units in which none is lost.
+    _, vectors = np.linalg.eigh(covariance)
+    kept = vectors[:, len(L) - rank :]
+    if np.linalg.cond(kept.T @ covariance @ kept) > 1.0 / _DEPENDENT:
+        kept = (among * unit[:, None])[:, len(L) - rank :]
+    return kept.T @ L, kept.T @ values

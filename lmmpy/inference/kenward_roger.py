@@ -9,7 +9,8 @@ the residual variance. With K = ZᵀV⁻¹Z, F = ZᵀV⁻¹X and Φ = (XᵀV⁻�
     I_ij = ½ [tr(V⁻¹G_iV⁻¹G_j) − 2 tr(ΦQ_ij) + tr(ΦP_iΦP_j)],   W = I⁻¹,
     Φ_A = Φ + 2Φ {Σ_ij W_ij (Q_ij − P_iΦP_j − ¼R_ij)} Φ,   R_ij = XᵀV⁻¹ ∂²V/∂i∂j V⁻¹X,
 
-and what holds for G_e follows from those for C, since G_e is a difference.
+and what holds for G_e follows from those for C, since G_e is a difference. X stands in an orthonormal basis, and the
+columns of unstructured terms in orthogonal coordinates, so that predictors far from zero cost no digits.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from numpy.typing import NDArray
 from lmmpy.covariance import Directions, covariance_directions
 from lmmpy.design import Design
 from lmmpy.engines import Operators
+from lmmpy.inference.contrasts import InBasis
 
 __all__ = ["KenwardRoger", "kenward_roger"]
 
@@ -29,16 +31,18 @@ Floats = NDArray[np.float64]
 
 # A parameter, or a combination, of which the information is nil.
 _NIL = 1e-12
+# Both of two factors whose ratio tends to one.
+_VANISHING = 1e-10
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class KenwardRoger:
+class KenwardRoger(InBasis):
     """See `DenominatorDf`.
 
     Attributes
     ----------
-    vcov : ndarray, shape (p, p)
-        Φ_A.
+    R, of_basis
+        See `InBasis`; Φ_A.
     unadjusted : ndarray, shape (p, p)
         Φ.
     P : ndarray, shape (m, p, p)
@@ -47,7 +51,6 @@ class KenwardRoger:
         Their asymptotic covariance.
     """
 
-    vcov: Floats
     unadjusted: Floats
     P: Floats
     W: Floats
@@ -55,11 +58,11 @@ class KenwardRoger:
     title: str = "Kenward-Roger's"
 
     def single(self, L: Floats) -> Floats:
-        return np.array([self.joint(row[None])[0] for row in L])
+        return np.array([self.joint(row[None])[0] if row.any() else np.nan for row in L])
 
     def joint(self, L: Floats) -> tuple[float, float]:
         """Degrees of freedom m and scaling λ (Kenward & Roger 1997, §4)."""
-        rank = len(L)
+        rank, L = len(L), self.turned(L)
         theta = L.T @ np.linalg.solve(L @ self.unadjusted @ L.T, L)
         half = theta @ self.unadjusted @ self.P @ self.unadjusted
         traces = np.einsum("iaa->i", half)
@@ -69,17 +72,26 @@ class KenwardRoger:
 
 
 def moments_matched(A1: float, A2: float, rank: int) -> tuple[float, float]:
-    """M and λ of λF ~ F(rank, m) whose first two moments are the approximate ones of the Wald statistic."""
+    """
+    m and λ of λF ~ F(rank, m) whose first two moments are the approximate ones of the Wald statistic.
+
+    For one contrast A1 = A2, and the formulas reduce to m = 2/A2 and λ = 1, through factors that may vanish.
+    """
     if A2 <= 0.0:  # the covariance does not change with the variance parameters: a χ² test
         return np.inf, 1.0
+    if rank == 1:
+        return 2.0 / A2, 1.0
     B = (A1 + 6.0 * A2) / (2.0 * rank)
     g = ((rank + 1) * A1 - (rank + 4) * A2) / ((rank + 2) * A2)
     base = 3.0 * rank + 2.0 * (1.0 - g)
     c1, c2, c3 = g / base, (rank - g) / base, (rank + 2.0 - g) / base
-    mean_inverse = 1.0 - A2 / rank
-    # ρ = V*/(2 E*²), every factor apart since one alone may vanish.
-    rho = mean_inverse**2 * (1.0 + c1 * B) / ((1.0 - c2 * B) ** 2 * (1.0 - c3 * B)) / rank
-    m = 4.0 + (rank + 2) / (rank * rho - 1.0)
+    mean_inverse, first = 1.0 - A2 / rank, 1.0 - c2 * B
+    ratio = 1.0 if max(abs(mean_inverse), abs(first)) < _VANISHING else mean_inverse / first
+    # rank ρ = N/D with ρ = V*/(2 E*²)
+    N, D = ratio**2 * (1.0 + c1 * B), 1.0 - c3 * B
+    m = 4.0 + (rank + 2) * D / (N - D)
+    if not m > 2.0:  # the mean of an F distribution with so few degrees of freedom is infinite
+        return m, np.nan
     return m, m * mean_inverse / (m - 2.0)
 
 
@@ -93,20 +105,18 @@ class _Direction:
     KDF: Floats
 
 
-def kenward_roger(
-    design: Design, theta: Floats, sigma: float, unscaled_vcov: Floats, operators: Operators
-) -> KenwardRoger:
+def kenward_roger(design: Design, theta: Floats, sigma: float, operators: Operators) -> KenwardRoger:
     """
     Prepare Kenward and Roger's method for a REML fit.
 
     Parameters
     ----------
     design : Design
+        In the coordinates of the search.
     theta : ndarray, shape (n_theta,)
     sigma : float
-    unscaled_vcov : ndarray, shape (p, p)
     operators : Operators
-        At θ̂.
+        At θ̂, in the same.
 
     Returns
     -------
@@ -122,26 +132,27 @@ def kenward_roger(
     to_parameters = np.zeros((len(changes) + 1, len(directions)))
     to_parameters[: len(changes), : len(changes)] = np.eye(len(changes))
     to_parameters[-1, len(changes) :] = -1.0
-    P, Q = _fixed_parts(directions, to_parameters, unscaled_vcov, operators.ZtVX)
+    Phi = np.asarray(np.linalg.inv(operators.QtVQ), dtype=float)
+    P, Q = _fixed_parts(directions, to_parameters, operators)
     traces = _traces(directions, to_parameters, operators)
-    W = _covariance(traces, P, Q, unscaled_vcov)
-    inner = np.einsum("ij,ijab->ab", W, Q - np.einsum("iac,cd,jdb->ijab", P, unscaled_vcov, P))
-    inner = inner - 0.25 * _curvature(design, families, W, operators.ZtVX)
-    adjusted = unscaled_vcov + 2.0 * unscaled_vcov @ (0.5 * (inner + inner.T)) @ unscaled_vcov
-    return KenwardRoger(sigma**2 * adjusted, sigma**2 * unscaled_vcov, P / sigma**4, W * sigma**4)
+    W = _covariance(traces, P, Q, Phi)
+    inner = np.einsum("ij,ijab->ab", W, Q - np.einsum("iac,cd,jdb->ijab", P, Phi, P))
+    inner = inner - 0.25 * _curvature(design, families, W, operators.ZtVQ)
+    adjusted = Phi + 2.0 * Phi @ (0.5 * (inner + inner.T)) @ Phi
+    return KenwardRoger(operators.products.R, sigma**2 * adjusted, sigma**2 * Phi, P / sigma**4, W * sigma**4)
 
 
 def _direction(design: Design, operators: Operators, t: int, D: Floats) -> _Direction:
     term, start, end = design.random[t], design.starts[t], design.starts[t + 1]
-    DF = np.zeros_like(operators.ZtVX)
-    levels = operators.ZtVX[start:end].reshape(term.n_levels, term.k, design.p)
+    DF = np.zeros_like(operators.ZtVQ)
+    levels = operators.ZtVQ[start:end].reshape(term.n_levels, term.k, design.p)
     DF[start:end] = (D @ levels).reshape(end - start, design.p)
     return _Direction(t, D, DF, operators.ZtVZ(DF))
 
 
-def _fixed_parts(directions: list[_Direction], to_parameters: Floats, vcov: Floats, F: Floats) -> tuple[Floats, Floats]:
+def _fixed_parts(directions: list[_Direction], to_parameters: Floats, operators: Operators) -> tuple[Floats, Floats]:
     """P, shape (m, p, p), and Q, shape (m, m, p, p), for all variance parameters, the residual variance last."""
-    S = np.linalg.inv(vcov)
+    S, F = operators.QtVQ, operators.ZtVQ
     FDF = np.array([d.DF.T @ F for d in directions])
     FDKDF = np.array([[a.DF.T @ b.KDF for b in directions] for a in directions])
     P = -np.einsum("ia,axy->ixy", to_parameters, FDF)

@@ -4,7 +4,7 @@ For a contrast l with variance v(ϑ) = lᵀC(ϑ)l, C = σ²(XᵀV⁻¹X)⁻¹ an
 
     ν = 2v² / (∇vᵀ A ∇v),   ∂C/∂θ_i = σ² Φ FᵀE_iF Φ,   ∂C/∂ log σ = 2C,
 
-with Φ = (XᵀV⁻¹X)⁻¹, F = ZᵀV⁻¹X, E_i the derivative of the relative covariance of the random effects, and A the
+with Φ = (XᵀV⁻¹X)⁻¹, F = ZᵀV⁻¹X (X in an orthonormal basis), E_i the derivative of the relative covariance of the random effects, and A the
 asymptotic covariance of ϑ̂ from the observed Hessian.
 """
 
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from lmmpy.covariance import covariance_slopes
 from lmmpy.design import Design
 from lmmpy.engines import Operators
+from lmmpy.inference.contrasts import InBasis
 from lmmpy.inference.variance_parameters import VarianceParameters
 
 __all__ = ["Satterthwaite", "satterthwaite", "vcov_slopes"]
@@ -28,25 +29,26 @@ _EQUAL = 1e-8
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Satterthwaite:
+class Satterthwaite(InBasis):
     """See `DenominatorDf`.
 
     Attributes
     ----------
-    vcov : ndarray, shape (p, p)
+    R, of_basis
+        See `InBasis`.
     slopes : ndarray, shape (n_theta + 1, p, p)
-        ∂C/∂ϑ.
+        ∂C/∂ϑ in the basis.
     parameters : VarianceParameters
     """
 
-    vcov: Floats
     slopes: Floats
     parameters: VarianceParameters
     name: str = "satterthwaite"
     title: str = "Satterthwaite's"
 
     def single(self, L: Floats) -> Floats:
-        variance = np.einsum("ma,ab,mb->m", L, self.vcov, L)
+        L = self.turned(L)
+        variance = np.einsum("ma,ab,mb->m", L, self.of_basis, L)
         gradients = np.einsum("ma,iab,mb->mi", L, self.slopes, L)
         spread = np.array([self.parameters.variance_of(g[None])[0, 0] for g in gradients])
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -54,7 +56,7 @@ class Satterthwaite:
 
     def joint(self, L: Floats) -> tuple[float, float]:
         """Fai & Cornelius (1996): E[F] of the uncorrelated combinations of the rows, each with its own ν."""
-        _, vectors = np.linalg.eigh(L @ self.vcov @ L.T)
+        _, vectors = np.linalg.eigh(self.covariance(L))
         return pooled_df(self.single(vectors.T @ L)), 1.0
 
 
@@ -70,7 +72,7 @@ def pooled_df(nu: Floats) -> float:
     return 2.0 * expected / (expected - len(nu))
 
 
-def vcov_slopes(design: Design, theta: Floats, sigma: float, unscaled_vcov: Floats, ZtVX: Floats) -> Floats:
+def vcov_slopes(design: Design, theta: Floats, sigma: float, unscaled: Floats, F: Floats) -> Floats:
     """
     ∂C/∂(θ, log σ) of C = σ²(XᵀV⁻¹X)⁻¹.
 
@@ -79,42 +81,40 @@ def vcov_slopes(design: Design, theta: Floats, sigma: float, unscaled_vcov: Floa
     design : Design
     theta : ndarray, shape (n_theta,)
     sigma : float
-    unscaled_vcov : ndarray, shape (p, p)
-    ZtVX : ndarray, shape (q, p)
+    unscaled : ndarray, shape (p, p)
+        (XᵀV⁻¹X)⁻¹, X in any basis.
+    F : ndarray, shape (q, p)
+        ZᵀV⁻¹X in the same.
 
     Returns
     -------
     ndarray, shape (n_theta + 1, p, p)
     """
     p, found = design.p, []
-    half = ZtVX @ unscaled_vcov
+    half = F @ unscaled
     spans = zip(design.random, design.split_theta(theta), design.starts[:-1], design.starts[1:], strict=True)
     for term, part, start, end in spans:
         levels = half[start:end].reshape(term.n_levels, term.k, p).transpose(1, 0, 2)
         products = np.tensordot(levels, levels, axes=(1, 1))  # a, x, b, y
         slopes = covariance_slopes(term.structure.factor(part))
         found += list(sigma**2 * np.einsum("axby,iab->ixy", products, slopes))
-    return np.array([*found, 2.0 * sigma**2 * unscaled_vcov])
+    return np.array([*found, 2.0 * sigma**2 * unscaled])
 
 
-def satterthwaite(
-    design: Design, parameters: VarianceParameters, unscaled_vcov: Floats, operators: Operators
-) -> Satterthwaite:
+def satterthwaite(parameters: VarianceParameters, operators: Operators) -> Satterthwaite:
     """
     Prepare Satterthwaite's method for a fit.
 
     Parameters
     ----------
-    design : Design
     parameters : VarianceParameters
-    unscaled_vcov : ndarray, shape (p, p)
-        (XᵀV⁻¹X)⁻¹.
     operators : Operators
-        At θ̂.
+        At θ̂, in the coordinates of the parameters.
 
     Returns
     -------
     Satterthwaite
     """
-    slopes = vcov_slopes(design, parameters.theta, parameters.sigma, unscaled_vcov, operators.ZtVX)
-    return Satterthwaite(parameters.sigma**2 * unscaled_vcov, slopes, parameters)
+    unscaled = np.asarray(np.linalg.inv(operators.QtVQ), dtype=float)
+    slopes = vcov_slopes(parameters.design, parameters.theta, parameters.sigma, unscaled, operators.ZtVQ)
+    return Satterthwaite(operators.products.R, parameters.sigma**2 * unscaled, slopes, parameters)

@@ -9,13 +9,13 @@ inverse of half of it is
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lmmpy.covariance import covariance_slopes
+from lmmpy.covariance import Factor, covariance_slopes
 from lmmpy.design import Design, RandomEffects
 
 __all__ = ["Functions", "VarianceParameters", "components", "deviations", "variance_parameters"]
@@ -33,8 +33,15 @@ class VarianceParameters:
     """
     (θ, log σ) at an optimum, and how well the data determine them.
 
+    θ is that of the coordinates in which the optimum was searched for, where intercept and slope are told apart as well
+    for a predictor far from zero as for a centred one.
+
     Attributes
     ----------
+    design : Design
+        In these coordinates.
+    bases : tuple of ndarray or None
+        R of each term whose effects have other coordinates than in the model, b' = R b.
     theta : ndarray, shape (n_theta,)
     sigma : float
     free : ndarray of bool, shape (n_theta + 1,)
@@ -45,6 +52,8 @@ class VarianceParameters:
         Unit vectors of the combinations that the data do not determine, in units of the parameters' own curvatures.
     """
 
+    design: Design
+    bases: tuple[Floats | None, ...]
     theta: Floats
     sigma: float
     free: NDArray[np.bool_]
@@ -89,13 +98,22 @@ class Functions:
 
 
 def variance_parameters(
-    theta: Floats, sigma: float, hessian: Floats, free: NDArray[np.bool_], log_r2_gradient: Floats, dof: int
+    design: Design,
+    bases: tuple[Floats | None, ...],
+    theta: Floats,
+    sigma: float,
+    hessian: Floats,
+    free: NDArray[np.bool_],
+    log_r2_gradient: Floats,
+    dof: int,
 ) -> VarianceParameters:
     """
     The asymptotic covariance from the observed Hessian of the profiled criterion.
 
     Parameters
     ----------
+    design, bases
+        See `VarianceParameters`.
     theta : ndarray, shape (n_theta,)
     sigma : float
     hessian : ndarray, shape (n_free, n_free)
@@ -125,20 +143,28 @@ def variance_parameters(
     undetermined = np.zeros((size + 1, int((~known).sum())))
     undetermined[:size][free] = directions[:, ~known] * scale[:, None]
     undetermined /= np.maximum(np.linalg.norm(undetermined, axis=0), np.finfo(float).tiny)
-    return VarianceParameters(theta, sigma, np.append(free, True), covariance, undetermined)
+    return VarianceParameters(design, bases, theta, sigma, np.append(free, True), covariance, undetermined)
 
 
-def components(design: Design, theta: Floats, sigma: float) -> Functions:
+def components(design: Design, theta: Floats, sigma: float, bases: Sequence[Floats | None] | None = None) -> Functions:
     """
     Variances and covariances of the random effects, term by term, and the residual variance.
 
     A term with one effect has the term's name; else ``g.x`` is the variance of effect x of term g and ``g.x.z`` a
     covariance, in the order of `theta` for an unstructured term. ``Residual`` is the last.
+
+    Parameters
+    ----------
+    design : Design
+    theta : ndarray, shape (n_theta,)
+    sigma : float
+    bases : sequence of ndarray or None, optional
+        R of each term when `design` and `theta` are in the coordinates of the search; see `VarianceParameters`.
     """
     names: list[str] = []
     values: list[float] = []
     rows: list[Floats] = []
-    for term, C, slopes in _covariances(design, theta, sigma):
+    for term, C, slopes in _covariances(design, theta, sigma, bases):
         for b in range(term.k):
             for a in range(b, term.k):
                 names.append(_name(term.name, term.columns, a, b))
@@ -149,9 +175,16 @@ def components(design: Design, theta: Floats, sigma: float) -> Functions:
     return Functions((*names, "Residual"), np.array([*values, sigma**2]), np.array([*rows, residual]))
 
 
-def deviations(design: Design, theta: Floats, sigma: float) -> tuple[Floats, Floats]:
+def deviations(
+    design: Design, theta: Floats, sigma: float, bases: Sequence[Floats | None] | None = None
+) -> tuple[Floats, Floats]:
     """
     Standard deviations and correlations, term by term, and sigma, as `parameter_names` orders them.
+
+    Parameters
+    ----------
+    design, theta, sigma, bases
+        See `components`.
 
     Returns
     -------
@@ -161,7 +194,7 @@ def deviations(design: Design, theta: Floats, sigma: float) -> tuple[Floats, Flo
     """
     values: list[float] = []
     rows: list[Floats] = []
-    for term, C, slopes in _covariances(design, theta, sigma):
+    for term, C, slopes in _covariances(design, theta, sigma, bases):
         sd = np.sqrt(np.diag(C))
         with np.errstate(divide="ignore", invalid="ignore"):
             d_sd = np.einsum("iaa->ia", slopes) / (2.0 * sd)
@@ -181,11 +214,17 @@ def deviations(design: Design, theta: Floats, sigma: float) -> tuple[Floats, Flo
     return np.array([*values, sigma]), jacobian
 
 
-def _covariances(design: Design, theta: Floats, sigma: float) -> Iterator[tuple[RandomEffects, Floats, Floats]]:
-    """Each term with C = σ²T Tᵀ and its derivatives in (θ, log σ), shape (n_theta + 1, k, k)."""
+def _covariances(
+    design: Design, theta: Floats, sigma: float, bases: Sequence[Floats | None] | None
+) -> Iterator[tuple[RandomEffects, Floats, Floats]]:
+    """Each term with C = σ²T Tᵀ of its own effects and its derivatives in (θ, log σ), shape (n_theta + 1, k, k)."""
     start = 0
-    for term, part in zip(design.random, design.split_theta(theta), strict=True):
+    turns = [None] * len(design.random) if bases is None else bases
+    for term, part, R in zip(design.random, design.split_theta(theta), turns, strict=True):
         factor = term.structure.factor(part)
+        if R is not None:
+            back = np.asarray(np.linalg.inv(R), dtype=float)
+            factor = Factor(back @ factor.T, back @ factor.dT)
         C = sigma**2 * factor.T @ factor.T.T
         slopes = np.zeros((len(theta) + 1, term.k, term.k))
         slopes[start : start + len(part)] = sigma**2 * covariance_slopes(factor)

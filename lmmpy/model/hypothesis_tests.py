@@ -5,10 +5,12 @@ from __future__ import annotations
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
-from lmmpy.engines import one_blas_thread
+from lmmpy.design.values import Floats
+from lmmpy.engines import Criterion, one_blas_thread
 from lmmpy.errors import ModelError, shown
-from lmmpy.fitting import ConvergenceReport
+from lmmpy.fitting import ConvergenceReport, Optimum, in_coordinates_of_search, observed_curvature
 from lmmpy.inference.contrasts import DDF_METHODS, Asymptotic, ContrastTests, DenominatorDf
 from lmmpy.inference.kenward_roger import kenward_roger
 from lmmpy.inference.satterthwaite import satterthwaite
@@ -44,19 +46,29 @@ class Tested(FitResults):
 
     @cached_property
     def _variance_parameters(self) -> VarianceParameters:
-        """(θ, log σ) and their asymptotic covariance from the observed Hessian."""
-        optimum, names = self.optimum, theta_names(self.design)
+        """(θ, log σ) of the search and their asymptotic covariance from the observed Hessian."""
+        criterion, optimum = in_coordinates_of_search(self.criterion, self.optimum)
+        design, bases = criterion.design, self.criterion.bases if optimum is not self.optimum else self._own_bases
         if optimum.held:
-            size = self.design.n_theta + 1
-            nothing = np.zeros((size, size))
-            return VarianceParameters(
-                optimum.theta, self.sigma, np.zeros(size, dtype=bool), nothing, np.empty((size, 0))
-            )
-        hessian = self.convergence.hessian
+            size = design.n_theta + 1
+            none, nothing = np.zeros(size, dtype=bool), np.zeros((size, size))
+            return VarianceParameters(design, bases, optimum.theta, self.sigma, none, nothing, np.empty((size, 0)))
+        with one_blas_thread():
+            free, hessian = self._curvature(criterion, optimum)
         slopes = optimum.evaluation.log_r2_gradient
         assert slopes is not None
-        free = np.isin(names, list(hessian.index))
-        return variance_parameters(optimum.theta, self.sigma, hessian.to_numpy(), free, slopes, self.criterion.dof)
+        return variance_parameters(design, bases, optimum.theta, self.sigma, hessian, free, slopes, criterion.dof)
+
+    @property
+    def _own_bases(self) -> tuple[None, ...]:
+        return (None,) * len(self.design.random)
+
+    def _curvature(self, criterion: Criterion, optimum: Optimum) -> tuple[NDArray[np.bool_], Floats]:
+        """Which parameters are free, and the Hessian over them: that of the report where it is in these coordinates."""
+        if optimum is not self.optimum:
+            return observed_curvature(criterion, optimum)
+        hessian = self.convergence.hessian
+        return np.isin(theta_names(self.design), list(hessian.index)), hessian.to_numpy()
 
     def contrast_tests(self, ddf: str = "satterthwaite") -> ContrastTests:
         """
@@ -65,7 +77,8 @@ class Tested(FitResults):
         Parameters
         ----------
         ddf : {"satterthwaite", "kenward-roger", "asymptotic"}
-            Degrees of freedom of t and F tests; "asymptotic" are normal and χ² tests.
+            Degrees of freedom of t and F tests; "asymptotic" are normal and χ² tests, which are exact, and taken
+            whatever is asked for, when the variance components are known.
 
         Returns
         -------
@@ -88,15 +101,17 @@ class Tested(FitResults):
         return {}
 
     def _method(self, name: str) -> DenominatorDf:
-        unscaled, theta = self._solution.unscaled_vcov, self.optimum.theta
+        criterion, optimum = in_coordinates_of_search(self.criterion, self.optimum)
+        operators = criterion.operators(optimum.theta)
         if name == "asymptotic" or self.optimum.held or not self.design.p:
             # With known variances β̂ is exactly normal; and without β there is nothing to test.
-            return Asymptotic(self.sigma**2 * unscaled)
+            inverse = np.asarray(np.linalg.inv(operators.QtVQ), dtype=float)
+            return Asymptotic(operators.products.R, self.sigma**2 * inverse)
         if name == "satterthwaite":
-            return satterthwaite(self.design, self._variance_parameters, unscaled, self.criterion.operators(theta))
+            return satterthwaite(self._variance_parameters, operators)
         if not self.reml:
             raise ModelError(
                 "Kenward and Roger's method is for REML fits, and this one is by ML. Fit with reml=True, or use "
                 "ddf='satterthwaite'."
             )
-        return kenward_roger(self.design, theta, self.sigma, unscaled, self.criterion.operators(theta))
+        return kenward_roger(criterion.design, optimum.theta, self.sigma, operators)

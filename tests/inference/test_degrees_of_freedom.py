@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 import lmmpy as lmm
+from lmmpy.inference.contrasts import Estimates
 from lmmpy.inference.kenward_roger import kenward_roger, moments_matched
 from lmmpy.inference.satterthwaite import pooled_df, vcov_slopes
 from tests.inference import dense_tests
@@ -59,13 +60,22 @@ def test_kenward_roger_is_that_of_the_dense_model(fitted: lmm.LmmFit) -> None:
     theta = np.random.default_rng(1).uniform(0.4, 0.9, design.n_theta)
     if "far" in design.names:
         theta = np.array([3_000.0, -0.6, 0.3])
-    solution, operators = fitted.criterion.solve(theta), fitted.criterion.operators(theta)
-    found = kenward_roger(design, theta, sigma, solution.unscaled_vcov, operators)
+    inner, turned = fitted.criterion.orthogonal(), _turned(fitted, theta)
+    found = kenward_roger(inner.design, turned, sigma, inner.operators(turned))
     adjusted, joint = dense_tests.kenward_roger(design, theta, sigma)
     scale = np.sqrt(np.diag(adjusted))
     np.testing.assert_allclose(found.vcov / np.outer(scale, scale), adjusted / np.outer(scale, scale), atol=2e-7)
     for L in (np.eye(design.p)[1:2], np.eye(design.p)[1:]):
         np.testing.assert_allclose(found.joint(L), joint(L), rtol=1e-5)
+
+
+def _turned(fitted: lmm.LmmFit, theta: np.ndarray) -> np.ndarray:
+    """θ in the coordinates of the search."""
+    parts = fitted.design.split_theta(theta)
+    found = []
+    for term, part, R in zip(fitted.design.random, parts, fitted.criterion.bases, strict=True):
+        found.append(part if R is None else term.structure.from_factor(R @ term.structure.factor(part).T))
+    return np.concatenate(found)
 
 
 def test_slopes_of_the_covariance_are_its_derivatives(fitted: lmm.LmmFit) -> None:
@@ -85,6 +95,7 @@ def test_covariance_of_the_variance_parameters_inverts_the_hessian(name: str, re
     assert not fitted.is_singular()
     hessian = dense_tests.hessian(fitted.design, fitted.optimum.theta, fitted.sigma, reml)
     found = fitted._variance_parameters.covariance
+    assert all(R is None for R in fitted.criterion.bases)
     expected = 2.0 * np.linalg.inv(hessian)
     np.testing.assert_allclose(found, expected, rtol=2e-4, atol=2e-4 * np.abs(expected).max())
 
@@ -129,3 +140,85 @@ def test_several_degrees_of_freedom_are_pooled_as_an_f_statistic_needs() -> None
 
 def test_a_covariance_that_does_not_vary_gives_a_chi_squared_test() -> None:
     assert moments_matched(0.0, 0.0, 2) == (np.inf, 1.0)
+
+
+def test_two_degrees_of_freedom_are_no_special_case() -> None:
+    """A between-group effect of four groups: balanced, so both methods have 2, where factors of the formulas vanish."""
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        g = np.repeat(np.arange(4), 5)
+        y = rng.normal(size=20) + 3.0 * rng.normal(size=4)[g]
+        four = pd.DataFrame({"g": g.astype(str), "t": np.where(g < 2, "a", "b"), "y": y})
+        found = lmm.lmer("y ~ t + (1 | g)", four)
+        for ddf in ("satterthwaite", "kenward-roger"):
+            table = lmm.anova(found, ddf=ddf).loc["t"]
+            assert table["DenDF"] == pytest.approx(2.0, rel=1e-6)
+            assert table["F value"] == pytest.approx((found.fixef["tb"] / found.se["tb"]) ** 2, rel=1e-6)
+
+
+@pytest.mark.parametrize("A", [0.1, 0.5, 1.0, 2.0])
+def test_one_contrast_has_the_limit_of_the_general_formula(A: float) -> None:
+    assert moments_matched(A, A, 1) == (pytest.approx(2.0 / A), 1.0)
+
+
+SHIFTS = [0.0, 100.0, 1e4, 1e5, 2_460_000.0]
+
+
+@pytest.mark.parametrize("shift", SHIFTS[1:])
+@pytest.mark.parametrize("formula", ["Reaction ~ J + (J | Subject)", "Reaction ~ J + (1 | Subject)"])
+def test_nothing_depends_on_the_origin_of_a_predictor(formula: str, shift: float) -> None:
+    sleep = lmm.datasets.load("sleepstudy")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", lmm.ScaleWarning)
+        near, far = (lmm.lmer(formula, sleep.assign(J=sleep["Days"] + k)) for k in (0.0, shift))
+    for ddf in ("satterthwaite", "kenward-roger", "asymptotic"):
+        a, b = (fit.contrast_tests(ddf).single(np.array([[0.0, 1.0]])) for fit in (near, far))
+        np.testing.assert_allclose(b.std_error, a.std_error, rtol=1e-5)
+        np.testing.assert_allclose(b.df, a.df, rtol=1e-5)
+        # the mean at Days = 0, which is far from the origin now
+        at = [fit.contrast_tests(ddf).single(np.array([[1.0, k]])) for fit, k in ((near, 0.0), (far, shift))]
+        np.testing.assert_allclose(at[1].std_error, at[0].std_error, rtol=1e-5)
+        np.testing.assert_allclose(at[1].df, at[0].df, rtol=1e-5)
+    names = ["sigma"] + (["sd_J|Subject"] if "(J" in formula else ["sd_(Intercept)|Subject"])
+    a, b = (fit.parameters().loc[names, "std_error"] for fit in (near, far))
+    np.testing.assert_allclose(b, a, rtol=1e-4)
+
+
+@pytest.mark.parametrize("unit", [1e-6, 1.0, 1e4, 1e8])
+def test_joint_tests_do_not_depend_on_units(unit: float) -> None:
+    sleep = lmm.datasets.load("sleepstudy")
+    rng = np.random.default_rng(1)
+    sleep["x"] = rng.normal(size=len(sleep))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", lmm.ScaleWarning)
+        plain, scaled = (
+            lmm.lmer("Reaction ~ Days + x + (1 | Subject)", sleep.assign(x=c * sleep["x"])) for c in (1.0, unit)
+        )
+    for ddf in ("satterthwaite", "kenward-roger"):
+        a, b = (fit.contrast_tests(ddf).joint(np.eye(3)[[0, 2]]) for fit in (plain, scaled))
+        assert b.num_df == 2
+        assert b.statistic == pytest.approx(a.statistic, rel=1e-6)
+
+
+def test_an_unknown_df_gives_no_p_value() -> None:
+    estimates = Estimates(np.array([1.0]), np.array([0.1]), np.array([np.nan]))
+    assert np.isnan(estimates.p_value).all()
+    assert np.isnan(estimates.interval(0.95)).all()
+
+
+def test_contradictory_hypotheses_are_refused() -> None:
+    found = fit("one", None)
+    L = np.array([[0.0, 1.0, 0.0, 0.0], [0.0, 2.0, 0.0, 0.0]])
+    consistent = found.contrast_tests().joint(L, np.array([1.0, 2.0]))
+    alone = found.contrast_tests().joint(L[:1], np.array([1.0]))
+    assert consistent.num_df == 1
+    assert consistent.statistic == pytest.approx(alone.statistic)
+    with pytest.raises(lmm.ModelError, match="contradict"):
+        found.contrast_tests().joint(L, np.array([1.0, 99.0]))
+
+
+def test_a_contrast_of_nothing_has_no_df() -> None:
+    for ddf in ("satterthwaite", "kenward-roger"):
+        single = fit("one", None).contrast_tests(ddf).single(np.zeros((1, 4)))
+        assert single.std_error[0] == 0.0
+        assert np.isnan(single.p_value[0])

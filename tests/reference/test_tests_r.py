@@ -189,8 +189,9 @@ def exact_covariance(fitted: lmm.LmmFit) -> np.ndarray:
     slopes = fitted.optimum.evaluation.log_r2_gradient
     assert slopes is not None
     free = np.ones(len(theta), dtype=bool)
-    dof = fitted.criterion.dof
-    return variance_parameters(theta, fitted.sigma, 0.5 * (hessian + hessian.T), free, slopes, dof).covariance
+    dof, bases = fitted.criterion.dof, (None,) * len(design.random)
+    hessian = 0.5 * (hessian + hessian.T)
+    return variance_parameters(design, bases, theta, fitted.sigma, hessian, free, slopes, dof).covariance
 
 
 @pytest.mark.parametrize(
