@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -43,7 +44,7 @@ def chosen_effects(design: Design, blueprint: Blueprint, re_form: Any, evaluator
     ModelError
         For a term or an effect that the model does not have.
     """
-    if not isinstance(re_form, str) or "~" not in re_form or _is_none(re_form):
+    if not isinstance(re_form, str) or "~" not in re_form or is_none(re_form):
         return {place: np.ones(design.random[place].k, dtype=bool) for place in chosen_terms(design, re_form)}
     parsed = parse_formula(re_form)
     if parsed.response is not None or parsed.fixed.terms or parsed.fixed.offsets or not parsed.random:
@@ -66,7 +67,7 @@ def chosen_terms(design: Design, re_form: Any) -> list[int]:
     ----------
     design : Design
     re_form : "all", "none", None or sequence of str
-        All terms (also None, as R's NULL), none (also R's ``~0`` and ``NA``), or those with these names or grouping
+        All terms (also None, as R's NULL), none (also R's ``~0`` and ``NA``, a NaN), or those with these names or grouping
         factors.
 
     Returns
@@ -81,7 +82,7 @@ def chosen_terms(design: Design, re_form: Any) -> list[int]:
     """
     if re_form is None or (isinstance(re_form, str) and re_form == "all"):
         return list(range(len(design.random)))
-    if isinstance(re_form, str) and _is_none(re_form):
+    if is_none(re_form):
         return []
     wanted = (
         [re_form] if isinstance(re_form, str) else list(re_form) if isinstance(re_form, Iterable) else [repr(re_form)]
@@ -97,8 +98,11 @@ def chosen_terms(design: Design, re_form: Any) -> list[int]:
     return places
 
 
-def _is_none(re_form: str) -> bool:
-    return re_form.replace(" ", "") in ("none", "~0", "NA")
+def is_none(re_form: Any) -> bool:
+    """Whether no random term is wanted: "none", or what R has for it, ``~0``, ``NA`` or a NaN."""
+    if isinstance(re_form, str):
+        return re_form.replace(" ", "") in ("none", "~0", "NA")
+    return isinstance(re_form, float) and math.isnan(re_form)
 
 
 def _of_term(design: Design, blueprint: Blueprint, asked: RandomTerm, evaluator: Evaluator) -> dict[int, Mask]:

@@ -85,6 +85,9 @@ def _criterion(fit: LmmFit) -> dict[str, float]:
 
 def _notes(fit: LmmFit) -> list[str]:
     notes = []
+    missing = int(fit.design.left_out.sum())
+    if missing:
+        notes.append(f"{missing} {'rows' if missing > 1 else 'row'} left out, where a value is missing")
     if fit.dropped:
         notes.append(f"fixed-effects matrix is rank deficient, dropped: {', '.join(fit.dropped)}")
     if fit.optimum.held:

@@ -218,4 +218,7 @@ def _notes(fit: LmmFit, grid: ReferenceGrid, kept: Sequence[str]) -> tuple[str, 
         notes.append(f"Numbers with two values count as factors: {said}")
     if fit.design.offset is not None:
         notes.append("The offset is included: at the values above where the formula has it, else its mean")
+    response = fit.blueprint.parsed.response
+    if isinstance(response, Call):
+        notes.append(f"Results are given on the scale of {deparse(response)}, which is what was fitted")
     return tuple(notes)
