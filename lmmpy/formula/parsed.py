@@ -12,7 +12,7 @@ from lmmpy.formula.reader import read_expression
 from lmmpy.formula.syntax import Binary, Call, Name, Node, Number, Paren, Unary, deparse, walk
 from lmmpy.formula.terms import Terms, expand_terms
 
-__all__ = ["STRUCTURES", "ParsedFormula", "RandomTerm", "parse_formula"]
+__all__ = ["STRUCTURES", "Bar", "ParsedFormula", "RandomTerm", "as_bar", "parse_formula", "random_terms"]
 
 STRUCTURES = ("us", "diag", "cs", "ar1")
 
@@ -97,7 +97,7 @@ def parse_formula(text: str) -> ParsedFormula:
         _check_single(response)
     fixed_part, bars = _split(right)
     fixed = expand_terms(fixed_part, response)
-    random = tuple(term for bar in bars for term in _random_terms(bar))
+    random = tuple(term for bar in bars for term in random_terms(bar))
     return ParsedFormula(deparse(tree), response, fixed, random)
 
 
@@ -114,7 +114,23 @@ def _check_single(response: Node) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Bar:
+class Bar:
+    """A random term as it is written, before its grouping factors are expanded.
+
+    Attributes
+    ----------
+    left, right : Node
+        The sides of the bar.
+    double : bool
+        Whether it is ``||``.
+    structure : str
+        One of `STRUCTURES`.
+    homogeneous : bool or None
+        `hom=` as written.
+    text : str
+        Without the parentheses of an unstructured term.
+    """
+
     left: Node
     right: Node
     double: bool
@@ -123,15 +139,15 @@ class _Bar:
     text: str
 
 
-def _as_bar(node: Node) -> _Bar | None:
+def as_bar(node: Node) -> Bar | None:
     """A node that is a whole random term: `(x | g)`, or `us(x | g)` and its like."""
     match node:
         case Paren(Binary("|" | "||" as bar, left, right) as inner):
-            return _Bar(left, right, bar == "||", "us", None, deparse(inner))
+            return Bar(left, right, bar == "||", "us", None, deparse(inner))
         case Call(Name(structure), arguments) if structure in STRUCTURES and arguments:
             match arguments[0].value:
                 case Binary("|", left, right):
-                    return _Bar(left, right, False, structure, _homogeneous(node), deparse(node))
+                    return Bar(left, right, False, structure, _homogeneous(node), deparse(node))
                 case Binary("||", _, _):
                     raise FormulaError(
                         f"{deparse(node)!r} asks for a structure and for no correlation at once. Write diag(x | g) "
@@ -158,7 +174,7 @@ def _homogeneous(call: Call) -> bool | None:
 
 def _has_bar(node: Node) -> bool:
     """Whether a random term stands somewhere at formula level; a `|` inside a call is R's 'or'."""
-    if _as_bar(node) is not None:
+    if as_bar(node) is not None:
         return True
     match node:
         case Binary("|" | "||", _, _):
@@ -172,11 +188,11 @@ def _has_bar(node: Node) -> bool:
     return False
 
 
-def _split(node: Node) -> tuple[Node | None, list[_Bar]]:
+def _split(node: Node) -> tuple[Node | None, list[Bar]]:
     """Part a right-hand side into what is fixed and its bars."""
     if not _has_bar(node):
         return node, []
-    bar = _as_bar(node)
+    bar = as_bar(node)
     if bar is not None:
         return None, [bar]
     match node:
@@ -213,7 +229,19 @@ def _last(node: Node) -> Node:
     return _last(node.right) if isinstance(node, Binary) and node.operator in ("+", "-") else node
 
 
-def _random_terms(bar: _Bar) -> Iterator[RandomTerm]:
+def random_terms(bar: Bar) -> Iterator[RandomTerm]:
+    """
+    The random terms that a bar stands for: one a grouping factor, and for ``||`` one an effect.
+
+    Parameters
+    ----------
+    bar : Bar
+
+    Raises
+    ------
+    FormulaError
+        When nothing, or an offset, stands left of the bar.
+    """
     groupings = expand_grouping(bar.right)
     for left in _uncorrelated(bar.left) if bar.double else [bar.left]:
         lhs = expand_terms(left)

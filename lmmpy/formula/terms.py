@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from lmmpy.errors import FormulaError
 from lmmpy.formula.syntax import Binary, Call, Name, Node, Number, Paren, Unary, deparse, walk
 
-__all__ = ["Term", "Terms", "expand_terms"]
+__all__ = ["Algebra", "Term", "Terms", "expand_terms"]
 
 _FORMULA_OPERATORS = {"+", "-", "*", "/", ":", "^", "%in%"}
 _BARS = {"|", "||"}
@@ -79,7 +79,7 @@ def expand_terms(node: Node | None, response: Node | None = None) -> Terms:
     FormulaError
         For a number that is not 0 or 1, a power that is no positive integer, `.`, or the response on the right.
     """
-    algebra = _Algebra()
+    algebra = Algebra()
     sets = algebra.expand(node, 1) if node is not None else []
     if response is not None and response in algebra.variables:
         raise FormulaError(
@@ -103,8 +103,17 @@ def _by_contrasts(rest: frozenset[int], earlier: list[frozenset[int]]) -> bool:
     return not rest or any(rest <= term for term in earlier)
 
 
-class _Algebra:
-    """Expands a tree into sets of variables; sees variables in the order in which R does."""
+class Algebra:
+    """
+    Expands a tree into sets of variables; sees variables in the order in which R does.
+
+    Attributes
+    ----------
+    variables : list of Node
+        In order of first appearance; the sets hold places in it.
+    offsets : list of Node
+    intercept : bool
+    """
 
     def __init__(self) -> None:
         self.variables: list[Node] = []

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from lmmpy.errors import FormulaError, shown
-from lmmpy.formula.parsed import RandomTerm, _as_bar, _Bar, _random_terms, parse_formula
+from lmmpy.formula.parsed import Bar, RandomTerm, as_bar, parse_formula, random_terms
 from lmmpy.formula.reader import read_expression
 from lmmpy.formula.syntax import Argument, Binary, Call, Index, Name, Node, Number, Paren, Unary, deparse, walk
-from lmmpy.formula.terms import Terms, _Algebra
+from lmmpy.formula.terms import Algebra, Terms
 
 __all__ = ["fixed_text", "formula_text", "random_key", "random_text", "update_formula"]
 
@@ -178,10 +178,10 @@ class _Piece:
         return random_key(self.term)
 
 
-def _pieces(bar: _Bar) -> list[_Piece]:
-    terms = list(_random_terms(bar))
+def _pieces(bar: Bar) -> list[_Piece]:
+    terms = list(random_terms(bar))
     written = read_expression(bar.text)  # `us(x | g)` has its own parentheses, `x | g` has not
-    whole = bar.text if _as_bar(written) is not None else f"({bar.text})"
+    whole = bar.text if as_bar(written) is not None else f"({bar.text})"
     return [_Piece(term, whole, len(terms)) for term in terms]
 
 
@@ -192,7 +192,7 @@ def _as_written(pieces: Sequence[_Piece]) -> list[str]:
     return list(dict.fromkeys(texts))
 
 
-class _Change(_Algebra):
+class _Change(Algebra):
     """The algebra of terms with a dot in it; random terms are kept beside the fixed ones."""
 
     def __init__(self, old: Node) -> None:
@@ -213,7 +213,7 @@ class _Change(_Algebra):
     def expand(self, node: Node, parity: int) -> list[frozenset[int]]:
         if node == _DOT:
             return self.insert_old(parity)
-        bar = _as_bar(node)
+        bar = as_bar(node)
         if bar is not None:
             self.change_random(bar, parity)
             return []
@@ -257,7 +257,7 @@ class _Change(_Algebra):
         finally:
             self.strict, self.factors = strict, factors
 
-    def change_random(self, bar: _Bar, parity: int) -> None:
+    def change_random(self, bar: Bar, parity: int) -> None:
         """Add a bar, or take one away."""
         if self.factors:
             raise FormulaError(f"The random term ({bar.text}) can only be added or taken away.")

@@ -67,8 +67,8 @@ def chosen_terms(design: Design, re_form: Any) -> list[int]:
     ----------
     design : Design
     re_form : "all", "none", None or sequence of str
-        All terms (also None, as R's NULL), none (also R's ``~0`` and ``NA``, a NaN), or those with these names or grouping
-        factors.
+        All terms (also None, as R's NULL), none (also R's ``~0`` and ``NA``, a NaN), or those with these names or
+        grouping factors.
 
     Returns
     -------

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lmmpy.design.values import Categorical, Floats, Named, take
+from lmmpy.design.values import Categorical, Floats, Named
 from lmmpy.errors import DataError
 from lmmpy.formula import Node, deparse
 from lmmpy.inference import linear_predictor
@@ -137,7 +137,7 @@ def _model_variables(fit: LmmFit) -> pd.DataFrame:
     A plain name is the column of the data as it is; an expression has its text for a name, a matrix such as a basis
     one column for each of its own, ``poly(x, 2).1``.
     """
-    own, evaluator = fit.frame(), fit.blueprint.evaluator(fit.request.source.data)
+    own, evaluator = fit.frame(), fit.evaluator()
     columns: dict[str, Any] = {}
     for text, node in _variables(fit).items():
         if text in own.columns:
@@ -145,13 +145,13 @@ def _model_variables(fit: LmmFit) -> pd.DataFrame:
         elif text == fit.blueprint.response_text:
             columns[text] = fit.design.y
         else:
-            columns |= _expanded(text, take(evaluator.column(node), fit.design.rows))
+            columns |= _expanded(text, evaluator.column(node))
     if fit.design.weights is not None:
         columns["(weights)"] = fit.design.weights
     source, own_offset = fit.request.source, fit.blueprint.offset
     if source.offset is not None:
-        offset = np.asarray(source.offset if own_offset is None else evaluator.column(own_offset), dtype=float)
-        columns["(offset)"] = offset[fit.design.rows]
+        numbers = np.asarray(source.offset)[fit.design.rows] if own_offset is None else evaluator.column(own_offset)
+        columns["(offset)"] = np.asarray(numbers, dtype=float)
     return pd.DataFrame(columns, index=own.index)
 
 

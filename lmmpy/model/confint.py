@@ -114,12 +114,13 @@ def parameters_frame(fit: LmmFit, level: float, stacklevel: int = 3) -> pd.DataF
 
 def _std_errors(fit: LmmFit, stacklevel: int) -> Floats:
     """Of standard deviations, correlations and sigma; NaN on the boundary, with a warning that says so."""
-    values, jacobian = deviations(fit.design, fit.optimum.theta, fit.sigma)
+    parameters = fit._variance_parameters
+    values, jacobian = deviations(parameters.design, parameters.theta, parameters.sigma, parameters.bases)
     names = parameter_names(fit.design)[fit.design.p :]
     perfect = np.array([name.startswith("cor_") for name in names]) & (np.abs(values) >= _PERFECT)
     boundary = (values == 0.0) | np.isnan(values) | perfect | np.isnan(jacobian).any(axis=1)
     found = np.full(len(values), np.nan)
-    found[~boundary] = np.sqrt(np.diag(fit._variance_parameters.variance_of(jacobian[~boundary])))
+    found[~boundary] = np.sqrt(np.diag(parameters.variance_of(jacobian[~boundary])))
     if boundary.any():
         lost = [name for name, on in zip(names, boundary, strict=True) if on]
         warnings.warn(

@@ -10,6 +10,7 @@ import pandas as pd
 
 from lmmpy.design.values import Floats
 from lmmpy.errors import ModelError, shown
+from lmmpy.inference.intervals import checked_level
 from lmmpy.model.lmm_fit import LmmFit
 from lmmpy.model.term_tests import f_table
 from lmmpy.report import AnovaTable
@@ -46,7 +47,7 @@ def contest(
     Raises
     ------
     ModelError
-        For a wrong shape, an unknown coefficient, or weights that are no finite numbers.
+        For a wrong shape, an unknown coefficient, weights that are no finite numbers, or a level that is none.
 
     References
     ----------
@@ -55,8 +56,7 @@ def contest(
     """
     if not isinstance(fit, LmmFit):
         raise ModelError(f"contest takes a fit, not a {type(fit).__name__}.")
-    if not isinstance(level, float | int) or not 0.0 < level < 1.0:
-        raise ModelError(f"level must lie between 0 and 1; got {level!r}.")
+    level = checked_level(level)
     matrix, names = contrast_matrix(L, fit.design.names)
     values = _values(rhs, len(matrix))
     tests = fit.contrast_tests(ddf)

@@ -168,7 +168,7 @@ def dropped_contrast(fit: LmmFit, label: str) -> Floats:
     """
     blueprint = fit.blueprint
     smaller = parse_formula(formula_without(fit, label)).fixed
-    X, X0 = fit.design.X, blueprint.matrix(smaller, blueprint.evaluator(fit.frame()), blueprint.contrasts).X
+    X, X0 = fit.design.X, blueprint.matrix(smaller, fit.evaluator(), blueprint.contrasts).X
     lengths, lengths_0 = np.linalg.norm(X, axis=0), np.linalg.norm(X0, axis=0)
     X0 = X0[:, lengths_0 > 0] / lengths_0[lengths_0 > 0]
     B = np.linalg.lstsq(X / lengths, X0, rcond=None)[0] / lengths[:, None]

@@ -15,26 +15,13 @@ from lmmpy.errors import ModelError, shown
 from lmmpy.inference.contrast_methods import contrast_family
 from lmmpy.inference.contrasts import ContrastTests, Estimates
 from lmmpy.inference.estimability import Estimability
+from lmmpy.inference.intervals import checked_level
 from lmmpy.inference.multiplicity import Family, adjusted_p, checked_adjustment, critical_values, for_intervals
 from lmmpy.model.means_text import means_html, means_text
 
 __all__ = ["Basis", "MarginalMeans", "checked_level"]
 
 _OPERATORS = "+-*/"
-
-
-def checked_level(level: Any) -> float:
-    """
-    A confidence level as a number.
-
-    Raises
-    ------
-    ModelError
-        When it is none between 0 and 1.
-    """
-    if not isinstance(level, int | float) or not 0 < level < 1:
-        raise ModelError(f"level is a probability between 0 and 1, such as 0.95, not {level!r}.")
-    return float(level)
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 from typing import Any
 
@@ -16,6 +15,7 @@ from lmmpy.engines import Solution, one_blas_thread
 from lmmpy.errors import DataError, ModelError, RankDeficiencyWarning, shown
 from lmmpy.formula import read_expression
 from lmmpy.inference.chosen_effects import chosen_effects
+from lmmpy.inference.intervals import checked_level
 from lmmpy.inference.prediction import PredictionRows, not_estimable, rows_of_data, rows_of_fit
 from lmmpy.inference.prediction_uncertainty import new_effect_variance, prediction_variance
 from lmmpy.model.results import FitResults
@@ -74,9 +74,7 @@ def _check_request(se: bool, interval: str | None, level: float) -> None:
         raise ModelError(f"se must be True or False, not {se!r}.")
     if interval is not None and (not isinstance(interval, str) or interval not in INTERVALS):
         raise ModelError(f"interval is None, 'confidence' or 'prediction', not {interval!r}.")
-    is_number = isinstance(level, int | float | np.number) and not isinstance(level, bool)
-    if not is_number or not math.isfinite(level) or not 0 < level < 1:
-        raise ModelError(f"level must be a number between 0 and 1, such as 0.95, not {level!r}.")
+    checked_level(level)
 
 
 def _weights_of_fit(fit: FitResults) -> Floats:
@@ -118,8 +116,8 @@ def _warn_if_not_estimable(fit: FitResults, rows: PredictionRows) -> None:
     design = fit.design
     if not design.dropped:
         return
-    full = fit.blueprint.fixed_matrix(fit.blueprint.evaluator(fit.request.source.data))
-    dropped = full.X[design.rows][:, [full.names.index(name) for name in design.dropped]]
+    full = fit.blueprint.fixed_matrix(fit.evaluator())
+    dropped = full.X[:, [full.names.index(name) for name in design.dropped]]
     places = not_estimable(rows, design.X, dropped)
     if len(places):
         warnings.warn(

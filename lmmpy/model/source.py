@@ -11,9 +11,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lmmpy.design.values import factorize
+from lmmpy.design.columns import Columns
+from lmmpy.design.evaluate import Evaluator
+from lmmpy.design.values import factorize, take
+from lmmpy.formula import Node
 
-__all__ = ["Source"]
+__all__ = ["RowsUsed", "Source"]
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -49,6 +52,31 @@ class Source:
         table = nw.from_native(self.data, eager_only=True)
         columns = {name: _column(table[name]) for name in table.columns}
         return pd.DataFrame(columns).loc[rows].copy()
+
+
+class RowsUsed(Evaluator):
+    """
+    Evaluates a formula's expressions over all rows of the data, as the fit did, and gives the rows that it used.
+
+    Expressions over the used rows alone would be something else where a variable of the caller's scope has a value for
+    each row of the data, or a function looks at the whole column, as in ``I(x - mean(x))``.
+
+    Parameters
+    ----------
+    whole : Evaluator
+        Over all rows.
+    columns : Columns
+        Of the rows used, shape (n,).
+    rows : ndarray of bool, shape (n_rows,)
+    """
+
+    def __init__(self, whole: Evaluator, columns: Columns, rows: NDArray[np.bool_]) -> None:
+        super().__init__(columns, whole.scope, whole.memory)
+        self._whole, self._rows = whole, rows
+
+    def column(self, node: Node) -> Any:
+        """The value of an expression in the rows used; see `Evaluator.column`."""
+        return take(self._whole.column(node), self._rows)
 
 
 def _column(series: Any) -> Any:

@@ -125,7 +125,7 @@ def term_contrasts(fit: LmmFit, type: int) -> dict[str, Floats]:
 def _type_3(fit: LmmFit) -> dict[int, Floats]:
     blueprint, full = fit.blueprint, _indicators(fit)
     contrasts = Contrasts.read(("treatment", "treatment"))
-    treatment = blueprint.matrix(blueprint.parsed.fixed, blueprint.evaluator(fit.frame()), contrasts)
+    treatment = blueprint.matrix(blueprint.parsed.fixed, fit.evaluator(), contrasts)
     kept = independent_columns(treatment.X).tolist()
     try:
         return type_3(
@@ -145,7 +145,7 @@ def _indicators(fit: LmmFit) -> ModelMatrix:
     """The fixed part with one indicator for each level of each factor."""
     blueprint, terms = fit.blueprint, fit.blueprint.parsed.fixed
     indicators = tuple(replace(t, by_contrasts=(False,) * len(t.variables)) for t in terms.terms)
-    return blueprint.matrix(replace(terms, terms=indicators), blueprint.evaluator(fit.frame()), blueprint.contrasts)
+    return blueprint.matrix(replace(terms, terms=indicators), fit.evaluator(), blueprint.contrasts)
 
 
 def _containing(fit: LmmFit) -> dict[int, tuple[int, ...]]:
