@@ -111,7 +111,8 @@ def term_contrasts(fit: LmmFit, type: int) -> dict[str, Floats]:
         By R's label of the term; a term of which no column is left has no rows.
     """
     design = fit.design
-    if type == 1:
+    # A term alone has one hypothesis, whatever the type; lmerTest takes the contrasts of type I for it.
+    if type == 1 or len(fit.blueprint.parsed.fixed.terms) == 1:
         found = sequential(design.X, design.assign)
     elif type == 2:
         found = type_2(design.X, design.assign, _containing(fit))

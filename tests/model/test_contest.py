@@ -124,9 +124,9 @@ def test_type_three_does_not_depend_on_the_coding() -> None:
 
 
 def test_type_three_refuses_data_that_have_changed() -> None:
-    data = lmm.datasets.load("Machines").copy()
-    fit = lmm.lmer("score ~ Machine + (1 | Worker)", data)
-    data["Machine"] = pd.Categorical(np.tile(["A", "B", "C"], len(data) // 3))
+    data = lmm.datasets.load("cake").copy()
+    fit = lmm.lmer("angle ~ recipe + temp + (1 | recipe:replicate)", data)
+    data["recipe"] = pd.Categorical(np.tile(["A", "B", "C"], len(data) // 3))
     with pytest.raises(lmm.ModelError, match="have changed"):
         lmm.anova(fit)
 
@@ -151,3 +151,12 @@ def test_anova_of_one_fit_prints_its_type_and_method() -> None:
 def test_a_model_without_fixed_effects_has_an_empty_table() -> None:
     nothing = lmm.lmer("y ~ 0 + (1 | g)", {"y": [1.0, 2.0, 4.0, 5.5, 0.2, 1.4], "g": list("aabbcc")})
     assert lmm.anova(nothing).empty
+
+
+def test_a_term_alone_has_one_test_whatever_its_type() -> None:
+    """Its contrasts, and with them Satterthwaite's df, are those of type I, as in lmerTest: 59.34 (R 4.2.2, 3.1-3)."""
+    fit = lmm.lmer("Reaction ~ ns(Days, 3) + (Days || Subject)", lmm.datasets.load("sleepstudy"))
+    tables = [pd.DataFrame(lmm.anova(fit, type=type)) for type in (1, 2, 3)]
+    pd.testing.assert_frame_equal(tables[0], tables[1])
+    pd.testing.assert_frame_equal(tables[0], tables[2])
+    assert tables[0]["DenDF"].iloc[0] == pytest.approx(59.34, abs=0.005)
