@@ -19,7 +19,7 @@ from lmmpy.inference.bootstrap_intervals import KINDS, bootstrap_limits
 from lmmpy.inference.intervals import checked_level, percent_labels
 from lmmpy.inference.parallel import mapped
 
-__all__ = ["Bootstrap", "Replicate", "guarded", "run_bootstrap"]
+__all__ = ["Bootstrap", "Replicate", "failed", "guarded", "run_bootstrap"]
 
 # So many replicates are refitted side by side; for several processes there are at least so many groups.
 _TOGETHER, _GROUPS = 250, 16
@@ -147,17 +147,40 @@ def run_bootstrap(
     size = _TOGETHER if n_jobs == 1 else max(1, min(_TOGETHER, len(seeds) // _GROUPS))
     groups = [seeds[i : i + size] for i in range(0, len(seeds), size)]
     results = [run for done in mapped(partial(_replicates, replicate), groups, n_jobs) for run in done]
-    problems = {i: run.problem for i, run in enumerate(results) if run.problem is not None}
-    if problems:
-        first = next(iter(problems))
-        warnings.warn(
-            f"{len(problems)} of {len(results)} bootstrap replicates failed and are NaN; the first, number {first}: "
-            f"{problems[first]} See .problems.",
-            ConvergenceWarning,
-            stacklevel=4,
-        )
+    problems = failed(results, "bootstrap replicates failed and are NaN", stacklevel=5)
     frame = pd.DataFrame([run.values for run in results], columns=estimate.index)
     return Bootstrap(estimate, frame, np.array([run.singular for run in results]), problems)
+
+
+def failed(runs: Sequence[Replicate], what: str, stacklevel: int) -> dict[int, str]:
+    """
+    What went wrong, by replicate, with a warning when something did.
+
+    Parameters
+    ----------
+    runs : sequence of Replicate
+    what : str
+        What is said of those that failed, such as ``"replicates failed and do not count"``.
+    stacklevel : int
+        As in `warnings.warn`, counted from this function.
+
+    Returns
+    -------
+    dict of int to str
+
+    Warns
+    -----
+    ConvergenceWarning
+    """
+    problems = {i: run.problem for i, run in enumerate(runs) if run.problem is not None}
+    if problems:
+        first, problem = next(iter(problems.items()))
+        warnings.warn(
+            f"{len(problems)} of {len(runs)} {what}; the first, number {first}: {problem} See .problems.",
+            ConvergenceWarning,
+            stacklevel=stacklevel,
+        )
+    return problems
 
 
 def _replicates(replicate: Callable[[SeedSequence], Replicate], seeds: Sequence[SeedSequence]) -> list[Replicate]:

@@ -8,26 +8,33 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, NoReturn, Protocol
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 from scipy import stats
 
 from lmmpy.design import Design
+from lmmpy.design.values import Floats
 from lmmpy.errors import ModelError, shown
+from lmmpy.inference.nested import random_not_nested
 
 __all__ = [
     "ComparableFit",
     "Comparison",
     "check_same_data",
     "compare_fits",
+    "likelihood_ratio",
     "mixture_p_value",
     "regression_loglik",
 ]
 
 # A column that the others give with an error of this size, against its length, is in their span.
 _NIL = 1e-8
+# A difference of −2 log-likelihoods that two searches for the same optimum may leave.
+_NOISE = 1e-6
 
 
 class ComparableFit(Protocol):
@@ -63,7 +70,7 @@ class Comparison:
     table : DataFrame
         Index: names, smaller model first; columns `npar, AIC, BIC, logLik, deviance, Chisq, Df, Pr(>Chisq)`.
     headings : tuple of str
-        What R prints above it.
+        What R prints above it, and which models are not nested as far as their random parts go.
     """
 
     table: pd.DataFrame
@@ -105,13 +112,14 @@ def compare_fits(fits: Sequence[ComparableFit], names: Sequence[str], refit: boo
         headings.append(f"Data: {data_name}")
     headings.append("Models:")
     headings += [f"{name}: {fit.formula}" for name, fit in zip(names, fits, strict=True)]
+    headings += _strays(fits, names)
     return Comparison(_table(fits, names), tuple(headings))
 
 
 def _table(fits: Sequence[ComparableFit], names: Sequence[str]) -> pd.DataFrame:
     npar = np.array([fit.df for fit in fits])
     loglik = np.array([fit.loglik for fit in fits])
-    chisq = np.append(np.nan, np.maximum(0.0, 2.0 * np.diff(loglik)))
+    chisq = np.append(np.nan, likelihood_ratio(loglik[1:], loglik[:-1]))
     df = np.append(np.nan, np.diff(npar).astype(float))
     with np.errstate(invalid="ignore"):
         p = np.where(df > 0, stats.chi2.sf(chisq, np.where(df > 0, df, 1.0)), np.nan)
@@ -129,6 +137,19 @@ def _table(fits: Sequence[ComparableFit], names: Sequence[str]) -> pd.DataFrame:
         },
         index=list(names),
     )
+
+
+def _strays(fits: Sequence[ComparableFit], names: Sequence[str]) -> list[str]:
+    """A line for each smaller model that has a random term which the next larger one has not."""
+    lines, pairs = [], list(zip(names, fits, strict=True))
+    for (name, small), (other, large) in pairwise(pairs):
+        stray = random_not_nested(small.design, large.design) if small.df < large.df else None
+        if stray is not None:
+            lines.append(
+                f"{name} is no special case of {other}, which has no random term that contains {stray}: their Chisq "
+                "and Pr(>Chisq) are no test."
+            )
+    return lines
 
 
 def check_same_data(fits: Sequence[ComparableFit], names: Sequence[str]) -> None:
@@ -208,6 +229,22 @@ def _check_criteria(fits: Sequence[ComparableFit], names: Sequence[str]) -> None
         )
 
 
+def likelihood_ratio(larger: ArrayLike, smaller: ArrayLike) -> Floats:
+    """
+    Twice the difference of log-likelihoods; zero where it is less than an optimiser can tell from zero, 1e-6.
+
+    A variance that is estimated as zero in the larger model makes the models one; the difference is then what the two
+    searches left, of either sign, and its p-value is 1.
+
+    Parameters
+    ----------
+    larger, smaller : float or array-like
+        Log-likelihoods of models that contain others, and of those others.
+    """
+    found = 2.0 * (np.asarray(larger, dtype=float) - np.asarray(smaller, dtype=float))
+    return np.where(found < _NOISE, 0.0, found)
+
+
 def mixture_p_value(statistic: float, weights: Mapping[int, float]) -> float:
     """
     Upper tail of a mixture of χ² distributions (Self & Liang 1987).
@@ -215,11 +252,12 @@ def mixture_p_value(statistic: float, weights: Mapping[int, float]) -> float:
     Parameters
     ----------
     statistic : float
-        −2 log of the likelihood ratio.
+        −2 log of the likelihood ratio; less than an optimiser can tell from zero, 1e-6, counts as zero.
     weights : mapping from int to float
         The share of each number of degrees of freedom; with none the statistic is zero.
     """
-    tails = {df: float(stats.chi2.sf(statistic, df)) if df else float(statistic <= 0.0) for df in weights}
+    statistic = statistic if statistic >= _NOISE else 0.0
+    tails = {df: float(stats.chi2.sf(statistic, df)) if df else float(statistic == 0.0) for df in weights}
     return sum(weight * tails[df] for df, weight in weights.items())
 
 

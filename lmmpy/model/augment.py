@@ -32,12 +32,18 @@ def augment_frame(fit: LmmFit, data: Any) -> pd.DataFrame:
     ----------
     fit : LmmFit
     data : frame, mapping or None
-        All rows of the fit's data, or those that were used; None for the variables of the formula.
+        All rows of the fit's data, or those that were used; None for the variables of the formula in those.
 
     Returns
     -------
     DataFrame
-        With the columns `_fitted, _resid, _fixed, _mu, _offset, _sqrtXwt, _sqrtrwt, _weights, _wtres, _hat, _cooksd`.
+        With the columns `_fitted, _resid, _hat, _cooksd, _fixed, _mu, _offset, _sqrtXwt, _sqrtrwt, _weights, _wtres`;
+        NaN in rows that na_action="exclude" left out, which only `data` with all rows can have.
+
+    Raises
+    ------
+    DataError
+        When the rows of `data` are not those of the fit, or the table has one of these columns already.
     """
     design = fit.design
     if data is None:

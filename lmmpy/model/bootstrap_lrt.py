@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -12,10 +11,12 @@ from scipy import stats
 
 from lmmpy.design.values import Floats
 from lmmpy.engines import Criterion
-from lmmpy.errors import ConvergenceWarning, ModelError
+from lmmpy.errors import ModelError
 from lmmpy.fitting import Control, Optimum, refit_theta
 from lmmpy.inference import Replicate, guarded, seed_sequences
-from lmmpy.inference.lrt import check_same_data
+from lmmpy.inference.bootstrap import failed
+from lmmpy.inference.lrt import check_same_data, likelihood_ratio
+from lmmpy.inference.nested import random_not_nested
 from lmmpy.inference.parallel import check_n_jobs, mapped
 from lmmpy.model.lmm_fit import LmmFit
 from lmmpy.model.ranova import check_random
@@ -161,8 +162,8 @@ def parametric_bootstrap_lrt(
     Raises
     ------
     ModelError
-        When the fits are not of the same data, neither is larger, the fixed part of one is not within the other's,
-        variance components were given, or an argument is wrong.
+        When the fits are not of the same data, neither is larger, the fixed part or a random term of one is not within
+        the other's, variance components were given, or an argument is wrong.
 
     Warns
     -----
@@ -181,7 +182,7 @@ def parametric_bootstrap_lrt(
     scope = caller_scope()
     names = [name_of(fit, scope) or f"m{i}" for i, fit in enumerate((m0, m1))]
     small, large, headings = _prepared(m0, m1, names)
-    statistic = max(0.0, 2.0 * (large.loglik - small.loglik))
+    statistic = float(likelihood_ratio(large.loglik, small.loglik))
     draw = _StatisticOfReplicate(
         ResponseSource.of(small, False),
         large.criterion,
@@ -189,15 +190,7 @@ def parametric_bootstrap_lrt(
         (small.request.control, large.request.control),
     )
     runs, stopped = _replicates(draw, seeds, jobs, statistic, stop_at)
-    problems = {i: run.problem for i, run in enumerate(runs) if run.problem is not None}
-    if problems:
-        first = next(iter(problems))
-        warnings.warn(
-            f"{len(problems)} of {len(runs)} replicates failed and do not count; the first, number {first}: "
-            f"{problems[first]} See .problems.",
-            ConvergenceWarning,
-            stacklevel=2,
-        )
+    problems = failed(runs, "replicates failed and do not count", stacklevel=3)
     reference = np.array([run.values[0] for run in runs])
     singular = float(np.mean([run.singular for run in runs]))
     return BootstrapLrt(statistic, large.df - small.df, reference, stopped, problems, headings, singular)
@@ -220,6 +213,13 @@ def _prepared(m0: LmmFit, m1: LmmFit, names: Sequence[str]) -> tuple[LmmFit, Lmm
         raise ModelError(
             f"The fixed effects of {first} ({small.formula}) are not among those of {second} ({large.formula}), so "
             "that it is no special case of it."
+        )
+    stray = random_not_nested(small.design, large.design)
+    if stray is not None:
+        raise ModelError(
+            f"The random term {stray} of {first} ({small.formula}) is not among those of {second} ({large.formula}): "
+            "no term of the larger model has the same grouping factor, its columns, and a structure that allows for "
+            "its own. So the smaller model is no special case of the larger, and their likelihood ratio tests nothing."
         )
     headings += [f"{first}: {small.formula}", f"{second}: {large.formula}"]
     return small, large, tuple(headings)

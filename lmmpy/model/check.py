@@ -320,7 +320,7 @@ def _influence(fit: LmmFit, leverage: Leverage) -> list[Finding]:
     residual, solve_without = weighted_residual(fit), SolveWithout(fit.design, fit.reml, fit.optimum.theta)
     for group in dict.fromkeys(term.group for term in fit.design.random):
         sets = sets_of_rows(fit, group)
-        deletion = delete_groups(leverage, residual, fit._solution, sets.rows, solve_without)
+        deletion = delete_groups(leverage, residual, fit.solution, sets.rows, solve_without)
         found.append(
             _finding(
                 f"influential levels of {group}",

@@ -66,9 +66,26 @@ def profile_fit(fit: LmmFit, parameters: Any, level: float, n_jobs: int) -> Prof
 
 
 def profile_intervals(fit: LmmFit, parameters: Any, level: float, n_jobs: int) -> pd.DataFrame:
-    """Profile intervals, from profiles just long enough."""
+    """Profile intervals, from profiles just long enough; exact ones of β when the variance components are known."""
+    if fit.optimum.held:
+        return _exact_intervals(fit, parameters, level)
     z = float(norm.ppf(0.5 + 0.5 * level))
     return _profile(fit, parameters, z, _FEW, n_jobs, stacklevel=5).confint(level)
+
+
+def _exact_intervals(fit: LmmFit, parameters: Any, level: float) -> pd.DataFrame:
+    """The deviance is then a quadratic of β, whose profile gives β̂ ± z standard errors."""
+    p = fit.design.p
+    chosen = list(range(p)) if parameters is None else chosen_parameters(fit, parameters)
+    given = [name for i, name in enumerate(parameter_names(fit.design)) if i in chosen and i >= p]
+    if given:
+        raise ModelError(
+            f"The variance components of this fit are known, not estimated: there are no intervals for {shown(given)}. "
+            "Ask for 'beta_', the fixed effects."
+        )
+    lower, upper = fit.contrast_tests("asymptotic").single(np.eye(p)[chosen]).interval(level)
+    names = [fit.design.names[i] for i in chosen]
+    return pd.DataFrame(np.column_stack([lower, upper]), index=names, columns=percent_labels(level))
 
 
 def _profile(fit: LmmFit, parameters: Any, cutoff: float, points: int, n_jobs: int, stacklevel: int) -> Profile:

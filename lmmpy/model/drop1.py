@@ -13,6 +13,7 @@ from lmmpy.design.values import Floats
 from lmmpy.errors import ModelError, shown
 from lmmpy.formula import Terms, parse_formula
 from lmmpy.formula.update import formula_text, random_text
+from lmmpy.inference.lrt import likelihood_ratio
 from lmmpy.model.lmm_fit import LmmFit
 from lmmpy.model.ranova import warn_if_likelier
 from lmmpy.model.term_tests import f_table
@@ -116,7 +117,7 @@ def _by_likelihood(fit: LmmFit, labels: list[str], test: str | None) -> AnovaTab
         warn_if_likelier(full, one.fit.loglik, one.fit.formula)
     loglik = np.array([full.loglik, *(one.fit.loglik for one in reduced)])
     npar = np.array([full.df, *(one.fit.df for one in reduced)])
-    lrt, df = np.maximum(0.0, 2.0 * (full.loglik - loglik)), (full.df - npar).astype(float)
+    lrt, df = likelihood_ratio(full.loglik, loglik), (full.df - npar).astype(float)
     lrt[0] = df[0] = np.nan
     columns: dict[str, Floats] = {"npar": df, "AIC": 2.0 * npar - 2.0 * loglik}
     if test == "chisq":

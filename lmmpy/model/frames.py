@@ -97,9 +97,10 @@ class Framed(FitResults):
         Parameters
         ----------
         data : frame or mapping, optional
-            All rows of the data of the fit, or those that were used; rows left out are dropped, or under
-            ``na_action="exclude"`` have NaN in the columns added. By default the variables of the formula, expressions
-            as the model saw them (``log(y)``, ``poly(x, 2).1``).
+            All rows of the data of the fit, or those that were used. Of all rows, those that miss a value are dropped,
+            or under ``na_action="exclude"`` have NaN in the columns added; those that `subset` left out are always
+            dropped. By default the variables of the formula in the rows used, also under ``na_action="exclude"``;
+            expressions as the model saw them (``log(y)``, ``poly(x, 2).1``).
 
         Returns
         -------
@@ -109,7 +110,8 @@ class Framed(FitResults):
         Raises
         ------
         DataError
-            When the rows of `data` are not those of the fit.
+            When the rows of `data` are not those of the fit; or when there is a column of one of the names above
+            already, such as a predictor called `_fitted`, which is not overwritten: rename it.
         """
         return augment_frame(cast("LmmFit", self), data)
 

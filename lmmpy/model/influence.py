@@ -136,7 +136,7 @@ def sets_of_rows(fit: FitResults, group: str | None) -> Sets:
         When it misses values.
     """
     if group is None:
-        labels = fit._index
+        labels = fit.index
         return Sets(None, labels, [f"the row {label!r}" for label in labels], [np.array([i]) for i in range(fit.nobs)])
     factor = _factor(fit, group).drop_unused()
     if len(factor.levels) < 2:
@@ -178,7 +178,7 @@ def weighted_residual(fit: FitResults) -> Floats:
 
 def leverage_of(fit: FitResults) -> Leverage:
     """The hat matrix of a fit."""
-    return Leverage.of(fit.criterion, fit.optimum.theta, fit._solution.unscaled_vcov)
+    return Leverage.of(fit.criterion, fit.optimum.theta, fit.solution.unscaled_vcov)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -250,7 +250,7 @@ def _mask(design: Design, rows: Ints) -> NDArray[np.bool_]:
 
 def _held(fit: FitResults, sets: Sets) -> list[_Without]:
     """Leaves rows out and holds θ."""
-    design, solution, theta = fit.design, fit._solution, fit.optimum.theta
+    design, solution, theta = fit.design, fit.solution, fit.optimum.theta
     leverage = leverage_of(fit)
     residual = weighted_residual(fit)
     if sets.group is None:
@@ -264,7 +264,7 @@ def _held(fit: FitResults, sets: Sets) -> list[_Without]:
         if np.isnan(found.r2[i]) or dof <= 0:
             problem = _undetermined(design, rows, sets.names[i])
         sigma = np.sqrt(max(found.r2[i], 0.0) / dof) if problem is None else np.nan
-        sigma = sigma if fit._known_sigma is None else fit._known_sigma
+        sigma = sigma if fit.known_sigma is None else fit.known_sigma
         beta = solution.beta + found.beta[i]
         values = parameter_values(design, theta, sigma, beta)[design.p :]
         done.append(_Without(beta, sigma * np.sqrt(found.variance[i]), values, problem))
@@ -286,7 +286,7 @@ def influence_of(fit: FitResults, group: str | None, refit: bool, n_jobs: int) -
     n_jobs, sets, design = check_n_jobs(n_jobs), sets_of_rows(fit, group), fit.design
     names = parameter_names(design)[design.p :]
     if refit:
-        again = _Refit(design, fit.reml, fit.optimum, fit.request.control, fit._known_sigma, len(names))
+        again = _Refit(design, fit.reml, fit.optimum, fit.request.control, fit.known_sigma, len(names))
         done = mapped(again, list(zip(sets.names, sets.rows, strict=True)), n_jobs)
     else:
         done = _held(fit, sets)
@@ -308,7 +308,7 @@ def _assembled(
     def framed(values: Floats, columns: list[str]) -> pd.DataFrame:
         if sets.group is not None:
             return pd.DataFrame(values, index=sets.labels, columns=columns)
-        return pd.DataFrame({name: fit._per_row(values[:, i], name) for i, name in enumerate(columns)})
+        return pd.DataFrame({name: fit.rows_series(values[:, i], name) for i, name in enumerate(columns)})
 
     estimate, coefficients = fit.fixef, list(fit.design.names)
     beta, se = np.array([x.beta for x in done]), np.array([x.se for x in done])
@@ -316,7 +316,7 @@ def _assembled(
     cooks = np.full(len(done), np.nan)
     if fit.design.p:
         cooks = np.einsum("mp,pq,mq->m", change, np.linalg.inv(fit.vcov().to_numpy()), change) / fit.design.p
-    labelled = pd.Series(cooks, index=sets.labels, name="cooks") if sets.group else fit._per_row(cooks, "cooks")
+    labelled = pd.Series(cooks, index=sets.labels, name="cooks") if sets.group else fit.rows_series(cooks, "cooks")
     return Influence(
         group=sets.group,
         refit=refit,

@@ -88,7 +88,9 @@ class Bounded(FitResults):
             "profile": where the ML deviance has risen by the square of the normal quantile, on the boundary too: the
             limit is then 0 or ±1. "wald": estimate ± z standard errors; those of standard deviations are taken on the
             logarithm and those of correlations on Fisher's z, so that limits stay in range, with standard errors from
-            the observed Hessian (lme4 gives NA). "boot": by the parametric bootstrap.
+            the observed Hessian (lme4 gives NA). "boot": by the parametric bootstrap. Of a fit with known variance
+            components "profile" gives the fixed effects alone, whose deviance is a quadratic: estimate ± z standard
+            errors, which is exact.
         level : float
         ddf : {"satterthwaite", "kenward-roger"}, optional
             For Wald intervals: Student's t for fixed effects, with these degrees of freedom, instead of the normal.
@@ -109,7 +111,8 @@ class Bounded(FitResults):
         Raises
         ------
         ModelError
-            For an unknown parameter, method, kind or level.
+            For an unknown parameter, method, kind or level; and for profile intervals of variance components that were
+            given.
 
         Warns
         -----

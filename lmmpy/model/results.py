@@ -10,6 +10,8 @@ import numpy as np
 import pandas as pd
 
 from lmmpy.design import Blueprint, Design
+from lmmpy.design.columns import Columns
+from lmmpy.design.evaluate import Evaluator
 from lmmpy.design.values import Floats
 from lmmpy.engines import Criterion, Solution
 from lmmpy.errors import ModelError
@@ -17,7 +19,7 @@ from lmmpy.fitting import Control, Optimum
 from lmmpy.inference import linear_predictor
 from lmmpy.model.components import VarCorr, make_varcorr, theta_names
 from lmmpy.model.ranef import RandomEffectsFrames
-from lmmpy.model.source import Source
+from lmmpy.model.source import RowsUsed, Source
 
 __all__ = ["FitResults", "Request"]
 
@@ -70,6 +72,16 @@ class FitResults:
         self._solution: Solution = criterion.solve(optimum.theta)
 
     # ---- parameters
+
+    @property
+    def solution(self) -> Solution:
+        """β̂, b̂ and their unscaled covariance, as the criterion gives them at θ̂."""
+        return self._solution
+
+    @property
+    def known_sigma(self) -> float | None:
+        """The residual standard deviation where it was given with `varcomp`; None where it was estimated."""
+        return self._known_sigma
 
     @property
     def formula(self) -> str:
@@ -223,21 +235,49 @@ class FitResults:
     def frame(self) -> pd.DataFrame:
         """The rows of the data that were used, all columns, as a pandas DataFrame (a copy)."""
         frame = self.request.source.frame(self.design.rows)
-        return frame.set_axis(self._index, axis=0)
+        return frame.set_axis(self.index, axis=0)
+
+    def evaluator(self) -> Evaluator:
+        """
+        What reads the formula's expressions again in the rows used, with the values that they had in the fit.
+
+        Raises
+        ------
+        ModelError
+            When the data have another number of rows by now.
+        """
+        source, rows = self.request.source, self.design.rows
+        whole = self.blueprint.evaluator(source.data)
+        if whole.columns.n_rows != len(rows):
+            raise ModelError(
+                f"The data of this fit have changed since it was made: they had {len(rows)} rows, and have "
+                f"{whole.columns.n_rows} now. Fit again."
+            )
+        return RowsUsed(whole, Columns(source.frame(rows), self.blueprint.column_levels), rows)
 
     @property
-    def _index(self) -> pd.Index:
+    def index(self) -> pd.Index:
+        """Labels of the rows used."""
         return self._data_index[self.design.rows]
 
-    def _per_row(self, values: Floats, name: str) -> pd.Series:
-        """Label row-wise results; under na_action='exclude' the rows left out come back as NaN."""
+    def rows_series(self, values: Floats, name: str) -> pd.Series:
+        """
+        Label row-wise results; under na_action='exclude' the rows left out come back as NaN.
+
+        Parameters
+        ----------
+        values : ndarray, shape (n,)
+        name : str
+        """
         if self.request.na_action != "exclude" or not self.design.left_out.any():
-            return pd.Series(values.copy(), index=self._index, name=name)
+            return pd.Series(values.copy(), index=self.index, name=name)
         design = self.design
         considered = design.rows | design.left_out
         full = np.full(len(design.rows), np.nan)
         full[design.rows] = values
         return pd.Series(full[considered], index=self._data_index[considered], name=name)
+
+    _per_row = rows_series  # the name within the classes that make up a fit
 
     @cached_property
     def linear_predictor(self) -> Floats:
@@ -246,7 +286,7 @@ class FitResults:
 
     def fitted(self) -> pd.Series:
         """Fitted values Xβ̂ + Zb, offset included."""
-        return self._per_row(self.linear_predictor, "fitted")
+        return self.rows_series(self.linear_predictor, "fitted")
 
     def residuals(self, type: str = "response", scaled: bool = False) -> pd.Series:
         """
@@ -268,15 +308,15 @@ class FitResults:
         values = self.design.y - self.linear_predictor
         if type == "pearson" and self.design.weights is not None:
             values = values * np.sqrt(self.design.weights)
-        return self._per_row(values / self.sigma if scaled else values, "residual")
+        return self.rows_series(values / self.sigma if scaled else values, "residual")
 
     @property
     def response(self) -> pd.Series:
         """The response of the rows used."""
-        return pd.Series(self.design.y.copy(), index=self._index, name="response")
+        return pd.Series(self.design.y.copy(), index=self.index, name="response")
 
     @property
     def prior_weights(self) -> pd.Series:
         """Prior weights of the rows used; ones when none were given."""
         weights = self.design.weights
-        return pd.Series(np.ones(self.nobs) if weights is None else weights.copy(), index=self._index, name="weights")
+        return pd.Series(np.ones(self.nobs) if weights is None else weights.copy(), index=self.index, name="weights")

@@ -34,9 +34,10 @@ class StepResult:
     fixed : AnovaTable
         Columns `Eliminated, Sum Sq, Mean Sq, NumDF, DenDF, F value, Pr(>F)`.
     fit : LmmFit
-        The final model, on the rows of the first.
+        The final model, on the rows of the first, with its weights and subset as they were given; an `update` of it
+        looks for its rows anew.
     notes : tuple of str
-        What the procedure could not do.
+        What the procedure could not do, or did without a test.
     """
 
     random: AnovaTable
@@ -69,7 +70,8 @@ def step(
 
     First the random term whose reduction has the largest p-value in `ranova` is reduced, as long as that is above
     `alpha_random`; then likewise the fixed-effects term with the largest p-value of the F tests of `drop1`, among those
-    that no other term contains. The last random term stays, also when its test would take it away, which is said.
+    that no other term contains; of these, one whose columns the other terms determine goes first, as no test says
+    anything of it. The last random term stays, also when its test would take it away. Both are said in `notes`.
 
     The p-values of the model that is left do not know of the search: they are too small, and its intervals too narrow.
 
@@ -107,12 +109,12 @@ def step(
     title = fit.contrast_tests(ddf).method.title
     keeps_random, keeps_fixed = _kept(fit, keep)
     random, reduced, notes = _random_steps(fit, float(alpha_random), keeps_random, bool(mixture))
-    fixed, final = _fixed_steps(reduced, float(alpha_fixed), keeps_fixed, ddf)
+    fixed, final, aliased = _fixed_steps(reduced, float(alpha_fixed), keeps_fixed, ddf)
     return StepResult(
         AnovaTable.under(("Backward reduced random-effect table:", ""), random),
         AnovaTable.under(("Backward reduced fixed-effect table:", f"Degrees of freedom method: {title}", ""), fixed),
         final,
-        notes,
+        notes + aliased,
     )
 
 
@@ -169,18 +171,34 @@ def _random_steps(
     return table if mixture else table.drop(columns="Pr(mixture)"), model, tuple(notes)
 
 
-def _fixed_steps(fit: LmmFit, alpha: float, keep: set[str], ddf: str) -> tuple[pd.DataFrame, LmmFit]:
-    model, lines = fit, list[pd.DataFrame]()
+def _fixed_steps(fit: LmmFit, alpha: float, keep: set[str], ddf: str) -> tuple[pd.DataFrame, LmmFit, tuple[str, ...]]:
+    """The table, the model that is left, and what is to be said."""
+    model, lines, notes = fit, list[pd.DataFrame](), list[str]()
     while True:
         labels = marginal_terms(model.blueprint.parsed.fixed)
         frame = f_tests(model, labels, ddf)
-        worst = _worst(frame["Pr(>F)"].to_numpy(), [label in keep for label in labels], alpha)
+        kept = [label in keep for label in labels]
+        worst = _aliased(model, labels, frame, kept) if alpha < 1.0 else None
+        if worst is not None:
+            notes.append(
+                f"{labels[worst]} cannot be tested, as the other terms determine its columns: it was eliminated "
+                f"{'first' if not lines else 'then'}, which changes nothing in the model's mean."
+            )
+        else:
+            worst = _worst(frame["Pr(>F)"].to_numpy(), kept, alpha)
         if worst is None:
             lines.append(_line(frame, 0.0))
             break
         lines.append(_line(frame.iloc[[worst]], float(len(lines) + 1)))
         model = without_term(model, labels[worst]).fit
-    return pd.concat(lines), model
+    return pd.concat(lines), model, tuple(notes)
+
+
+def _aliased(fit: LmmFit, labels: Sequence[str], frame: pd.DataFrame, kept: Sequence[bool]) -> int | None:
+    """The place of a term that may go and takes nothing with it; one without a column of its own before others."""
+    numbers = {term.label: i for i, term in enumerate(fit.blueprint.parsed.fixed.terms, 1)}
+    free = [i for i, df in enumerate(frame["NumDF"]) if df == 0 and not kept[i]]
+    return min(free, key=lambda i: (numbers[labels[i]] in fit.design.assign, -i), default=None)
 
 
 def _line(rows: pd.DataFrame, eliminated: float) -> pd.DataFrame:

@@ -144,6 +144,9 @@ def submodel(fit: LmmFit, formula: str, reml: bool | None = None) -> Submodel:
     """
     Another formula on exactly the rows of a fit, whatever is missing in variables that it lacks.
 
+    It keeps the arguments of the fit as they were given, so that `predict` and `update` work as of the fit; an update
+    looks for its rows anew.
+
     What is said of any fit (a singular one, predictors on different scales, dropped columns) is not said again of each
     model that is compared; that one did not converge is.
 
@@ -180,14 +183,24 @@ def submodel(fit: LmmFit, formula: str, reml: bool | None = None) -> Submodel:
     for warning in caught:
         if not issubclass(warning.category, LmmpyWarning) or issubclass(warning.category, ConvergenceWarning):
             warnings.warn(f"{new.formula}: {warning.message}", warning.category, stacklevel=4)
-    request = replace(new.request, weights=fit.request.weights, subset=fit.request.subset)
-    new.request = request
     if not np.array_equal(new.design.rows, design.rows):
         raise ModelError(
             f"{new.formula} cannot use the rows of {fit.formula}: on some of them it is not defined. Fit both to the "
             "rows that both can use, with subset=."
         )
+    _take_arguments(new, fit)
     return Submodel(new, not new.optimum.held and new.is_singular())
+
+
+def _take_arguments(new: LmmFit, fit: LmmFit) -> None:
+    """Give a submodel weights, subset and rows left out as the user gave them, so that it is used as the fit is."""
+    request, source = fit.request, fit.request.source
+    own = replace(new.request.source, weights=source.weights, subset=source.subset)
+    new.request = replace(new.request, source=own, weights=request.weights, subset=request.subset)
+    # The expression of the weights may need names that the formula does not.
+    new.blueprint = replace(new.blueprint, scope={**fit.blueprint.scope, **new.blueprint.scope})
+    # In place: the design of the criterion, from which further fits are made, shares the array.
+    new.design.left_out[:] = fit.design.left_out
 
 
 def _on_all_rows(fit: LmmFit) -> Any:

@@ -153,6 +153,9 @@ def test_models_that_cannot_be_compared(data, pair):
     with pytest.raises(lmm.ModelError, match=r"fixed effects of other .* are not among those of full"):
         other = null.update("~ 0 + o + (1 | g)")
         parametric_bootstrap_lrt(full, other)
+    with pytest.raises(lmm.ModelError, match=r"random term \(1 \| g\) of null .* is not among those of sloped"):
+        sloped = full.update("~ . - (1 | g) + (x | h)", data=data.assign(h=np.arange(60) % 7))
+        parametric_bootstrap_lrt(null, sloped, n=2)
     with pytest.raises(lmm.ModelError, match="different rows"):
         parametric_bootstrap_lrt(null.update(subset="x > 0"), full)
     with pytest.raises(lmm.ModelError, match="were given"):

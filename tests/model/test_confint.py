@@ -187,8 +187,13 @@ def test_known_components_have_no_intervals_but_fixed_effects_do() -> None:
     fit = lmm.lmer("Yield ~ 1 + (1 | Batch)", data, varcomp={"Batch": 1764.0, "Residual": 2451.0})
     limits = fit.confint(method="wald")
     assert limits.loc["(Intercept)"].notna().all() and limits.drop(index="(Intercept)").isna().all(axis=None)
-    with pytest.raises(ModelError, match="known, not estimated"):
-        fit.confint()
+    exact, normal = fit.confint(level=0.9), fit.confint("beta_", method="wald", level=0.9)
+    pd.testing.assert_frame_equal(exact, normal)
+    z = stats.norm.ppf(0.95) * fit.se["(Intercept)"]
+    np.testing.assert_allclose(exact.loc["(Intercept)"], fit.fixef["(Intercept)"] + np.array([-z, z]), rtol=1e-12)
+    pd.testing.assert_frame_equal(fit.confint("(Intercept)", level=0.9), exact)
+    with pytest.raises(ModelError, match=r"known, not estimated: there are no intervals for .*sigma"):
+        fit.confint("theta_")
 
 
 # ---- bootstrap

@@ -121,3 +121,36 @@ def test_refusals(fit, options, says):
         drop1(fit, **options)
     with pytest.raises(lmm.ModelError, match="takes a fit"):
         drop1("fit")
+
+
+@pytest.mark.parametrize("rows", ["missing", "subset"])
+def test_a_variable_of_the_callers_scope_when_rows_are_left_out(data, rows):
+    z = np.random.default_rng(1).normal(size=len(data))
+    held = data.assign(z=z, c=data["o"] - data["o"].mean(), y=data["y"].mask(data.index == 4))
+    options = {} if rows == "missing" else {"subset": "x < 1"}
+    column = lmm.lmer("y ~ a * z + c + (1 | g)", held, **options)
+    # The mean is over all rows, used or not, in the fit as in what repeats its reading.
+    found = lmm.lmer("y ~ a * z + I(o - mean(o)) + (1 | g)", held.drop(columns="z"), **options)
+    np.testing.assert_allclose(found.fixef, column.fixef, rtol=1e-8)
+    tables = [(lmm.anova(fit), drop1(fit, "f"), lmm.step(fit, alpha_fixed=0).fixed) for fit in (found, column)]
+    for first, second in zip(*tables, strict=True):
+        np.testing.assert_allclose(first, second, rtol=1e-6)
+    assert len(tables[0][2]) == 4
+    pd.testing.assert_series_equal(found.augment()["z"], column.augment()["z"])
+
+
+def test_a_level_that_only_rows_left_out_have(data):
+    gaps = data.assign(a=data["a"].mask(data.index == 7, "new"), y=data["y"].mask(data.index == 7), x2=2 * data["x"])
+    with pytest.warns(lmm.RankDeficiencyWarning, match="'x2'"):
+        fit = lmm.lmer("y ~ a + x + x2 + (1 | g)", gaps)
+    assert fit.dropped == ("x2",)
+    assert drop1(fit, "f").loc["a", "NumDF"] == 2
+    with pytest.warns(lmm.RankDeficiencyWarning, match="1 rows of the new data"):
+        fit.predict(gaps.iloc[[1]].assign(x2=0.0))
+
+
+def test_data_that_grew(data):
+    fit = lmm.lmer("y ~ a + (1 | g)", data := data.copy())
+    data.loc[len(data)] = data.iloc[0]
+    with pytest.raises(lmm.ModelError, match="they had 150 rows, and have 151 now"):
+        drop1(fit, test="f")

@@ -381,7 +381,7 @@ def test_names_of_contrasts(fit):
         (dict(specs="f", contrast={"one": [1, -1]}), lmm.ModelError, "must have 3 finite coefficients"),
         (dict(specs="f", adjust="tuckey"), lmm.ModelError, "adjust is one of"),
         (dict(specs="f", ddf="wald"), lmm.ModelError, "ddf is one of"),
-        (dict(specs="f", level=95), lmm.ModelError, "level is a probability"),
+        (dict(specs="f", level=95), lmm.ModelError, "level must be a number between 0 and 1.*Did you mean 0.95"),
         (dict(specs="f", at={"f": "a"}, contrast="pairwise"), lmm.ModelError, "at least two means"),
     ],
 )

@@ -316,3 +316,10 @@ def test_augment_twice_leaves_the_data_alone(fit: lmm.LmmFit, sleep: pd.DataFram
     table.loc[:, "Reaction"] = 0.0
     pd.testing.assert_frame_equal(sleep, before)
     assert fit.augment(sleep)["Reaction"].tolist() == before["Reaction"].tolist()
+
+
+def test_a_column_of_that_name_is_not_overwritten(sleep: pd.DataFrame) -> None:
+    named = sleep.assign(_fitted=sleep["Days"])
+    fit = lmm.lmer("Reaction ~ Days + (1 | Subject)", sleep)
+    with pytest.raises(lmm.DataError, match=r"already have the column '_fitted'.*Rename it"):
+        fit.augment(named)

@@ -6,6 +6,7 @@ import pytest
 from scipy import stats
 
 import lmmpy as lmm
+from lmmpy.inference.lrt import likelihood_ratio, mixture_p_value
 
 
 @pytest.fixture(scope="module")
@@ -62,3 +63,18 @@ def test_a_slope_of_one_is_tested_by_an_offset(data):
 def test_equal_offsets_written_differently(data):
     fit = lmm.lmer("y ~ 1 + offset(o) + (1 | g)", data)
     assert lmm.anova(fit, lmm.lmer("y ~ x + (1 | g)", data, offset="o")).shape == (2, 8)
+
+
+def test_random_parts_that_are_not_nested_are_named(data):
+    one = lmm.lmer("y ~ x + (1 | h)", data.assign(h=data.index.astype(int) % 5))
+    two = lmm.lmer("y ~ x + (x | g)", data.assign(h=data.index.astype(int) % 5))
+    table = lmm.anova(one, two)
+    assert table.headings[-1].startswith("one is no special case of two")
+    assert "contains (1 | h):" in table.headings[-1]
+    assert not any("special case" in line for line in lmm.anova(two.update("~ . - (x | g) + (1 | g)"), two).headings)
+
+
+def test_less_than_the_optimisers_noise_is_zero():
+    assert mixture_p_value(9e-7, {0: 0.5, 1: 0.5}) == 1.0
+    assert mixture_p_value(2e-6, {0: 0.5, 1: 0.5}) == pytest.approx(0.5 * stats.chi2.sf(2e-6, 1))
+    assert list(likelihood_ratio([-1.0, -1.0, -1.0], [-1.0 - 4e-7, -1.0 + 1e-3, -2.0])) == [0.0, 0.0, 2.0]

@@ -1,5 +1,6 @@
 """Predictions: replayed on new data as the fit read the old, and as uncertain as Henderson's equations say."""
 
+import pickle
 import re
 import tracemalloc
 from typing import Any
@@ -388,7 +389,7 @@ BAD: list[tuple[dict[str, Any], dict[str, Any], type[Exception], str]] = [
     ({}, {"se": "yes"}, ModelError, r"se must be True or False, not 'yes'"),
     ({}, {"interval": "both"}, ModelError, r"interval is None, 'confidence' or 'prediction', not 'both'"),
     ({}, {"interval": True}, ModelError, r"interval is None.*not True"),
-    ({}, {"interval": "confidence", "level": 95}, ModelError, r"level must be a number between 0 and 1.*not 95"),
+    ({}, {"interval": "confidence", "level": 95}, ModelError, r"level must be a number between 0 and 1.*got 95"),
     ({}, {"level": np.nan}, ModelError, r"level .* nan"),
     ({}, {"newdata": GRID.assign(f="none")}, DataError, r"factor 'f' has levels.*'none'"),
     ({}, {"newdata": GRID.assign(f="none"), "re_form": "none", "se": True}, DataError, r"factor 'f' has levels"),
@@ -476,3 +477,17 @@ def test_prediction_intervals_cover_as_often_as_they_say() -> None:
         covered["population"] += found["conf_low"].iloc[0] < y[1] < found["conf_high"].iloc[0]
     assert covered["population"] == covered["new"]
     assert all(low <= count <= high for count in covered.values()), covered
+
+
+def test_names_that_only_the_weights_use_are_kept() -> None:
+    def fitted() -> lmm.LmmFit:
+        import numpy as lib
+
+        power = 1.0
+        assert lib.sqrt(power)
+        return lmm.lmer("y ~ x + (1 | g)", GRID, weights="lib.sqrt(w) ** power")
+
+    found = fitted().predict(GRID, interval="prediction")
+    rooted = lmm.lmer("y ~ x + (1 | g)", GRID.assign(w=np.sqrt(GRID["w"])), weights="w")
+    np.testing.assert_allclose(found, rooted.predict(interval="prediction"), rtol=1e-8)
+    assert pickle.loads(pickle.dumps(fitted())).predict(GRID, interval="prediction").equals(found)

@@ -147,3 +147,45 @@ def test_what_is_no_fit(data):
         step(held)
     with pytest.raises(lmm.ModelError, match="REML"):
         step(lmm.lmer("y ~ x + (1 | g)", data, reml=False), ddf="kenward-roger")
+
+
+def test_the_final_model_is_used_as_the_first(data):
+    gaps = data.assign(z=data["z"].mask(data.index < 9), y=data["y"].mask(data.index == 30))
+
+    def fitted():
+        power = 0.5
+        assert power
+        options = {"weights": "w ^ power", "subset": "x < 2 & z < 2", "na_action": "exclude"}
+        return lmm.lmer("y ~ x + z + (1 | g)", gaps, **options)
+
+    fit = fitted()
+    final = step(fit).fit
+    assert "z" not in final.formula
+    for rows in (lambda m: m.residuals(), lambda m: m.refit_ml().fitted(), lambda m: m.refit(m.response).fitted()):
+        assert rows(final).index.equals(fit.residuals().index)
+        assert rows(final).isna().equals(fit.residuals().isna())
+    assert final.request.source.weights == "w ^ power"
+    assert final.request.source.subset == fit.request.source.subset
+    new = data.iloc[:20].assign(y=np.arange(20.0) % 5)
+    assert final.predict(new, interval="prediction", allow_new_levels=True).notna().all(axis=None)
+    again = final.update(data=data, control=lmm.Control(check_sizes="ignore"))
+    assert again.nobs == ((data["x"] < 2) & (data["z"] < 2)).sum()
+    np.testing.assert_allclose(again.prior_weights, np.sqrt(data["w"])[(data["x"] < 2) & (data["z"] < 2)])
+
+
+def test_terms_that_others_determine_go_first_and_that_is_said(data):
+    with pytest.warns(lmm.RankDeficiencyWarning):
+        fit = lmm.lmer("y ~ x + x2 + z + (1 | g)", data.assign(x2=2 * data["x"]))
+    found = step(fit)
+    assert list(found.fixed.index[:2]) == ["x2", "z"]
+    assert list(found.fixed["Eliminated"]) == [1, 2, 0]
+    assert np.isnan(found.fixed.loc["x2", "Pr(>F)"])
+    assert found.notes == (
+        "x2 cannot be tested, as the other terms determine its columns: it was eliminated first, which changes nothing "
+        "in the model's mean.",
+    )
+    assert found.notes[0] in str(found)
+    assert list(found.fit.fixef.index) == ["(Intercept)", "x"]
+    # With the second column kept, the first can go.
+    assert "x2" in step(fit, keep="x2").formula
+    assert step(fit, alpha_random=1, alpha_fixed=1).fit is fit
