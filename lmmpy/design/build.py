@@ -204,8 +204,9 @@ def build_design(
     columns = Columns(data)
     if columns.names and columns.n_rows == 0:
         raise DataError("No rows are left to fit: the data have none.")
-    offset_node = read_expression(offset) if isinstance(offset, str) else None
-    weights_node = read_expression(weights) if isinstance(weights, str) else None
+    offset_node, *others = [
+        read_expression(argument) if isinstance(argument, str) else None for argument in (offset, weights, subset)
+    ]
     memory: dict[str, dict[str, Any]] = {}
     evaluator = Evaluator(columns, scope or {}, memory)
     reading = _read(parsed, evaluator, weights, offset)
@@ -218,7 +219,7 @@ def build_design(
     blueprint = Blueprint(
         parsed,
         chosen,
-        scope=names_needed(_nodes(parsed, offset_node, weights_node), columns, scope or {}),
+        scope=names_needed(_nodes(parsed, offset_node, *others), columns, scope or {}),
         memory=memory,
         levels=_levels(reading.values),
         column_levels=columns.levels_seen(),

@@ -212,10 +212,10 @@ def influential(deletion: Deletion, sigma: float, p: int, labels: Sequence[objec
     concern = (D[known] > 1.0) & ((adjusted < 10 * CONCERN) | (D[known] > _UNUSUAL * typical))
     look = (D[known] > 1.0) | ((D[known] > 4.0 / m) & (adjusted < LOOK))
     named = [f"{labels[i]} ({D[i]:.2f})" for i in known[np.argsort(-D[known])] if look[np.searchsorted(known, i)]]
-    text = f"Cook's distance at most {D[worst]:.2g} ({labels[worst]}); cut 4/{m} = {4.0 / m:.2g}"
+    p_value = float(adjusted[np.searchsorted(known, worst)])
+    text = f"Cook's distance at most {D[worst]:.2g} ({labels[worst]}), the largest of {m}; p = {p_value:.2g}"
     if named:
         text += f"; stand out: {', '.join(named[:5])}"
-    p_value = float(adjusted[np.searchsorted(known, worst)])
     return Judged("concern" if concern.any() else "look" if look.any() else "ok", float(D[worst]), p_value, text)
 
 

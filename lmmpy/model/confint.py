@@ -12,6 +12,7 @@ from scipy.stats import chi2, norm
 
 from lmmpy.design.values import Floats
 from lmmpy.errors import ConvergenceWarning, ModelError, SingularFitWarning, shown
+from lmmpy.inference.bootstrap_intervals import KINDS
 from lmmpy.inference.intervals import checked_level, percent_labels, wald_limits
 from lmmpy.inference.profile import Profile, make_profile
 from lmmpy.inference.variance_parameters import deviations
@@ -195,6 +196,9 @@ def confint_frame(
 ) -> pd.DataFrame:
     """See `LmmFit.confint`."""
     level = checked_level(level)
+    method = method.lower() if isinstance(method, str) else method
+    if method == "boot" and kind not in KINDS:  # before the work, not after it
+        raise ModelError(f"kind is one of {shown(KINDS)}, not {kind!r}.")
     if ddf is not None and method != "wald":
         raise ModelError(f"ddf={ddf!r} is for Wald intervals; those by method={method!r} need no degrees of freedom.")
     if method == "wald":

@@ -27,9 +27,10 @@ def contest(
     Parameters
     ----------
     fit : LmmFit
-    L : array-like of shape (m, p) or (p,), DataFrame, mapping, or sequence of mappings
+    L : array-like of shape (m, p) or (p,), DataFrame, mapping, or several mappings
         Weights of the coefficients in each contrast. The columns of a DataFrame and the keys of a mapping are names of
-        coefficients; those that are not named have the weight zero.
+        coefficients; those that are not named have the weight zero. A mapping of mappings names the contrasts, too:
+        ``{"C - B": {"MachineC": 1, "MachineB": -1}}``.
     ddf : {"satterthwaite", "kenward-roger", "asymptotic"}
     joint : bool
         One F test of all contrasts, else a t test of each.
@@ -93,7 +94,9 @@ def contrast_matrix(L: Any, names: Sequence[str]) -> tuple[Floats, list[str]]:
     """
     labels: list[str] | None = None
     if isinstance(L, Mapping):
-        L = [L]
+        named = bool(L) and all(isinstance(row, Mapping) for row in L.values())
+        labels = [str(label) for label in L] if named else None
+        L = list(L.values()) if named else [L]
     if isinstance(L, pd.DataFrame):
         labels = [str(label) for label in L.index]
         L = [dict(zip(map(str, L.columns), row, strict=True)) for row in L.to_numpy()]

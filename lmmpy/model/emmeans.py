@@ -14,10 +14,11 @@ from lmmpy.errors import FormulaError, ModelError, shown
 from lmmpy.formula import Node, deparse, expand_terms, names_in, read_expression
 from lmmpy.formula.syntax import Binary, Call, Name, Unary
 from lmmpy.inference.estimability import Estimability, estimability
+from lmmpy.inference.intervals import checked_level
 from lmmpy.inference.multiplicity import checked_adjustment
 from lmmpy.inference.reference_grid import WEIGHTS, ReferenceGrid, predictors, reference_grid
 from lmmpy.model.lmm_fit import LmmFit
-from lmmpy.model.marginal_means import Basis, MarginalMeans, checked_level
+from lmmpy.model.marginal_means import Basis, MarginalMeans
 
 __all__ = ["emmeans"]
 

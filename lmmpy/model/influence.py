@@ -105,7 +105,7 @@ class Influence:
         how = "covariance parameters estimated anew" if self.refit else "covariance parameters held"
         above = int((self.cooks > self.cut).sum())
         lines = [
-            f"Influence of each {what} ({len(self)}; {how})",
+            f"Influence of each {what} ({int(self.cooks.notna().sum())}; {how})",
             self.summary().head(6).to_string(),
             f"Cook's distance above {self.cut:.3g}: {above}",
         ]

@@ -15,7 +15,7 @@ from lmmpy.design import RandomEffects
 from lmmpy.errors import ConvergenceWarning, ModelError
 from lmmpy.formula import RandomTerm, Term, Terms
 from lmmpy.formula.update import formula_text, random_text
-from lmmpy.inference.lrt import mixture_p_value, regression_loglik
+from lmmpy.inference.lrt import likelihood_ratio, mixture_p_value, regression_loglik
 from lmmpy.model.lmm_fit import LmmFit
 from lmmpy.model.update import submodel
 from lmmpy.report import AnovaTable
@@ -219,7 +219,7 @@ def ranova_frame(fit: LmmFit, rows: list[Deletion]) -> pd.DataFrame:
     npar = np.array([fit.df, *(row.npar for row in rows)])
     for row in rows:
         warn_if_likelier(fit, row.loglik, row.formula)
-    lrt = np.maximum(0.0, 2.0 * (fit.loglik - loglik))
+    lrt = likelihood_ratio(fit.loglik, loglik)
     df = (fit.df - npar).astype(float)
     mixture = [
         np.nan if row.weights is None else mixture_p_value(t, row.weights) for row, t in zip(rows, lrt[1:], strict=True)

@@ -249,8 +249,8 @@ def test_boot_refusals(dyestuff: lmm.LmmFit) -> None:
         dyestuff.confint(method="boot", n=2, kind="norm")
     with pytest.raises(ModelError, match="BCa intervals need the statistic without each group"):
         dyestuff.bootstrap(3, lambda fit: fit.sigma, seed=1).confint(kind="bca")
-    with pytest.raises(ModelError, match="method is 'wald', 'profile' or 'boot', not 'Wald'"):
-        dyestuff.confint(method="Wald")
+    with pytest.raises(ModelError, match="method is 'wald', 'profile' or 'boot', not 'ward'"):
+        dyestuff.confint(method="ward")
     with pytest.raises(ModelError, match="level must be a number between 0 and 1"):
         dyestuff.confint(level=0.0)
 
@@ -260,3 +260,15 @@ def test_labels_are_those_of_r() -> None:
     assert percent_labels(0.9) == ["5 %", "95 %"]
     assert percent_labels(0.99) == ["0.5 %", "99.5 %"]
     assert percent_labels(0.999) == ["0.05 %", "100 %"]  # three digits, as R has it
+
+
+def test_an_unknown_kind_is_refused_before_any_refit(monkeypatch: pytest.MonkeyPatch) -> None:
+    fit = lmm.lmer("Yield ~ 1 + (1 | Batch)", lmm.datasets.load("Dyestuff"))
+    monkeypatch.setattr(type(fit), "bootstrap", lambda *args, **options: pytest.fail("refits were made"))
+    with pytest.raises(ModelError, match="percentile"):
+        fit.confint(method="boot", kind="perc")
+
+
+def test_methods_may_have_capitals() -> None:
+    fit = lmm.lmer("Yield ~ 1 + (1 | Batch)", lmm.datasets.load("Dyestuff"))
+    pd.testing.assert_frame_equal(fit.confint(method="Wald"), fit.confint(method="wald"))

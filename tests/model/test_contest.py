@@ -108,6 +108,13 @@ def test_rows_of_a_frame_name_the_contrasts() -> None:
     assert list(lmm.contest(machines(), L, joint=False).index) == ["B - A", "C - A"]
 
 
+def test_a_mapping_of_mappings_names_the_contrasts() -> None:
+    named = {"C - B": {"MachineC": 1, "MachineB": -1}, "B - A": {"MachineB": 1}}
+    found = lmm.contest(machines(), named, joint=False)
+    assert list(found.index) == ["C - B", "B - A"]
+    assert found.loc["B - A", "Estimate"] == machines().fixef["MachineB"]
+
+
 def test_types_agree_where_they_must() -> None:
     """Balanced data without interaction: all types are one."""
     tables = [lmm.anova(machines(), type=type) for type in (1, 2, 3)]

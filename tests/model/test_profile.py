@@ -17,7 +17,10 @@ from lmmpy import ConvergenceWarning, ModelError
 from lmmpy.design import Design
 from lmmpy.errors import SingularFitWarning
 from lmmpy.fitting import Optimum
+from lmmpy.inference import profile_path
 from lmmpy.inference.profile import Profile
+from lmmpy.inference.profile_path import trace
+from lmmpy.inference.profile_wedge import Wedge
 from lmmpy.model.components import parameter_names, parameter_values
 from tests.naive import dense
 
@@ -25,6 +28,8 @@ Z95 = 1.959963984540054
 STRUCTURES = {
     "us": "y ~ x + (x | g)",
     "us3": "y ~ x + (x + z | g)",
+    "far": "y ~ far + (far | g)",
+    "far3": "y ~ far + (z + far | g)",
     "crossed": "y ~ x + (1 | g) + (1 | h)",
     "diag": "y ~ x + diag(x + z | g)",
     "diag_hom": "y ~ x + diag(0 + f | g, hom = TRUE)",
@@ -35,7 +40,7 @@ STRUCTURES = {
 
 
 def data(seed: int = 1) -> pd.DataFrame:
-    """Eight groups of six rows with three correlated effects, weights and an offset."""
+    """Eight groups of six rows with three correlated effects, weights and an offset; `far` is x far from zero."""
     random = np.random.default_rng(seed)
     groups, rows = 8, 6
     n = groups * rows
@@ -45,7 +50,7 @@ def data(seed: int = 1) -> pd.DataFrame:
     y = 1.0 + 0.5 * x + b[g, 0] + b[g, 1] * x + b[g, 2] * z + 0.8 * random.normal(size=n)
     factor = pd.Categorical(np.tile(["a", "b", "c"], n // 3))
     levels = {"g": [f"g{i}" for i in g], "h": np.tile([f"h{i}" for i in range(rows)], groups), "f": factor}
-    return pd.DataFrame({"y": y, "x": x, "z": z, "w": random.uniform(0.5, 2, n), "o": random.normal(size=n), **levels})
+    return pd.DataFrame({"y": y, "x": x, "far": x + 30.0, "z": z, "w": random.uniform(0.5, 2, n), "o": random.normal(size=n), **levels})
 
 
 def fitted(formula: str, reml: bool = False, **options: Any) -> lmm.LmmFit:
@@ -112,7 +117,7 @@ def test_brute_force_finds_nothing_lower_and_the_optimum_itself_nothing_else(nam
     assert agreed >= len(names) // 4  # the general optimiser often ends too early, but not always
 
 
-@pytest.mark.parametrize("name", ["us", "diag", "crossed"])
+@pytest.mark.parametrize("name", ["us", "far", "diag", "crossed"])
 def test_the_other_parameters_have_the_deviance_that_zeta_claims(name: str) -> None:
     """A point is feasible and no lower than it says: the deviance at the parameters of its row, formed from them."""
     fit = fitted(STRUCTURES[name])
@@ -287,3 +292,92 @@ def test_processes_change_nothing() -> None:
 
 def test_repr_names_the_parameters() -> None:
     assert repr(fitted("y ~ x + (1 | g)").profile("sigma")).startswith("Profile of 'sigma': ")
+
+
+# ---- predictors far from zero
+
+
+def moved(k: float, reml: bool = False) -> lmm.LmmFit:
+    """The sleep study with its days counted from −k."""
+    sleep = lmm.datasets.load("sleepstudy")
+    return lmm.lmer("Reaction ~ J + (J | Subject)", sleep.assign(J=sleep["Days"] + k), reml=reml)
+
+
+@pytest.mark.parametrize("k", [100.0, 1e4, 1e5, 2.46e6])
+def test_limits_do_not_depend_on_the_origin_of_a_predictor(k: float) -> None:
+    """With 2.46e6 the days are Julian ones. The reference is that of the days themselves, which lme4 confirms."""
+    near, far = moved(0.0).confint(), moved(k).confint()
+    same = ["J", "sd_J|Subject", "sigma"]
+    np.testing.assert_allclose(far.loc[same], near.loc[same], rtol=1e-6)
+    assert far.notna().all(axis=None)
+
+
+def test_at_a_distance_the_region_of_the_likelihood_has_the_same_extremes() -> None:
+    """Another algorithm, constrained optimisation in all of (θ, log σ), for what does depend on the origin."""
+    a, b = "Subject.(Intercept)", "Subject.J"
+    for k in (100.0, 1e4):
+        fit = moved(k)
+        rho = f"Subject.J.(Intercept) / sqrt({a} * {b})"
+        limits = fit.vpredict({"sd": f"sqrt({a})", "rho": rho}, interval="profile")[["conf_low", "conf_high"]]
+        profiled = fit.confint(["sd_(Intercept)|Subject", "cor_J.(Intercept)|Subject"]).to_numpy()
+        np.testing.assert_allclose(profiled[0], limits.loc["sd"], rtol=1e-6)
+        np.testing.assert_allclose(1.0 + profiled[1], 1.0 + limits.loc["rho"], rtol=1e-4)
+
+
+@pytest.mark.parametrize("k", [0.0, 2.46e6])
+def test_a_slope_that_does_not_vary_is_held_exactly(k: float) -> None:
+    sleep, fit = lmm.datasets.load("sleepstudy"), moved(k)
+    less = lmm.lmer("Reaction ~ Days + (1 | Subject)", sleep, reml=False)
+    row = fit.profile("sd_J|Subject", level=1.0 - 1e-10).to_frame().iloc[0]
+    assert row["value"] == row["sd_J|Subject"] == 0.0 and np.isnan(row["cor_J.(Intercept)|Subject"])
+    assert row["zeta"] == pytest.approx(-np.sqrt(2.0 * (fit.loglik - less.loglik)), rel=1e-6)
+    assert row["sigma"] == pytest.approx(np.sqrt(less.sigma**2), rel=1e-4)
+
+
+@pytest.mark.parametrize("tilt", [-4.0, 0.0, 3.0, 50.0])
+def test_a_wedge_holds_the_correlation_and_knows_its_slopes(tilt: float) -> None:
+    wedge, random = Wedge(1, 3, tilt), np.random.default_rng(2)
+    L = np.array([[2.0, 0.0], [2.0 * tilt, 1.5]])
+    for psi in (-1.5, -0.4, 0.0, 1.2):
+        omega = np.array([1.3, random.uniform(0.2, 2.9), 0.7, 0.4, -0.2, 0.1])
+        x, jacobian, along = wedge.embed(psi, omega)
+        assert x[0] > 0.0 and x[3] > 0.0
+        T = np.linalg.solve(L, np.array([[x[0], 0.0], [x[1], x[3]]]))
+        assert T[0] @ T[1] / np.prod(np.linalg.norm(T, axis=1)) == pytest.approx(np.sin(psi), rel=1e-10, abs=1e-12)
+        assert wedge.angle(x) == pytest.approx(psi, rel=1e-10, abs=1e-12)
+        np.testing.assert_allclose(wedge.project(x), omega, rtol=1e-9)
+        h, steps, gradient, bend = 1e-5, 1e-5 * np.eye(6), random.normal(size=7), np.zeros((6, 6))
+        slopes = [(wedge.embed(psi, omega + s)[0] - wedge.embed(psi, omega - s)[0]) / (2 * h) for s in steps]
+        np.testing.assert_allclose(jacobian, np.transpose(slopes), atol=1e-7)
+        slope = (wedge.embed(psi + h, omega)[0] - wedge.embed(psi - h, omega)[0]) / (2 * h)
+        np.testing.assert_allclose(along, slope, atol=1e-6 * (1.0 + abs(tilt)))
+        wedge.add_bend(psi, omega, gradient, bend)
+        bends = [gradient @ (wedge.embed(psi, omega + s)[1] - wedge.embed(psi, omega - s)[1]) / (2 * h) for s in steps]
+        np.testing.assert_allclose(bend, bends, atol=1e-7 * (1.0 + np.abs(gradient).max()))
+
+
+def test_the_edges_of_a_wedge_are_those_without_an_effect() -> None:
+    wedge = Wedge(1, 3, 5.0)
+    without_second, _, _ = wedge.embed(-1.1, np.array([2.0, 0.0, 0.0, 0.0, 0.0, 0.0]))
+    without_first, _, _ = wedge.embed(-1.1, np.array([2.0, np.pi, 0.0, 0.0, 0.0, 0.0]))
+    assert without_second[3] == 0.0 and without_second[1] == pytest.approx(5.0 * without_second[0])
+    assert without_first[0] == pytest.approx(0.0, abs=1e-15)
+    np.testing.assert_allclose(without_first[[1, 3]], [2.0 * np.sin(-1.1), 2.0 * np.cos(-1.1)])
+
+
+def test_a_limit_that_is_not_found_is_nan_with_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    fit = fitted("y ~ far + (far | g)")
+    known = fit.profile("sigma")
+    monkeypatch.setattr(profile_path, "_MOST_EVALUATIONS", 1)
+    with pytest.warns(ConvergenceWarning, match="profile limit of 'sigma' failed; it is NaN.* centre it"):
+        assert known.confint().isna().all(axis=None)
+    with pytest.warns(ConvergenceWarning, match="profile of 'sigma' is incomplete: .* centre it"):
+        assert fit.profile("sigma").confint().isna().all(axis=None)
+
+
+def test_a_deviance_that_is_not_the_fits_gives_no_limits() -> None:
+    curve = fitted("y ~ x + (1 | g)").profile("sigma")["sigma"].curve
+    assert curve is not None
+    assert not trace(curve.chart, curve.minimum, 2.0, 1.0).lost
+    other = trace(curve.chart, curve.minimum - 1e-3, 2.0, 1.0)
+    assert other.lost and np.isnan(profile_path.limit(other, 1.0))

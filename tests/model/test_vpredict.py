@@ -10,7 +10,7 @@ from scipy.optimize import brentq
 
 import lmmpy as lmm
 from lmmpy import ModelError
-from lmmpy.errors import SingularFitWarning
+from lmmpy.errors import ConvergenceWarning, SingularFitWarning
 from lmmpy.inference.expression import parse_expression
 from lmmpy.inference.variance_parameters import components
 from lmmpy.model.components import parameter_values
@@ -242,3 +242,21 @@ def test_refusals(dyestuff: lmm.LmmFit) -> None:
         dyestuff.vpredict(icc=ONE_WAY, interval="delta")
     with pytest.raises(ModelError, match="an expression is text"):
         dyestuff.vpredict(icc=0.5)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("k", [100.0, 1e4, 1e5, 2.46e6])
+def test_profile_limits_do_not_depend_on_the_origin_of_a_predictor(k: float, sleep: lmm.LmmFit) -> None:
+    """With 2.46e6 the days are Julian ones."""
+    data = lmm.datasets.load("sleepstudy")
+    far = lmm.lmer("Reaction ~ J + (J | Subject)", data.assign(J=data["Days"] + k))
+    ours = far.vpredict(slope="sqrt(Subject.J)", part="Subject.J / Residual", residual="Residual", interval="profile")
+    near = sleep.vpredict(
+        slope="sqrt(Subject.Days)", part="Subject.Days / Residual", residual="Residual", interval="profile"
+    )
+    np.testing.assert_allclose(ours, near, rtol=1e-5)
+
+
+def test_a_profile_limit_that_is_not_found_is_nan_with_a_warning(sleep: lmm.LmmFit) -> None:
+    with pytest.warns(ConvergenceWarning, match="profile limit of 'x' failed; it is NaN.* centre it"):
+        frame = sleep.vpredict(x="log(Subject.Days.(Intercept))", interval="profile")
+    assert np.isnan(frame.loc["x", "conf_low"])
