@@ -26,6 +26,8 @@ Function = Callable[[Floats], tuple[float, Floats]]
 
 # The constraint and the objective are of order one; both are met to this.
 _ACCURACY, _MOST_ITERATIONS, _SATISFIED = 1e-12, 200, 1e-6
+# Room that is none, and a slope that is none; the error of an extreme is of the order of its square.
+_AT_EDGE, _STILL = 1e-3, 1e-2
 # In units of the region's radius, how far off a point where h has no slope a search begins.
 _OFF = 0.5
 
@@ -75,8 +77,19 @@ class _Region:
             options=options,
         )
         s = np.asarray(found.x, dtype=float)
-        ended = found.status in (0, 8) and abs(min(self.room(s), 0.0)) < _SATISFIED
+        room = self.room(s)
+        ended = found.status in (0, 8) and room > -_SATISFIED and self._is_extreme(s, room)
         return (self.objective(s)[0], s) if ended else None
+
+    def _is_extreme(self, s: Floats, room: float) -> bool:
+        """Whether the function has no slope but across the edge; what lies on a bound is taken on trust."""
+        if (self.centre + self.L @ s <= self.lower).any():
+            return True
+        slope, normal = self.objective(s)[1], self.room_slope(s)
+        length = float(np.linalg.norm(slope))
+        if room < _AT_EDGE:
+            slope = slope - normal * float(slope @ normal) / max(float(normal @ normal), np.finfo(float).tiny)
+        return float(np.linalg.norm(slope)) <= _STILL * max(length, 1.0 / self.z)
 
 
 def profile_limits(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,9 +14,10 @@ from scipy.interpolate import CubicHermiteSpline
 from scipy.stats import norm
 
 from lmmpy.engines import Criterion, one_blas_thread
-from lmmpy.errors import ModelError, shown
+from lmmpy.errors import ConvergenceWarning, ModelError, shown
 from lmmpy.inference.intervals import checked_level, percent_labels
 from lmmpy.inference.parallel import check_n_jobs, mapped
+from lmmpy.inference.profile_bases import Coordinates, coordinates
 from lmmpy.inference.profile_charts import Chart, covariance_chart
 from lmmpy.inference.profile_fixed_effect import fixed_effect_chart
 from lmmpy.inference.profile_path import Curve, Point, limit, trace
@@ -159,11 +161,25 @@ class Profile:
         Returns
         -------
         DataFrame
-            One row a parameter; columns such as `2.5 %` and `97.5 %`. NaN for a correlation that is not defined.
+            One row a parameter; columns such as `2.5 %` and `97.5 %`. NaN for a correlation that is not defined and,
+            with a warning, for a limit that is not found.
         """
         z = float(norm.ppf(0.5 + 0.5 * checked_level(level)))
         with one_blas_thread():
             limits = [parameter.limits(z) for parameter in self.parameters]
+        known = self.problems  # of which a warning has told already
+        failed = [
+            p.name
+            for p, ends in zip(self.parameters, limits, strict=True)
+            if p.curve is not None and p.name not in known and not all(math.isfinite(end) for end in ends)
+        ]
+        if failed:
+            warnings.warn(
+                f"The search for a profile limit of {shown(failed)} failed; it is NaN. If the predictor of a random "
+                "slope is far from zero, centre it.",
+                ConvergenceWarning,
+                stacklevel=2,
+            )
         return pd.DataFrame(limits, index=[p.name for p in self.parameters], columns=percent_labels(level), dtype=float)
 
     def zeta(self, parameter: str, values: ArrayLike) -> Floats:
@@ -232,7 +248,8 @@ def make_profile(
     found = targets(criterion.design, names, values.tolist())
     wanted = [(found[i], float(values[i])) for i in chosen]
     keys = list(dict.fromkeys(target.key for target, value in wanted if math.isfinite(value)))
-    work = _Trace(criterion, theta, sigma, criterion.evaluate(theta, 0).value, cutoff, step)
+    at = coordinates(criterion, theta)
+    work = _Trace(at, sigma, at.criterion.evaluate(at.theta, 0).value, cutoff, step)
     curves = dict(zip(keys, mapped(work, keys, check_n_jobs(n_jobs)), strict=True))
     parameters = [ProfiledParameter(t.name, v, t.scale, _curve(curves, t, v)) for t, v in wanted]
     return Profile(work.minimum, tuple(parameters), tuple(names), criterion)
@@ -246,8 +263,7 @@ def _curve(curves: dict[Key, Curve], target: Target, value: float) -> Curve | No
 class _Trace:
     """The work for one chart; pickles."""
 
-    criterion: Criterion
-    theta: Floats
+    at: Coordinates
     sigma: float
     minimum: float
     cutoff: float
@@ -258,5 +274,5 @@ class _Trace:
 
     def _chart(self, key: Key) -> Chart:
         if key[0] == "beta":
-            return fixed_effect_chart(self.criterion, self.theta, key[1])
-        return covariance_chart(self.criterion, self.theta, self.sigma, key)
+            return fixed_effect_chart(self.at, key[1])
+        return covariance_chart(self.at, self.sigma, key)

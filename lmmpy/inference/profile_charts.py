@@ -1,7 +1,8 @@
 """Charts: coordinates of the likelihood in which one parameter of interest is a coordinate that can be held.
 
 With the parameter held, the rest is a smooth minimisation. In an unstructured term the effect whose standard deviation
-is held comes first, where θ_11 = sd/σ; so do two effects whose correlation is held.
+is held comes first, where θ_11 = sd/σ; so do two effects whose correlation is held. All else is in the coordinates of
+the engine, where effects are orthogonal.
 """
 
 from __future__ import annotations
@@ -16,10 +17,12 @@ from numpy.typing import NDArray
 
 from lmmpy.covariance import Unstructured
 from lmmpy.design import Design
-from lmmpy.engines import Criterion, Evaluation, make_criterion
+from lmmpy.engines import Criterion, Evaluation
 from lmmpy.fitting.start import typical_scale
 from lmmpy.fitting.trust_region import Minimum, minimise
+from lmmpy.inference.profile_bases import Coordinates, Order, in_order
 from lmmpy.inference.profile_coordinates import Angle, Deviation, Embedding, Entry, free_scale
+from lmmpy.inference.profile_wedge import Wedge
 
 __all__ = ["Angled", "Chart", "Objective", "covariance_chart", "free_angles", "with_angles"]
 
@@ -28,8 +31,8 @@ Mask = NDArray[np.bool_]
 # Place of an angle, and the ends of its range.
 Angled = tuple[int, float, float]
 
-# A typical change of log σ.
-_LOG_SIGMA = 0.25
+# A typical change of log σ, and of the swing of a wedge.
+_LOG_SIGMA, _SWING = 0.25, 0.5
 # Criteria that differ by less are one.
 _LEVEL, _MOST_EVALUATIONS = 1e-9, 200
 
@@ -104,6 +107,7 @@ class Chart(Protocol):
 class CovarianceChart:
     """A chart that holds σ, a standard deviation or a correlation; see `Chart`."""
 
+    at: Coordinates
     criterion: Criterion
     embedding: Embedding
     estimate: float
@@ -113,7 +117,7 @@ class CovarianceChart:
     scale: Floats
     lower: Floats
     term: int | None = None
-    order: tuple[int, ...] = ()
+    order: Order | None = None
     idle: tuple[int, ...] = ()
     angles: tuple[Angled, ...] = ()
     plateaus: tuple[tuple[float, Floats], ...] = ()
@@ -128,9 +132,7 @@ class CovarianceChart:
             return found
         information = jacobian.T @ found.information @ jacobian
         bend = jacobian.T @ found.bend @ jacobian
-        if isinstance(self.embedding, Deviation):
-            place = self.embedding.place
-            bend[-1, -1] += found.gradient[place] * x[place]  # θ = ψ exp(−log σ) is curved
+        self.embedding.add_bend(psi, omega, found.gradient, bend)
         slope = float(found.gradient @ along)
         return HeldEvaluation(found.value, jacobian.T @ found.gradient, information, bend, along=slope)
 
@@ -140,7 +142,7 @@ class CovarianceChart:
 
     def _turned(self, psi: float, omega: Floats) -> Floats:
         """The same covariances at another angle, ψ̂ → ψ, for an ω in which one of the two effects does not vary."""
-        assert isinstance(self.embedding, Angle) and self.term is not None
+        assert isinstance(self.embedding, Angle | Wedge) and self.term is not None
         first, second = self.embedding.first, self.embedding.second
         if omega[first] == 0.0:
             return omega
@@ -193,12 +195,7 @@ class CovarianceChart:
     def model(self, psi: float, omega: Floats) -> tuple[Floats, float, Floats]:
         x, _, _ = self.embedding.embed(psi, omega)
         beta = self.criterion.solve(x[:-1]).beta
-        theta = x[:-1]
-        if self.term is not None and self.order:
-            parts = self.criterion.design.split_theta(theta)
-            parts[self.term] = _reordered(parts[self.term], np.argsort(self.order))
-            theta = np.concatenate(parts)
-        return theta, math.exp(float(x[-1])), beta
+        return self.at.back(x[:-1], self.term, self.order), math.exp(float(x[-1])), beta
 
 
 def _wide_root(rows: Floats) -> Floats:
@@ -206,20 +203,13 @@ def _wide_root(rows: Floats) -> Floats:
     return np.asarray(np.linalg.qr(rows.T)[1].T)
 
 
-def _reordered(theta: Floats, order: NDArray[np.intp]) -> Floats:
-    """θ of an unstructured term when its effects come in another order."""
-    structure = Unstructured(len(order))
-    return structure.from_factor(structure.factor(theta).T[order])
-
-
-def covariance_chart(criterion: Criterion, theta: Floats, sigma: float, key: tuple[str, int, int, int]) -> Chart:
+def covariance_chart(at: Coordinates, sigma: float, key: tuple[str, int, int, int]) -> Chart:
     """
     A chart that holds a parameter of the covariances.
 
     Parameters
     ----------
-    criterion : Criterion
-    theta : ndarray, shape (n_theta,)
+    at : Coordinates
         The optimum.
     sigma : float
         There.
@@ -231,43 +221,70 @@ def covariance_chart(criterion: Criterion, theta: Floats, sigma: float, key: tup
     Chart
     """
     kind, t, first, second = key
+    criterion, theta, size = at.criterion, at.theta, len(at.theta)
     if kind == "sigma":
-        embedding: Embedding = Entry(len(theta))
-        return _chart(criterion, theta, sigma, embedding, math.log(sigma), (-math.inf, math.inf), len(theta))
+        return _chart(at, criterion, theta, sigma, Entry(size), math.log(sigma), (-math.inf, math.inf), size)
     term = criterion.design.random[t]
     start = sum(other.structure.n_theta for other in criterion.design.random[:t])
     if kind == "angle":
         place = start + term.structure.n_theta - 1
         ends: tuple[float, float] = term.structure.ends  # type: ignore[attr-defined]
-        return _chart(criterion, theta, sigma, Entry(place), float(theta[place]), ends, place)
-    order: tuple[int, ...] = ()
-    if isinstance(term.structure, Unstructured):
-        ahead = (first,) if kind == "sd" else (first, second)
-        order = (*ahead, *(i for i in range(term.k) if i not in ahead))
-        criterion, theta, order = _with_order(criterion, theta, t, order)
-        first = 0
+        return _chart(at, criterion, theta, sigma, Entry(place), float(theta[place]), ends, place)
+    if kind == "sd" and not isinstance(term.structure, Unstructured):
+        return _deviation(at, criterion, theta, sigma, Deviation(start + first))
+    ahead = (first,) if kind == "sd" else (first, second)
+    criterion, theta, order = in_order(at, t, (*ahead, *(i for i in range(term.k) if i not in ahead)))
     if kind == "sd":
-        idle = tuple(range(start, start + term.k - 1)) if isinstance(term.structure, Unstructured) else ()
-        estimate = sigma * abs(float(theta[start + first]))
-        chart = _chart(criterion, theta, sigma, Deviation(start + first), estimate, (0.0, math.inf), start + first)
-        return replace(chart, term=t, order=order, idle=idle)
-    embedding = Angle(start + 1, start + term.k)
-    estimate = math.atan2(float(theta[start + 1]), float(theta[start + term.k]))
-    chart = _chart(criterion, theta, sigma, embedding, estimate, (-math.pi / 2, math.pi / 2), start + term.k)
-    lower = chart.lower.copy()
-    lower[start] = lower[start + 1] = 0.0  # the sign of one of two effects would turn their correlation round
-    chart = replace(chart, term=t, order=order, lower=lower)
-    return replace(chart, plateaus=tuple(_without_effect(chart, place) for place in (start, start + 1)))
+        embedding = Deviation(start, 1.0 if order is None else order.size)
+        chart = _deviation(at, criterion, theta, sigma, embedding)
+        return replace(chart, term=t, order=order, idle=tuple(range(start, start + term.k - 1)))
+    return _correlation(at, criterion, theta, sigma, t, order)
 
 
-def _without_effect(chart: CovarianceChart, place: int) -> tuple[float, Floats]:
+def _deviation(
+    at: Coordinates, criterion: Criterion, theta: Floats, sigma: float, embedding: Deviation
+) -> CovarianceChart:
+    estimate = sigma * abs(float(theta[embedding.place])) / embedding.size
+    return _chart(at, criterion, theta, sigma, embedding, estimate, (0.0, math.inf), embedding.place)
+
+
+def _correlation(
+    at: Coordinates, criterion: Criterion, theta: Floats, sigma: float, t: int, order: Order | None
+) -> CovarianceChart:
+    """A chart that holds the correlation of the first two effects of a term."""
+    start = sum(term.structure.n_theta for term in criterion.design.random[:t])
+    first, second, tilt = start + 1, start + criterion.design.random[t].k, None if order is None else order.tilt
+    embedding: Angle | Wedge = Angle(first, second) if tilt is None else Wedge(first, second, tilt)
+    chart = _chart(
+        at,
+        criterion,
+        theta,
+        sigma,
+        embedding,
+        embedding.angle(np.append(theta, math.log(sigma))),
+        (-math.pi / 2, math.pi / 2),
+        second,
+    )
+    lower, scale = chart.lower.copy(), chart.scale.copy()
+    lower[start] = 0.0  # the sign of one of two effects would turn their correlation round
+    if tilt is None:
+        lower[first] = 0.0
+        edges = ((start, 0.0), (first, 0.0))
+    else:
+        scale[first] = _SWING
+        edges = ((first, math.pi), (first, 0.0))
+    chart = replace(chart, term=t, order=order, lower=lower, scale=scale)
+    return replace(chart, plateaus=tuple(_without_effect(chart, place, value) for place, value in edges))
+
+
+def _without_effect(chart: CovarianceChart, place: int, value: float) -> tuple[float, Floats]:
     """
-    The criterion and ω without one of two effects, whatever their correlation.
+    The criterion and ω without one of two effects, where a coordinate has a value, whatever their correlation.
 
     A correlation costs no more than that: as one of the effects vanishes any value of it is approached.
     """
     omega, free = chart.omega.copy(), np.ones(len(chart.omega), dtype=bool)
-    omega[place], free[place] = 0.0, False
+    omega[place], free[place] = value, False
     found = minimise(
         chart.objective(chart.estimate),
         omega,
@@ -280,24 +297,8 @@ def _without_effect(chart: CovarianceChart, place: int) -> tuple[float, Floats]:
     return found.evaluation.value if found.converged else math.inf, found.theta
 
 
-def _with_order(
-    criterion: Criterion, theta: Floats, t: int, order: tuple[int, ...]
-) -> tuple[Criterion, Floats, tuple[int, ...]]:
-    """The same criterion with the effects of an unstructured term in another order; () when it is the one they have."""
-    parts = criterion.design.split_theta(theta)
-    if order == tuple(range(len(order))):
-        return criterion, theta, ()
-    design, places = criterion.design, list(order)
-    term = design.random[t]
-    columns = tuple(term.columns[i] for i in order)
-    turned = replace(term, columns=columns, values=np.ascontiguousarray(term.values[:, places]))
-    random = (*design.random[:t], turned, *design.random[t + 1 :])
-    parts[t] = _reordered(parts[t], np.array(places))
-    other = make_criterion(replace(design, random=random), criterion.reml, criterion.name)
-    return other, np.concatenate(parts), order
-
-
 def _chart(
+    at: Coordinates,
     criterion: Criterion,
     theta: Floats,
     sigma: float,
@@ -310,9 +311,8 @@ def _chart(
     scale = np.delete(np.append(typical_scale(criterion), _LOG_SIGMA), place)
     bounds = np.concatenate([*(term.structure.lower for term in criterion.design.random), [-np.inf]])
     lower = np.delete(bounds, place)
-    kept = embedding.project(np.arange(len(theta) + 1.0)).tolist()
-    angles = tuple((kept.index(i), low, high) for i, low, high in free_angles(criterion.design) if i in kept)
-    return CovarianceChart(criterion, embedding, estimate, *ends, omega, scale, lower, angles=angles)
+    angles = tuple((i - (i > place), low, high) for i, low, high in free_angles(criterion.design) if i != place)
+    return CovarianceChart(at, criterion, embedding, estimate, *ends, omega, scale, lower, angles=angles)
 
 
 def free_angles(design: Design) -> list[Angled]:

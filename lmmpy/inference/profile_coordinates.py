@@ -17,9 +17,12 @@ from numpy.typing import NDArray
 from lmmpy.design import Design
 from lmmpy.engines import Criterion, Evaluation
 
-__all__ = ["Angle", "Deviation", "Embedding", "Entry", "free_scale"]
+__all__ = ["Angle", "Deviation", "Embedding", "Entry", "free_scale", "without"]
 
 Floats = NDArray[np.float64]
+
+# |log σ| from which on the likelihood is taken as zero.
+_FAR = 300.0
 
 
 def free_scale(criterion: Criterion, x: Floats) -> Evaluation:
@@ -40,6 +43,8 @@ def free_scale(criterion: Criterion, x: Floats) -> Evaluation:
         Value, gradient, and the average information with its bend, of all n_theta + 1 parameters.
     """
     theta, log_sigma = x[:-1], float(x[-1])
+    if not abs(log_sigma) < _FAR:
+        return Evaluation(math.inf)
     found = criterion.evaluate(theta, 2)
     if not math.isfinite(found.value):
         return found
@@ -78,10 +83,13 @@ class Embedding(Protocol):
     def project(self, x: Floats) -> Floats:
         """Ω of an x."""
 
+    def add_bend(self, psi: float, omega: Floats, gradient: Floats, bend: Floats) -> None:
+        """Add Σ g_i ∂²x_i/∂ω² of a gradient in x."""
+
 
 @cache
-def _without(size: int, place: int) -> Floats:
-    """The identity without a column: puts ω where it belongs in x."""
+def without(size: int, place: int) -> Floats:
+    """The identity of a size without a column: puts ω where it belongs in x."""
     found = np.delete(np.eye(size), place, axis=1)
     found.flags.writeable = False
     return found
@@ -94,7 +102,7 @@ class Entry:
     place: int
 
     def embed(self, psi: float, omega: Floats) -> tuple[Floats, Floats, Floats]:
-        jacobian = _without(len(omega) + 1, self.place)
+        jacobian = without(len(omega) + 1, self.place)
         x, along = jacobian @ omega, np.zeros(len(omega) + 1)
         x[self.place], along[self.place] = psi, 1.0
         return x, jacobian, along
@@ -102,16 +110,20 @@ class Entry:
     def project(self, x: Floats) -> Floats:
         return np.delete(x, self.place)
 
+    def add_bend(self, psi: float, omega: Floats, gradient: Floats, bend: Floats) -> None:
+        pass
+
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Deviation:
-    """ψ is a standard deviation, the entry `place` of θ is ψ/σ; ω is (the rest of θ, log σ)."""
+    """ψ is a standard deviation, the entry `place` of θ is ψ · size/σ; ω is (the rest of θ, log σ)."""
 
     place: int
+    size: float = 1.0
 
     def embed(self, psi: float, omega: Floats) -> tuple[Floats, Floats, Floats]:
-        relative = math.exp(-float(omega[-1]))
-        jacobian = _without(len(omega) + 1, self.place).copy()
+        relative = self.size * math.exp(min(-float(omega[-1]), _FAR))
+        jacobian = without(len(omega) + 1, self.place).copy()
         x, along = jacobian @ omega, np.zeros(len(omega) + 1)
         x[self.place], along[self.place] = psi * relative, relative
         jacobian[self.place, -1] = -psi * relative
@@ -119,6 +131,9 @@ class Deviation:
 
     def project(self, x: Floats) -> Floats:
         return np.delete(x, self.place)
+
+    def add_bend(self, psi: float, omega: Floats, gradient: Floats, bend: Floats) -> None:
+        bend[-1, -1] += gradient[self.place] * psi * self.size * math.exp(-float(omega[-1]))
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -130,7 +145,7 @@ class Angle:
 
     def embed(self, psi: float, omega: Floats) -> tuple[Floats, Floats, Floats]:
         sine, cosine, s = math.sin(psi), math.cos(psi), float(omega[self.first])
-        jacobian = _without(len(omega) + 1, self.second).copy()
+        jacobian = without(len(omega) + 1, self.second).copy()
         jacobian[self.first, self.first], jacobian[self.second, self.first] = sine, cosine
         along = np.zeros(len(omega) + 1)
         along[self.first], along[self.second] = s * cosine, -s * sine
@@ -140,3 +155,10 @@ class Angle:
         omega = np.delete(x, self.second)
         omega[self.first] = math.hypot(x[self.first], x[self.second])
         return omega
+
+    def add_bend(self, psi: float, omega: Floats, gradient: Floats, bend: Floats) -> None:
+        pass
+
+    def angle(self, x: Floats) -> float:
+        """ψ at an x."""
+        return math.atan2(float(x[self.first]), float(x[self.second]))

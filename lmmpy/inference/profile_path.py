@@ -22,10 +22,11 @@ Floats = NDArray[np.float64]
 
 _TOLERANCE, _MOST_EVALUATIONS = 1e-8, 200
 # A criterion below the fit's by more than this belongs to another optimum.
-_BETTER = 1e-5
+_BETTER, _ROUNDING = 1e-5, 1e-11
 _MOST_POINTS, _NEAR = 60, 1.0
 # Below so small a ζ its slope is a quotient of roundings.
 _SMALL_ZETA = 1e-3
+_ADVICE = "(if the predictor of a random slope is far from zero, centre it)"
 # |ζ − target| at which one more Newton step is exact, and at which the limit is reached.
 _CLOSE = 1e-4
 
@@ -54,16 +55,23 @@ class Curve:
         By increasing ψ; the optimum is among them.
     problems : tuple of str
         What ended the walk before its time: for a side, what was found.
+    lost : bool
+        Whether that casts doubt on all of it, so that there are no limits.
     """
 
     chart: Chart
     minimum: float
     points: tuple[Point, ...]
     problems: tuple[str, ...] = ()
+    lost: bool = False
 
 
 class _StoppedError(Exception):
     """No constrained optimum was found."""
+
+
+class _TooLongError(_StoppedError):
+    """There are enough of them, but no end."""
 
 
 def trace(chart: Chart, minimum: float, cutoff: float, step: float) -> Curve:
@@ -85,7 +93,11 @@ def trace(chart: Chart, minimum: float, cutoff: float, step: float) -> Curve:
     """
     curvature, tangent = chart.start()
     centre = Point(chart.estimate, 0.0, math.sqrt(max(curvature, 0.0) / 2.0), chart.omega)
-    return _extended(Curve(chart, minimum, (centre,)), cutoff, step, tangent)
+    curve = Curve(chart, minimum, (centre,))
+    missed = chart.objective(chart.estimate)(chart.omega, 0).value - minimum
+    if not abs(missed) <= _BETTER + _ROUNDING * abs(minimum):
+        return replace(curve, problems=(f"the deviance is not computed exactly enough there {_ADVICE}",), lost=True)
+    return _extended(curve, cutoff, step, tangent)
 
 
 def _extended(curve: Curve, cutoff: float, step: float, tangent: Floats) -> Curve:
@@ -94,9 +106,11 @@ def _extended(curve: Curve, cutoff: float, step: float, tangent: Floats) -> Curv
         try:
             _walk(curve.chart, curve.minimum, points, side, cutoff, step, tangent)
         except _StoppedError as stopped:
-            problems.append(str(stopped))
+            problems.append(stopped)
     points.sort(key=lambda point: point.psi)
-    return replace(curve, points=tuple(_with_central_slope(points)), problems=tuple(problems))
+    said = tuple(dict.fromkeys(str(problem) for problem in problems))
+    lost = not all(isinstance(problem, _TooLongError) for problem in problems)
+    return replace(curve, points=tuple(_with_central_slope(points)), problems=said, lost=lost)
 
 
 def _walk(
@@ -108,7 +122,7 @@ def _walk(
     known = len(trail) > 1
     while abs(trail[-1].zeta) < cutoff and trail[-1].psi != end:
         if len(points) > _MOST_POINTS:
-            raise _StoppedError(f"the profile is too long: after {len(points)} points ζ is {trail[-1].zeta:.3g}")
+            raise _TooLongError(f"the profile is too long: after {len(points)} points ζ is {trail[-1].zeta:.3g}")
         psi = _next(trail, side, step, end)
         guess = _extrapolated(trail, psi) if known else trail[-1].omega + (psi - trail[-1].psi) * tangent
         found = constrained(chart, minimum, psi, side, guess, trail[-1].omega)
@@ -185,7 +199,7 @@ def constrained(chart: Chart, minimum: float, psi: float, side: int, guess: Floa
     search = _Search(chart, psi)
     found = search.from_(guess) or search.from_(sure)
     if found is None:
-        raise _StoppedError("no optimum of the other parameters was found")
+        raise _StoppedError(f"no optimum of the other parameters was found {_ADVICE}")
     value = found.evaluation.value
     # Near the fit, whose own search began from several starts, there is no need to do so again.
     for other in chart.others(psi, sure, value) if value > minimum + _NEAR else ():
@@ -235,8 +249,10 @@ def limit(curve: Curve, target: float) -> float:
     Returns
     -------
     float
-        The end of the range when ζ does not reach the target; NaN when the walk ended before.
+        The end of the range when ζ does not reach the target; NaN when the walk ended before, or the curve is lost.
     """
+    if curve.lost:
+        return math.nan
     side = 1 if target > 0 else -1
     trail = [p for p in curve.points if p.zeta * side >= 0.0]
     trail = trail if side > 0 else trail[::-1]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from lmmpy.design import Design
 from lmmpy.design.values import Floats
 from lmmpy.engines import one_blas_thread
 from lmmpy.errors import ConvergenceWarning, ModelError, SingularFitWarning, shown
+from lmmpy.fitting import in_coordinates_of_search
 from lmmpy.inference.bootstrap_intervals import KINDS, bootstrap_limits
 from lmmpy.inference.expression import Expression, parse_expression
 from lmmpy.inference.intervals import checked_level
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from lmmpy.model.lmm_fit import LmmFit
 
 __all__ = ["component_values", "vpredict"]
+
+# |log σ| beyond any that a search should try.
+_FAR = 300.0
 
 
 def vpredict(
@@ -69,7 +73,8 @@ def _std_errors(fit: LmmFit, parsed: Mapping[str, Expression]) -> Floats:
     """By the delta method from the observed Hessian; NaN, with a warning, where a component that counts is zero."""
     if fit.optimum.held:
         return np.zeros(len(parsed))
-    at, covariance = components(fit.design, fit.optimum.theta, fit.sigma), fit._variance_parameters
+    covariance = fit._variance_parameters
+    at = components(covariance.design, covariance.theta, covariance.sigma, covariance.bases)
     zero = {i for i, name in enumerate(at.names) if at.values[i] == 0.0 and not at.jacobian[i].any()}
     variances = {i for i in zero if at.names[i] in _variance_names(fit.design)}
     found, lost = [], []
@@ -99,17 +104,17 @@ def _variance_names(design: Design) -> set[str]:
 
 
 def _profile(fit: LmmFit, parsed: Mapping[str, Expression], level: float) -> Floats:
-    z = float(norm.ppf(0.5 + 0.5 * level))
+    z, at = float(norm.ppf(0.5 + 0.5 * level)), fit._variance_parameters
+    criterion, _ = in_coordinates_of_search(fit.criterion, fit.optimum)
     limits = []
     with one_blas_thread():
         for name, expression in parsed.items():
-            function = _OfParameters(fit.design, expression)
-            found = profile_limits(fit.criterion, fit.optimum.theta, fit.sigma, function, z)
+            found = profile_limits(criterion, at.theta, at.sigma, _OfParameters(at.design, at.bases, expression), z)
             limits.append(found)
             if any(math.isnan(limit) for limit in found):
                 warnings.warn(
                     f"The search for a profile limit of {name!r} failed; it is NaN. Is the expression defined, and "
-                    "bounded, over plausible variances?",
+                    "bounded, over plausible variances? If a random slope's predictor is far from zero, centre it.",
                     ConvergenceWarning,
                     stacklevel=4,
                 )
@@ -117,13 +122,14 @@ def _profile(fit: LmmFit, parsed: Mapping[str, Expression], level: float) -> Flo
 
 
 class _OfParameters:
-    """An expression as a function of (θ, log σ), with its gradient."""
+    """An expression as a function of (θ, log σ), with its gradient; θ in the coordinates of the search."""
 
-    def __init__(self, design: Design, expression: Expression) -> None:
-        self._design, self._expression = design, expression
+    def __init__(self, design: Design, bases: Sequence[Floats | None], expression: Expression) -> None:
+        self._design, self._bases, self._expression = design, bases, expression
 
     def __call__(self, x: Floats) -> tuple[float, Floats]:
-        at = components(self._design, x[:-1], math.exp(float(x[-1])))
+        log_sigma = min(max(float(x[-1]), -_FAR), _FAR)
+        at = components(self._design, x[:-1], math.exp(log_sigma), self._bases)
         value, gradient = self._expression(at.values)
         # A component without slope has none, where its function's is infinite as well (the root of zero).
         still = ~at.jacobian.any(axis=1)
