@@ -106,7 +106,7 @@ def _profile(fit: LmmFit, parameters: Any, cutoff: float, points: int, n_jobs: i
         )
     for name, problem in found.problems.items():
         warnings.warn(
-            f"The profile of {name!r} is incomplete: {problem}. Limits beyond its points are NaN. Is the fit at its "
+            f"The profile of {name!r} is incomplete: {problem}. Limits that were not found are NaN. Is the fit at its "
             "optimum (fit.convergence)?",
             ConvergenceWarning,
             stacklevel=stacklevel,
