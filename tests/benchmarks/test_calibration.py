@@ -13,6 +13,7 @@ import benchmarks.calibration.run as study_run
 from benchmarks.calibration import __main__ as command
 from benchmarks.calibration.bootstrap import exceedances
 from benchmarks.calibration.designs import DESIGNS, seed_of
+from benchmarks.calibration.likelihood import _deviance, _least, _second_held, zeta_of_deviation
 from benchmarks.calibration.plot import draw, panels
 from benchmarks.calibration.report import BEGIN, PAGE, page_with, rate, tables
 from benchmarks.calibration.run import PARTS, Record, Study, record_of
@@ -32,8 +33,9 @@ def study() -> Study:
 def records(study: Study) -> Iterator[list[Record]]:
     """Of one coefficient that is tested, so that its intervals and tests must agree."""
     checked = dict(study_run.CHECKED)
-    study_run.CHECKED.update(profile=1, bootstrap=1, ranova=1)
-    yield [record_of(study, "fixed", i) | record_of(study, "random", i) for i in range(N)]
+    study_run.CHECKED.update(profile=1, bootstrap=1, ranova=1, vpredict=1)
+    parts = ("fixed", "restricted", "random")
+    yield [{k: v for part in parts for k, v in record_of(study, part, i).items()} for i in range(N)]
     study_run.CHECKED.update(checked)
 
 
@@ -116,9 +118,48 @@ def test_the_mixture_halves_the_naive_p_value(records: list[Record]) -> None:
 
 def test_short_cuts_agree_with_the_public_calls(records: list[Record]) -> None:
     checks = {name: value for name, value in records[0].items() if name.startswith("check/")}
-    assert len(checks) == 6
+    assert len(checks) == 8
     assert all(checks.values())
     assert not any(name.startswith("check/") for name in records[1])
+
+
+def test_the_deviance_is_that_of_the_normal_density() -> None:
+    study = Study(DESIGNS["small-slopes"])
+    criterion, design = study.ml.criterion, study.design
+    x = np.array([0.8, 0.2, 0.5, 0.1])
+    T, Z = np.array([[0.8, 0.0], [0.2, 0.5]]), np.column_stack([np.ones(len(design.frame)), design.frame["x"]])
+    same = design.codes[:, None] == design.codes[None, :]
+    V = np.exp(2 * x[-1]) * (np.eye(len(Z)) + same * (Z @ T @ T.T @ Z.T))
+    X, y, W = criterion.design.X, criterion.design.y, np.linalg.inv(V)
+    e = y - X @ np.linalg.solve(X.T @ W @ X, X.T @ W @ y)
+    value, gradient = _deviance(criterion, x)
+    assert value == pytest.approx(len(y) * np.log(2 * np.pi) + np.linalg.slogdet(V)[1] + e @ W @ e, rel=1e-10)
+    for i, step in enumerate(1e-5 * np.eye(4)):
+        slope = (_deviance(criterion, x + step)[0] - _deviance(criterion, x - step)[0]) / 2e-5
+        assert gradient[i] == pytest.approx(slope, abs=1e-5)
+
+
+@pytest.mark.parametrize("name", ["medium", "unbalanced"])
+def test_zeta_is_the_quantile_at_the_limits_of_an_interval(name: str) -> None:
+    study = Study(DESIGNS[name])
+    limits = study.ml.confint(list(study.design.sd), method="profile").to_numpy()
+    variance = study.reml.vpredict({"v": study_run._component(study, "sd_(Intercept)|g")}, interval="profile")
+    for place, row in zip([*range(len(limits) - 1), -1], limits, strict=True):
+        for value in row:
+            assert zeta_of_deviation(study.ml, place, float(value)) == pytest.approx(study_run.Z, abs=1e-3)
+    for value in np.sqrt(variance.loc["v", ["conf_low", "conf_high"]].astype(float)):
+        assert zeta_of_deviation(study.reml, 0, value) == pytest.approx(study_run.Z, abs=1e-3)
+
+
+@pytest.mark.filterwarnings("ignore::lmmpy.errors.SingularFitWarning")
+def test_zeta_leaves_the_ridge_of_a_perfect_correlation() -> None:
+    """Data set 38, whose slopes are estimated as nearly nothing and perfectly correlated: there are two valleys."""
+    study = Study(DESIGNS["small-slopes"])
+    ml = study.ml.refit(study.response("fixed", 38))
+    zeta = zeta_of_deviation(ml, 1, 0.7)
+    charts = [np.array([a, b, c]) for a in (0.1, 1.0) for b in (0.3, 1.0, 2.0, 2.9) for c in (-0.3, 0.3)]
+    least = min(_least(ml.criterion, _second_held(0.7), start) for start in charts)
+    assert zeta == pytest.approx(np.sqrt(least - ml.optimum.evaluation.value), abs=1e-4)
 
 
 @pytest.mark.filterwarnings("ignore::lmmpy.errors.SingularFitWarning")  # small data sets are meant to
@@ -168,6 +209,13 @@ def test_what_does_not_exist_is_counted_and_is_no_hit() -> None:
     assert found["cover/a/b"] == {"n": 3, "undefined": 1, "hits": 1}
     assert rate(found["cover/a/b"])[0] == pytest.approx(100.0 / 3.0)
     assert found["failed"]["hits"] == 1
+
+
+def test_rejections_in_singular_fits_are_counted_apart() -> None:
+    made = [(0.01, True), (0.5, True), (0.02, False), (None, True)]
+    found = counts([{"p/t": p, "flag/REML fit singular": on} for p, on in made])["p/t"]
+    assert found["in singular fits"] == {"n": 3, "hits": 1}
+    assert found["hits at 0.05"] == 2
 
 
 def test_counts_stay_within_their_bounds(records: list[Record]) -> None:

@@ -1,0 +1,1 @@
+"""How often intervals cover and tests reject when the model that is fitted is the true one."""
