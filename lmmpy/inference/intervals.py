@@ -60,8 +60,8 @@ def wald_limits(estimate: Floats, std_error: Floats, kind: list[str], level: flo
         if not math.isfinite(se) or not math.isfinite(value):
             continue
         if what == "sd":
-            spread = z * se / value
-            out[i] = value * math.exp(-spread), value * math.exp(spread)
+            with np.errstate(over="ignore"):  # a standard error of thousands of estimates: no upper limit at all
+                out[i] = value * np.exp(np.array([-1.0, 1.0]) * z * se / value)
         elif what == "cor":
             spread = z * se / (1.0 - value**2)
             out[i] = math.tanh(math.atanh(value) - spread), math.tanh(math.atanh(value) + spread)

@@ -73,7 +73,7 @@ class KenwardRoger(InBasis):
 
 def moments_matched(A1: float, A2: float, rank: int) -> tuple[float, float]:
     """
-    m and λ of λF ~ F(rank, m) whose first two moments are the approximate ones of the Wald statistic.
+    M and λ of λF ~ F(rank, m) whose first two moments are the approximate ones of the Wald statistic.
 
     For one contrast A1 = A2, and the formulas reduce to m = 2/A2 and λ = 1, through factors that may vanish.
     """

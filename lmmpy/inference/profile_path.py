@@ -200,6 +200,12 @@ def constrained(chart: Chart, minimum: float, psi: float, side: int, guess: Floa
     found = search.from_(guess) or search.from_(sure)
     if found is None:
         raise _StoppedError(f"no optimum of the other parameters was found {_ADVICE}")
+    # A guess across zero may lead to the valley of another sign: the last point's own start, and its mirror, decide.
+    if (found.theta * sure < 0.0).any():
+        for start in (sure, np.where(found.theta * sure < 0.0, -sure, sure)):
+            rival = search.from_(start)
+            if rival is not None and rival.evaluation.value < found.evaluation.value:
+                found = rival
     value = found.evaluation.value
     # Near the fit, whose own search began from several starts, there is no need to do so again.
     for other in chart.others(psi, sure, value) if value > minimum + _NEAR else ():

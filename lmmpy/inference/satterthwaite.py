@@ -4,8 +4,8 @@ For a contrast l with variance v(ϑ) = lᵀC(ϑ)l, C = σ²(XᵀV⁻¹X)⁻¹ an
 
     ν = 2v² / (∇vᵀ A ∇v),   ∂C/∂θ_i = σ² Φ FᵀE_iF Φ,   ∂C/∂ log σ = 2C,
 
-with Φ = (XᵀV⁻¹X)⁻¹, F = ZᵀV⁻¹X (X in an orthonormal basis), E_i the derivative of the relative covariance of the random effects, and A the
-asymptotic covariance of ϑ̂ from the observed Hessian.
+with Φ = (XᵀV⁻¹X)⁻¹, F = ZᵀV⁻¹X (X in an orthonormal basis), E_i the derivative of the relative covariance of the
+random effects, and A the asymptotic covariance of ϑ̂ from the observed Hessian.
 """
 
 from __future__ import annotations

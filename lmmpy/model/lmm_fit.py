@@ -183,7 +183,7 @@ class LmmFit(Tested, Bounded, Diagnosed, Framed):
         with one_blas_thread():
             criterion = self.criterion.with_response(response)
             optimum = refit_theta(criterion, self.optimum, self.request.control)
-            fit = self._again(criterion.design, criterion, optimum, self.request)
+            fit = self._again(criterion.design, criterion, optimum, replace(self.request, refitted=True))
         judge(fit, stacklevel=2, response="the new response")
         return fit
 

@@ -37,12 +37,15 @@ class Request:
         The caller's expressions, or the names of the variables that held the values; None when there was none.
     source : Source
         The arguments themselves.
+    refitted : bool
+        Whether the response is another one than that of the data.
     """
 
     reml: bool
     na_action: str
     control: Control
     source: Source
+    refitted: bool = False
     data_name: str | None = None
     weights: str | None = None
     offset: str | None = None
@@ -233,9 +236,15 @@ class FitResults:
     # ---- rows
 
     def frame(self) -> pd.DataFrame:
-        """The rows of the data that were used, all columns, as a pandas DataFrame (a copy)."""
-        frame = self.request.source.frame(self.design.rows)
-        return frame.set_axis(self.index, axis=0)
+        """
+        The rows of the data that were used, all columns, as a pandas DataFrame (a copy).
+
+        After a refit to another response, a response that is a column has the values of that one.
+        """
+        frame = self.request.source.frame(self.design.rows).set_axis(self.index, axis=0)
+        if self.request.refitted and self.blueprint.response_text in frame:
+            frame[self.blueprint.response_text] = self.design.y
+        return frame
 
     def evaluator(self) -> Evaluator:
         """

@@ -80,7 +80,24 @@ def update_fit(fit: LmmFit, changes: Changes, scope: Mapping[str, Any], stacklev
     request = _changed_request(fit, changes, formula, scope)
     names = ChainMap(dict(scope), dict(fit.blueprint.scope))
     with warnings_from_caller(stacklevel + 1):
-        return assemble_fit(type(fit), formula, request, names, changes.start)
+        new = assemble_fit(type(fit), formula, request, names, changes.start)
+        same_response = new.blueprint.response_text == fit.blueprint.response_text
+        if fit.request.refitted and changes.data is None and same_response:
+            return _refitted_alike(new, fit)
+        return new
+
+
+def _refitted_alike(new: LmmFit, fit: LmmFit) -> LmmFit:
+    """The new model of the response to which the fit was refitted, which its data do not have."""
+    rows = new.design.rows
+    if (rows & ~fit.design.rows).any():
+        raise ModelError(
+            "This fit was refitted to another response, which is known for its own rows only, and the model would use "
+            "others. Give it the same rows (subset=, na_action=), or data= with the response."
+        )
+    y = np.full(len(rows), np.nan)
+    y[fit.design.rows] = fit.design.y
+    return new.refit(y[rows])
 
 
 def _changed_request(fit: LmmFit, changes: Changes, formula: str, scope: Mapping[str, Any]) -> Request:

@@ -16,7 +16,7 @@ import lmmpy as lmm
 from lmmpy import ModelError
 from lmmpy.errors import SingularFitWarning
 from lmmpy.inference.bootstrap_intervals import acceleration, bootstrap_limits, quantile
-from lmmpy.inference.intervals import percent_labels
+from lmmpy.inference.intervals import percent_labels, wald_limits
 from lmmpy.model.components import parameter_names, parameter_values
 from tests.naive import dense
 from tests.reference.cases import HERE
@@ -272,3 +272,9 @@ def test_an_unknown_kind_is_refused_before_any_refit(monkeypatch: pytest.MonkeyP
 def test_methods_may_have_capitals() -> None:
     fit = lmm.lmer("Yield ~ 1 + (1 | Batch)", lmm.datasets.load("Dyestuff"))
     pd.testing.assert_frame_equal(fit.confint(method="Wald"), fit.confint(method="wald"))
+
+
+def test_a_standard_error_beyond_all_measure_has_no_upper_limit() -> None:
+    low, high = wald_limits(np.array([5e-4]), np.array([0.2]), ["sd"], 0.95)[0]
+    assert low == 0.0
+    assert np.isinf(high)

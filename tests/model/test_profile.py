@@ -10,9 +10,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 from scipy.optimize import minimize
 
 import lmmpy as lmm
+from benchmarks.calibration.designs import DESIGNS
+from benchmarks.calibration.run import Study
 from lmmpy import ConvergenceWarning, ModelError
 from lmmpy.design import Design
 from lmmpy.errors import SingularFitWarning
@@ -389,3 +392,39 @@ def test_a_deviance_that_is_not_the_fits_gives_no_limits() -> None:
     assert not trace(curve.chart, curve.minimum, 2.0, 1.0).lost
     other = trace(curve.chart, curve.minimum - 1e-3, 2.0, 1.0)
     assert other.lost and np.isnan(profile_path.limit(other, 1.0))
+
+
+def test_a_guess_across_zero_does_not_end_in_the_valley_of_the_other_sign() -> None:
+    """A data set of the calibration study whose upper limit was 0.347 when correlations of one sign only were tried."""
+    study = Study(DESIGNS["small-slopes"])
+    data = study.design.frame.assign(y=study.response("fixed", 23))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SingularFitWarning)
+        fit = lmm.lmer("y ~ x + treatment + (x | g)", data)
+    name = "sd_(Intercept)|g"
+    upper = fit.confint(name).loc[name].iloc[1]
+    ml = fit.refit_ml()
+
+    def least(sd: float) -> float:
+        """The least deviance with this standard deviation, from correlations of both signs."""
+        found = []
+        for start in ([0.3, 0.5, 0.0], [-0.3, 0.5, 0.0]):
+
+            def deviance(at: np.ndarray) -> float:
+                slope, other, log_sigma = at
+                sigma = np.exp(log_sigma)
+                theta = np.array([sd / sigma, slope, other])
+                r2, dof = ml.criterion.evaluate(theta).r2, ml.criterion.dof
+                profiled = ml.criterion.evaluate(theta).value
+                return float(
+                    profiled
+                    - dof * (1.0 + np.log(2.0 * np.pi * r2 / dof))
+                    + dof * np.log(2.0 * np.pi * sigma**2)
+                    + r2 / sigma**2
+                )
+
+            options = {"xatol": 1e-10, "fatol": 1e-10, "maxiter": 4_000, "maxfev": 4_000}
+            found.append(minimize(deviance, start, method="Nelder-Mead", options=options).fun)
+        return min(found)
+
+    assert least(upper) + 2.0 * ml.loglik == pytest.approx(stats.chi2.ppf(0.95, 1), abs=1e-4)

@@ -173,3 +173,22 @@ def test_a_submodel_has_the_rows_and_weights_of_the_fit(data):
     expected = lmm.lmer("y ~ f + (1 | g)", gaps.loc[fit.response.index], weights="w", contrasts={"f": "sum"})
     assert made.loglik == pytest.approx(expected.loglik, abs=1e-9)
     assert (made.request.weights, made.request.subset) == ("w", "o < limit")
+
+
+def test_what_is_made_of_a_refit_has_its_response() -> None:
+    sleep = lmm.datasets.load("sleepstudy")
+    fit = lmm.lmer("Reaction ~ Days + (Days | Subject)", sleep)
+    y = fit.simulate(1, seed=1)["sim_1"]
+    again, direct = fit.refit(y), lmm.lmer("Reaction ~ Days + (Days | Subject)", sleep.assign(Reaction=y))
+    pd.testing.assert_frame_equal(pd.DataFrame(lmm.ranova(again)), pd.DataFrame(lmm.ranova(direct)), rtol=1e-6)
+    pd.testing.assert_frame_equal(pd.DataFrame(lmm.drop1(again)), pd.DataFrame(lmm.drop1(direct)), rtol=1e-6)
+    assert again.update("~ . - Days").loglik == pytest.approx(direct.update("~ . - Days").loglik, abs=1e-7)
+    assert lmm.step(again).fit.loglik == pytest.approx(lmm.step(direct).fit.loglik, abs=1e-7)
+    np.testing.assert_allclose(again.augment()["Reaction"], y)
+    # another response, or other data, are what they are asked for
+    assert again.update("log(.) ~ .").loglik == pytest.approx(fit.update("log(.) ~ .").loglik)
+    assert again.update(data=sleep).loglik == pytest.approx(fit.loglik)
+    with pytest.raises(lmm.ModelError, match="refitted to another response"):
+        lmm.lmer("Reaction ~ Days + (1 | Subject)", sleep, subset="Days > 1").refit(y[sleep["Days"] > 1]).update(
+            subset=None
+        )
