@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import polars as pl
 import pytest
 from scipy import stats
 
 import lmmpy as lmm
 from lmmpy.errors import DataError, ModelError
+from tests.frames import polars
 
 SLEEP = "Reaction ~ Days + (Days | Subject)"
 ADDED = [
@@ -245,7 +245,7 @@ def test_augment_puts_results_beside_the_variables(fit: lmm.LmmFit, sleep: pd.Da
 FORMULA = "log(Reaction) ~ poly(Days, 2) + factor(Days > 4) + offset(o / 10) + (1 | Subject)"
 
 
-@pytest.mark.parametrize("make", [lambda d: d, pl.from_pandas, lambda d: d.to_dict("series")])
+@pytest.mark.parametrize("make", [lambda d: d, polars, lambda d: d.to_dict("series")])
 def test_augment_with_expressions_weights_and_offset(holed: pd.DataFrame, make: Any) -> None:
     fit = lmm.lmer(FORMULA, make(holed), weights="w", offset="2 * o")
     table, used = fit.augment(), holed.dropna()
@@ -295,7 +295,7 @@ def test_data_of_the_rows_used_alone(holed: pd.DataFrame) -> None:
     fit = lmm.lmer("Reaction ~ Days + (1 | Subject)", holed)
     table = fit.augment(holed.dropna())
     pd.testing.assert_frame_equal(table, fit.augment(holed))
-    other = pl.from_pandas(holed.dropna())
+    other = polars(holed.dropna())
     pd.testing.assert_frame_equal(fit.augment(other)[ADDED], table[ADDED])
 
 

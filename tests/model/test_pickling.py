@@ -15,10 +15,10 @@ from typing import Any
 import joblib
 import numpy as np
 import pandas as pd
-import polars as pl
 import pytest
 
 import lmmpy as lmm
+from tests.frames import polars
 
 SLEEP = "Reaction ~ Days + (Days | Subject)"
 
@@ -109,7 +109,7 @@ def test_known_components_and_a_singular_fit(sleep: pd.DataFrame) -> None:
 
 
 def test_polars_data_and_arrays(sleep: pd.DataFrame) -> None:
-    frame = pl.from_pandas(sleep.astype({"Subject": str}))
+    frame = polars(sleep.astype({"Subject": str}))
     for data in (frame, {name: sleep[name].to_numpy() for name in sleep}):
         fit = lmm.lmer(SLEEP, data)
         assert_works_the_same(by_pickle(fit), fit, data)

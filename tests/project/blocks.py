@@ -24,7 +24,7 @@ def read_blocks(markdown: str) -> list[Block]:
     """Return the ```python blocks; a ```text block that is the next fence shows the output."""
     fences = list(FENCE.finditer(markdown))
     blocks = []
-    for fence, following in zip(fences, [*fences[1:], None], strict=True):
+    for fence, following in zip(fences, [*fences, None][1:], strict=True):
         if fence[1] == "python":
             shown = following[2] if following is not None and following[1] == "text" else None
             blocks.append(Block(fence[2], markdown.count("\n", 0, fence.start(2)) + 1, shown))
