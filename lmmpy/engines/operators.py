@@ -5,7 +5,7 @@ Everything is in units of σ², with V = W⁻¹ + ZΛΛᵀZᵀ, and nothing of s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -21,8 +21,6 @@ __all__ = ["Operators"]
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
 
-# Numbers in a dense block of columns: 64 MB.
-_BLOCK = 8_000_000
 # What a solution leaves over, relatively, that is more than rounding.
 _MISSED = 1e-8
 
@@ -75,11 +73,6 @@ class Operators:
     def q(self) -> int:
         """Number of random effects."""
         return self.products.q
-
-    @cached_property
-    def ZtVX(self) -> Floats:
-        """ZᵀV⁻¹X, shape (q, p)."""
-        return self._turned(self.ZtVQ @ self.products.R, [None if R is None else R.T for R in self.bases])
 
     def traces(self) -> list[Floats]:
         """Σ_l (ZᵀV⁻¹Z)_ll over the levels of each term, shape (k, k)."""
@@ -151,14 +144,6 @@ class Operators:
         rows = self.products.starts[t] + levels[:, None] * k + np.arange(k)
         c[rows.ravel(), np.arange(c.shape[1])] = 1.0
         return self.conditional_covariance(c)
-
-    def level_batches(self, t: int) -> Iterator[Ints]:
-        """The levels of term t in batches for which (q, levels · k) numbers find room."""
-        k, n_levels = self.products.sizes[t], (self.products.starts[t + 1] - self.products.starts[t])
-        n_levels //= k
-        size = max(1, _BLOCK // (self.q * k))
-        for start in range(0, n_levels, size):
-            yield np.arange(start, min(start + size, n_levels))
 
     def squares(self) -> Squares:
         """Sums of squares of ZᵀV⁻¹Z by pairs of terms; see `squares`."""

@@ -250,19 +250,14 @@ def independent_rows(L: Floats, values: Floats, estimates: Floats, covariance: F
     unit = np.divide(1.0, se, out=np.zeros_like(se), where=se > 0.0)
     correlations, among = np.linalg.eigh(covariance * np.outer(unit, unit))
     rank = int((correlations > _DEPENDENT * max(float(correlations.max(initial=0.0)), 0.0)).sum())
-    nil = among[:, : len(L) - rank]
-    rhs = (estimates - values) * unit
-    if (np.abs(nil.T @ rhs) > _CONTRADICTION * (1.0 + np.abs(rhs).max(initial=0.0))).any():
+    nil, rhs = among[:, : len(L) - rank], estimates - values
+    contradicts = np.abs(nil.T @ (rhs * unit)) > _CONTRADICTION * (1.0 + np.abs(rhs * unit).max(initial=0.0))
+    if contradicts.any() or (rhs[unit == 0.0] != 0.0).any():
         raise ModelError(
-            "The rows of L depend on each other, and the values that rhs gives them contradict each other. Leave rows "
-            "out, or give them values that follow from those of the others."
+            "The rows of L depend on each other, or are nil, and the values that rhs gives them contradict each other. "
+            "Leave rows out, or give them values that follow from those of the others."
         )
-    if rank == len(L):
-        _, vectors = np.linalg.eigh(covariance)
-        return vectors.T @ L, vectors.T @ values
-    # Dependent rows: the eigenvectors with the largest eigenvalues, in units in which none is lost.
-    _, vectors = np.linalg.eigh(covariance)
-    kept = vectors[:, len(L) - rank :]
-    if np.linalg.cond(kept.T @ covariance @ kept) > 1.0 / _DEPENDENT:
-        kept = (among * unit[:, None])[:, len(L) - rank :]
+    kept = np.linalg.eigh(covariance)[1][:, len(L) - rank :]
+    if rank < len(L) and np.linalg.cond(kept.T @ covariance @ kept) > 1.0 / _DEPENDENT:
+        kept = (among * unit[:, None])[:, len(L) - rank :]  # units so different that one of them was lost
     return kept.T @ L, kept.T @ values

@@ -24,7 +24,6 @@ from lmmpy.inference.assumptions import (
 )
 from lmmpy.inference.deletion import delete_groups
 from lmmpy.inference.leverage import Leverage
-from lmmpy.model.components import split_theta
 from lmmpy.model.influence import SolveWithout, leverage_of, sets_of_rows, weighted_residual
 
 if TYPE_CHECKING:
@@ -288,7 +287,7 @@ def _residual_normality(values: Floats, evened: bool) -> Finding:
 def _effect_normality(fit: LmmFit, leverage: Leverage) -> list[Finding]:
     """Conditional modes over their own standard deviation, Var(b̂) = G − Var(b | y)."""
     found, effects = [], fit.ranef()
-    parts = split_theta(fit.design, fit.optimum.theta)
+    parts = fit.design.split_theta(fit.optimum.theta)
     for term, part, conditional in zip(fit.design.random, parts, leverage.variances, strict=True):
         T = term.structure.factor(part).T
         prior = np.einsum("ab,ab->a", T, T)

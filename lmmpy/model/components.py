@@ -18,7 +18,6 @@ __all__ = [
     "make_varcorr",
     "parameter_names",
     "parameter_values",
-    "split_theta",
     "theta_from_components",
     "theta_names",
 ]
@@ -60,11 +59,6 @@ class VarCorr(Mapping[str, pd.DataFrame]):
     __repr__ = __str__
 
 
-def split_theta(design: Design, theta: Floats) -> list[Floats]:
-    """The part of θ that belongs to each term."""
-    return design.split_theta(theta)
-
-
 def theta_names(design: Design) -> list[str]:
     """Names of the covariance parameters, such as ``Subject.Days.(Intercept)``."""
     return [f"{term.name}.{name}" for term in design.random for name in term.structure.names(term.columns)]
@@ -83,7 +77,7 @@ def parameter_names(design: Design) -> list[str]:
 def parameter_values(design: Design, theta: Floats, sigma: float, beta: Floats) -> Floats:
     """The parameters of `parameter_names`; a correlation with an effect that does not vary is NaN."""
     found = [beta]
-    for term, part in zip(design.random, split_theta(design, theta), strict=True):
+    for term, part in zip(design.random, design.split_theta(theta), strict=True):
         T = term.structure.factor(part).T
         length = np.sqrt(np.einsum("ab,ab->a", T, T))
         found.append(sigma * length)
@@ -110,7 +104,7 @@ def make_varcorr(design: Design, theta: Floats, sigma: float) -> VarCorr:
     VarCorr
     """
     covariances, rows = {}, []
-    for term, part in zip(design.random, split_theta(design, theta), strict=True):
+    for term, part in zip(design.random, design.split_theta(theta), strict=True):
         T = term.structure.factor(part).T
         G = sigma**2 * (T @ T.T)
         covariances[term.name] = pd.DataFrame(G, index=list(term.columns), columns=list(term.columns))

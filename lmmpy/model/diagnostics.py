@@ -14,7 +14,6 @@ from lmmpy.errors import ModelError
 from lmmpy.inference.deletion import delete_rows
 from lmmpy.inference.residuals import cholesky_residuals, deleted_sigma, marginal_variance
 from lmmpy.model.check import FitCheck, check_fit
-from lmmpy.model.components import split_theta
 from lmmpy.model.influence import Influence, influence_of, leverage_of, weighted_residual
 from lmmpy.model.re_pca import RandomEffectsPCA, re_pca
 from lmmpy.model.results import FitResults
@@ -53,7 +52,7 @@ class Diagnosed(FitResults):
         Demidenko & Stukel (2005), Influence analysis for linear mixed-effects models, Stat. Med. 24. Nobre & Singer
         (2011), Leverage analysis for linear mixed models, J. Appl. Stat. 38.
         """
-        return self._per_row(self._hat, "hat")
+        return self.rows_series(self._hat, "hat")
 
     def residuals(self, type: str = "response", scaled: bool = False, level: str = "conditional") -> pd.Series:
         """
@@ -95,7 +94,7 @@ class Diagnosed(FitResults):
         if type in ("standardized", "student") and scaled:
             raise ModelError(f"{type} residuals are in units of their standard deviation already; leave out scaled.")
         if level == "marginal":
-            return self._per_row(self._marginal_residuals(type, scaled), "residual")
+            return self.rows_series(self._marginal_residuals(type, scaled), "residual")
         if type in ("response", "pearson"):
             return super().residuals(type, scaled)
         values = weighted_residual(self)
@@ -103,13 +102,13 @@ class Diagnosed(FitResults):
         if type == "student" and self._known_sigma is None:
             sigma = deleted_sigma(self._solution.r2, self.criterion.dof, values, self._hat)
         left = np.where(self._hat < 1.0, 1.0 - self._hat, np.nan)
-        return self._per_row(values / (sigma * np.sqrt(left)), "residual")
+        return self.rows_series(values / (sigma * np.sqrt(left)), "residual")
 
     def _marginal_residuals(self, type: str, scaled: bool) -> Floats:
         design = self.design
         values = design.y - design.X @ self._solution.beta
         values = values if design.offset is None else values - design.offset
-        parts = zip(design.random, split_theta(design, self.optimum.theta), strict=True)
+        parts = zip(design.random, design.split_theta(self.optimum.theta), strict=True)
         Ts = [term.structure.factor(part).T for term, part in parts]
         if type == "student":
             raise ModelError("student residuals are of the conditional level; use type='standardized'.")
@@ -141,7 +140,7 @@ class Diagnosed(FitResults):
             raise ModelError("Cook's distance is per fixed effect, and the model has none. See hatvalues().")
         left = np.where(self._hat < 1.0, 1.0 - self._hat, np.nan)
         r = weighted_residual(self) / (self.sigma * np.sqrt(left))
-        return self._per_row(r**2 * self._hat / left / self.design.p, "cooks")
+        return self.rows_series(r**2 * self._hat / left / self.design.p, "cooks")
 
     def dfbeta(self) -> pd.DataFrame:
         """
@@ -174,7 +173,7 @@ class Diagnosed(FitResults):
         return self._by_coefficient(found.beta / (sigma[:, None] * np.sqrt(found.variance)))
 
     def _by_coefficient(self, values: Floats) -> pd.DataFrame:
-        return pd.DataFrame({name: self._per_row(values[:, i], name) for i, name in enumerate(self.design.names)})
+        return pd.DataFrame({name: self.rows_series(values[:, i], name) for i, name in enumerate(self.design.names)})
 
     # ---- groups
 

@@ -23,7 +23,7 @@ from lmmpy.fitting import (
     warn_if_doubtful,
 )
 from lmmpy.inference import Bootstrap, seed_sequences
-from lmmpy.model.components import split_theta, theta_names
+from lmmpy.model.components import theta_names
 from lmmpy.model.confint import jackknife_of
 from lmmpy.model.describe import summary_data
 from lmmpy.model.diagnostics import Diagnosed
@@ -131,7 +131,7 @@ class LmmFit(Tested, Bounded, Diagnosed, Framed):
         """
         columns = predict_rows(self, self._solution, newdata, re_form, allow_new_levels, se, interval, level)
         if newdata is None:
-            found = {name: self._per_row(values, name) for name, values in columns.items()}
+            found = {name: self.rows_series(values, name) for name, values in columns.items()}
         else:
             index = newdata.index if isinstance(newdata, pd.DataFrame) else pd.RangeIndex(len(columns["prediction"]))
             found = {name: pd.Series(values, index=index, name=name) for name, values in columns.items()}
@@ -251,7 +251,7 @@ class LmmFit(Tested, Bounded, Diagnosed, Framed):
         """
         draw = ResponseSource.of(self, use_re)
         drawn = {f"sim_{i}": draw(s) for i, s in enumerate(seed_sequences(seed, n), 1)}
-        return pd.DataFrame({name: self._per_row(y, name) for name, y in drawn.items()})
+        return pd.DataFrame({name: self.rows_series(y, name) for name, y in drawn.items()})
 
     def bootstrap(
         self,
@@ -304,7 +304,7 @@ class LmmFit(Tested, Bounded, Diagnosed, Framed):
             in which each has the same influence on the response, so that neither the units of predictors nor that of
             the weights matter.
         """
-        parts = split_theta(self.design, self.optimum.theta)
+        parts = self.design.split_theta(self.optimum.theta)
         criterion = self.criterion
         rows = zip(self.design.random, parts, criterion.bases, criterion.products.units, strict=True)
         for term, part, R, unit in rows:

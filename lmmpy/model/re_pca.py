@@ -11,7 +11,6 @@ from scipy import linalg
 
 from lmmpy.design import Design
 from lmmpy.design.values import Floats
-from lmmpy.model.components import split_theta
 
 __all__ = ["PrincipalComponents", "RandomEffectsPCA", "re_pca"]
 
@@ -89,7 +88,7 @@ def re_pca(design: Design, theta: Floats) -> RandomEffectsPCA:
     RandomEffectsPCA
     """
     factors: dict[str, list[tuple[tuple[str, ...], Floats]]] = {}
-    for term, part in zip(design.random, split_theta(design, theta), strict=True):
+    for term, part in zip(design.random, design.split_theta(theta), strict=True):
         factors.setdefault(term.group, []).append((term.columns, term.structure.factor(part).T))
     return RandomEffectsPCA({group: _components(parts) for group, parts in factors.items()})
 

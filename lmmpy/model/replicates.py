@@ -28,7 +28,7 @@ from lmmpy.inference import (
 )
 from lmmpy.inference.parallel import check_n_jobs
 from lmmpy.model.checks import check_residual
-from lmmpy.model.components import parameter_names, parameter_values, split_theta
+from lmmpy.model.components import parameter_names, parameter_values
 
 if TYPE_CHECKING:
     from lmmpy.model.lmm_fit import LmmFit
@@ -128,7 +128,7 @@ class ResponseSource:
         design = fit.design
         zero = {term.name: np.zeros((term.n_levels, term.k)) for term in design.random}
         mean = linear_predictor(design, fit.fixef.to_numpy(), zero, [])
-        parts = zip(design.random, split_theta(design, fit.optimum.theta), strict=True)
+        parts = zip(design.random, design.split_theta(fit.optimum.theta), strict=True)
         return cls(fit.criterion, mean, [term.structure.factor(part).T for term, part in parts], fit.sigma)
 
     def __call__(self, seed: SeedSequence) -> Floats:

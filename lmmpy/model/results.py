@@ -286,8 +286,6 @@ class FitResults:
         full[design.rows] = values
         return pd.Series(full[considered], index=self._data_index[considered], name=name)
 
-    _per_row = rows_series  # the name within the classes that make up a fit
-
     @cached_property
     def linear_predictor(self) -> Floats:
         """Xβ̂ + Zb, offset included, shape (n,)."""
