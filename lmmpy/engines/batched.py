@@ -109,7 +109,7 @@ class BatchedCriterion:
         self._dT = [term.structure.factor(np.ones(term.structure.n_theta)).dT for term in self.design.random]
         self._spans = list(itertools.pairwise(np.cumsum([0, *(len(dT) for dT in self._dT)]).tolist()))
         self._R_inverse = np.linalg.inv(products.R) if products.p else products.R
-        self._constant = products.logdet_relatedness - products.logdet_weights
+        self._constant = -products.logdet_weights
         if self.reml:
             self._constant += products.logdet_XtX
 
@@ -261,7 +261,7 @@ def batched_criterion(criterion: object) -> BatchedCriterion | None:
     if not isinstance(criterion, PenalizedLeastSquares) or criterion.products.q > _LARGEST:
         return None
     structures = [term.structure for term in criterion.design.random]
-    if any(R is not None for R in criterion.bases):
+    if any(R is not None for R in criterion.bases) or not criterion.penalty.is_identity:
         return None
     if not all(isinstance(structure, Unstructured | Diagonal) or structure.k == 1 for structure in structures):
         return None

@@ -13,6 +13,7 @@ from lmmpy.engines.coordinates import orthogonal_design
 from lmmpy.engines.criterion import Criterion
 from lmmpy.engines.crossproducts import Block, CrossProducts, cross_products, fixed_basis, with_response
 from lmmpy.engines.penalized import PenalizedLeastSquares
+from lmmpy.engines.penalty import Penalty
 from lmmpy.engines.schur import DenseSchur, Remainder, SparseSchur
 from lmmpy.engines.sparse import SparseSystem
 from lmmpy.engines.system import System
@@ -49,17 +50,16 @@ def make_criterion(design: Design, reml: bool, engine: str = "auto") -> Criterio
     """
     if engine not in ("auto", *ENGINES):
         raise ValueError(f"no engine {engine!r}; there are auto, {', '.join(ENGINES)}")
-    if any(not term.relatedness.is_identity for term in design.random):
-        raise NotImplementedError("the engines take unrelated levels only, so far")
+    related = any(not term.relatedness.is_identity for term in design.random)
     rows, bases = orthogonal_design(design)
     basis = with_response(design, *fixed_basis(design))
     products = cross_products(rows, basis)
-    return PenalizedLeastSquares(design, reml, rows, bases, products, basis, _system(rows, products, engine))
+    return PenalizedLeastSquares(design, reml, rows, bases, products, basis, _system(rows, products, "sparse" if related else engine))
 
 
 def _system(design: Design, products: CrossProducts, engine: str) -> System:
     if engine == "sparse":
-        return SparseSystem(products)
+        return SparseSystem(products, Penalty(design.random))
     eliminated = eliminate(products, _largest(design))
     rest = tuple(t for t in range(len(design.random)) if t not in eliminated.terms)
     if not rest:
@@ -74,7 +74,7 @@ def _system(design: Design, products: CrossProducts, engine: str) -> System:
     )
     schur = _schur(remainder, engine.removeprefix("blocked").removeprefix("-"))
     if schur is None:
-        return SparseSystem(products)
+        return SparseSystem(products, Penalty(design.random))
     G = schur.G if isinstance(schur, DenseSchur) and schur.G is not None else remainder.matrix()
     return BlockedSystem(products, eliminated, schur, G)
 

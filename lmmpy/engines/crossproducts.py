@@ -87,8 +87,6 @@ class CrossProducts:
         Length of the weighted residual y − Xβ₀.
     logdet_weights : float
         log|W|.
-    logdet_relatedness : float
-        Σ_t k_t log|K_t|.
     """
 
     n: int
@@ -103,7 +101,6 @@ class CrossProducts:
     beta0: Floats
     scale: float
     logdet_weights: float
-    logdet_relatedness: float
 
     @property
     def Zty(self) -> Floats:
@@ -242,7 +239,6 @@ def cross_products(design: Design, basis: Basis) -> CrossProducts:
         beta0=basis.beta0,
         scale=basis.scale,
         logdet_weights=0.0 if w is None else float(np.log(w).sum()),
-        logdet_relatedness=float(sum(term.k * term.relatedness.logdet for term in design.random)),
     )
 
 

@@ -1,6 +1,6 @@
 """What inference asks of the linear algebra at one θ: conditional covariances, and products with V⁻¹.
 
-Everything is in units of σ², with V = W⁻¹ + ZΛΛᵀZᵀ, and nothing of size n × n or n × q appears.
+Everything is in units of σ², with V = W⁻¹ + ZΛP⁻¹ΛᵀZᵀ, and nothing of size n × n or n × q appears.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmmpy.engines.crossproducts import CrossProducts
+from lmmpy.engines.penalty import Penalty
 from lmmpy.engines.squares import Squares, level_groups, squares_by_columns, turned_squares
 from lmmpy.engines.system import by_level, multiply_levels
 
@@ -34,10 +35,12 @@ class Operators:
     ----------
     products : CrossProducts
         In the engine's coordinates.
+    penalty : Penalty
+        P, the precision of the spherical effects.
     bases : tuple of ndarray or None
         R of each term whose effects the engine has in other coordinates, b' = R b.
     spherical : callable
-        ΛᵀZᵀV⁻¹f of vectors f with ZᵀWf = c: (q, m) → (q, m).
+        P⁻¹ΛᵀZᵀV⁻¹f of vectors f with ZᵀWf = c: (q, m) → (q, m).
     random : callable
         Λu: (q, m) → (q, m).
     transposed : callable
@@ -58,6 +61,7 @@ class Operators:
     """
 
     products: CrossProducts
+    penalty: Penalty
     bases: tuple[Floats | None, ...]
     spherical: Callable[[Floats], Floats]
     random: Callable[[Floats], Floats]
@@ -108,6 +112,8 @@ class Operators:
         of a level with one row. What it leaves over is solved by M⁻¹ = I − ΛᵀZᵀV⁻¹ZΛ.
         """
         u, right = self.spherical(c), self.transposed(c)
+        if not self.penalty.is_identity:  # by CHOLMOD, which solves for any right-hand side
+            return u
         left = right - u - self.transposed(np.ascontiguousarray(self.products.ZtZ @ self.random(u)))
         missed = np.flatnonzero(
             np.abs(left).max(axis=0, initial=0.0) > _MISSED * np.abs(right).max(axis=0, initial=0.0)
@@ -135,7 +141,7 @@ class Operators:
     def _through_V(self, ZtZc: Floats) -> Floats:
         """ZᵀV⁻¹Zc from ZᵀWZc, in the engine's coordinates."""
         u = self.spherical(ZtZc)
-        return self.divide(u, ZtZc if self.regular else ZtZc - self.products.ZtZ @ self.random(u))
+        return self.divide(self.penalty.times(u), ZtZc if self.regular else ZtZc - self.products.ZtZ @ self.random(u))
 
     def covariance_of_levels(self, t: int, levels: Ints) -> Floats:
         """Cov(b | y, β)/σ² between all effects and those of some levels of term t, shape (q, levels · k)."""
@@ -147,11 +153,11 @@ class Operators:
 
     def squares(self) -> Squares:
         """Sums of squares of ZᵀV⁻¹Z by pairs of terms; see `squares`."""
-        groups = level_groups(self.products)
+        groups = level_groups(self.products, self.penalty)
         columns = sum(k * len(group) for k, group in zip(self.products.sizes, groups, strict=True))
         found = self.eliminated_squares(columns)
         if found is None:
-            found = squares_by_columns(self.products, groups, self._through_V)
+            found = squares_by_columns(self.products, self.penalty, groups, self._through_V)
         return turned_squares(found, self.bases)
 
     def _turned(self, values: Floats, matrices: Sequence[Floats | None]) -> Floats:

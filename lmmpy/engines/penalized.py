@@ -31,6 +31,7 @@ from lmmpy.engines.crossproducts import (
     with_response,
 )
 from lmmpy.engines.operators import Operators
+from lmmpy.engines.penalty import Penalty
 from lmmpy.engines.system import (
     FactoredSystem,
     System,
@@ -57,9 +58,9 @@ class _Anchor:
     """
     [Q e] = ZC + E with C close to least squares: what the random effects can explain at most, and the rest.
 
-    With V = W⁻¹ + ZΛΛᵀZᵀ and U = M⁻¹ΛᵀZᵀW[Q e], D = C − ΛU,
+    With V = W⁻¹ + ZΛP⁻¹ΛᵀZᵀ and U = M⁻¹ΛᵀZᵀW[Q e], D = C − ΛU,
 
-        [Q e]ᵀV⁻¹[Q e] = EᵀWE + DᵀZᵀWZD + DᵀZᵀWE + EᵀWZD + UᵀU,
+        [Q e]ᵀV⁻¹[Q e] = EᵀWE + DᵀZᵀWZD + DᵀZᵀWE + EᵀWZD + UᵀPU,
 
     a sum of squares (but for ZᵀWE, which is nearly zero) that stays accurate when the random effects explain almost
     everything, where I − HᵀH loses all digits.
@@ -131,6 +132,7 @@ class PenalizedLeastSquares:
     ) -> None:
         self.design, self.reml, self.products, self._system = design, reml, products, system
         self._rows, self.bases = rows, bases
+        self.penalty = Penalty(design.random)
         ends = list(itertools.accumulate(term.structure.n_theta for term in design.random))
         self._spans = [slice(end - term.structure.n_theta, end) for term, end in zip(design.random, ends, strict=True)]
         self._wide = [Factor(np.diag(_WIDE * unit), np.empty((0, len(unit), len(unit)))) for unit in products.units]
@@ -256,6 +258,7 @@ class PenalizedLeastSquares:
         self._last = None
         return Operators(
             products=self.products,
+            penalty=self.penalty,
             bases=self.bases,
             spherical=state.factored.effects,
             random=partial(apply_factors, state.factors, starts=starts),
@@ -294,28 +297,29 @@ class PenalizedLeastSquares:
         D = anchor.C - apply_factors(factors, U, products.starts)
         ZtZD = np.ascontiguousarray(products.ZtZ @ D)
         cross = D.T @ anchor.ZtE
-        gram = anchor.EE + D.T @ ZtZD + cross + cross.T + U.T @ U
+        PU = self.penalty.times(U)
+        gram = anchor.EE + D.T @ ZtZD + cross + cross.T + U.T @ PU
         S_chol = np.asarray(np.linalg.cholesky(gram[:-1, :-1]), dtype=float)
         g = np.append(-_cho_solve(S_chol, gram[:-1, -1]), 1.0)
-        d, u = D @ g, U @ g
-        r2 = float(g @ anchor.EE @ g + d @ (ZtZD @ g) + 2.0 * d @ (anchor.ZtE @ g) + u @ u)
+        d = D @ g
+        r2 = float(g @ anchor.EE @ g + d @ (ZtZD @ g) + 2.0 * d @ (anchor.ZtE @ g) + (U @ g) @ (PU @ g))
         if not r2 > 0.0:
             raise NotPositiveDefiniteError("the residual sum of squares vanishes")
         inverses = [regular_inverse(f.T, unit) for f, unit in zip(factors, products.units, strict=True)]
-        ZtVF = self._residual_products(inverses, U, ZtZD + anchor.ZtE)
+        ZtVF = self._residual_products(inverses, PU, ZtZD + anchor.ZtE)
         return _State(factors, inverses, factored, U, ZtVF, S_chol, g, r2)
 
-    def _residual_products(self, inverses: Sequence[Floats | None], U: Floats, ZtVF: Floats) -> Floats:
-        """ZᵀV⁻¹[Q e]: from U = ΛᵀZᵀV⁻¹[Q e] where T can be divided by, which keeps more digits for a large T."""
+    def _residual_products(self, inverses: Sequence[Floats | None], PU: Floats, ZtVF: Floats) -> Floats:
+        """ZᵀV⁻¹[Q e]: from PU = ΛᵀZᵀV⁻¹[Q e] where T can be divided by, which keeps more digits for a large T."""
         for inverse, (start, end) in zip(inverses, itertools.pairwise(self.products.starts), strict=True):
             if inverse is not None:
                 k = len(inverse)
-                multiply_levels(inverse.T, by_level(U[start:end], k), by_level(ZtVF[start:end], k))
+                multiply_levels(inverse.T, by_level(PU[start:end], k), by_level(ZtVF[start:end], k))
         return ZtVF
 
     def _value(self, state: _State) -> float:
         products, dof = self.products, self.dof
-        value = state.factored.logdet + products.logdet_relatedness - products.logdet_weights
+        value = state.factored.logdet - products.logdet_weights
         value += dof * (1.0 + math.log(2.0 * math.pi * state.r2 * products.scale**2 / dof))
         if self.reml:
             value += 2.0 * float(np.log(state.S_chol.diagonal()).sum()) + products.logdet_XtX
@@ -362,19 +366,21 @@ class PenalizedLeastSquares:
         found = []
         through_X = _half_solve(state.S_chol, ZtEX.T).T if self.reml else None
         starts, sizes = self.products.starts, self.products.sizes
-        for k, A, (start, end) in zip(sizes, state.factored.traces(), itertools.pairwise(starts), strict=True):
-            z = Zte[start:end].reshape(-1, k)
-            B = self.dof / state.r2 * (z.T @ z)
+        traces = state.factored.traces()
+        for t, (k, A, (start, end)) in enumerate(zip(sizes, traces, itertools.pairwise(starts), strict=True)):
+            z = Zte[start:end]
+            B = self.dof / state.r2 * (z.reshape(-1, k).T @ self.penalty.relate(t, z).reshape(-1, k))
             if through_X is not None:
-                found.append((A - summed_product(through_X[start:end], through_X[start:end], k), B))
+                half = through_X[start:end]
+                found.append((A - summed_product(half, self.penalty.relate(t, half), k), _symmetric(B)))
             else:
-                found.append((A, B))
+                found.append((A, _symmetric(B)))
         return found
 
     def _information(self, state: _State, ZtEX: Floats, Zte: Floats) -> Floats:
         """ν [w_iᵀP w_j / r² − (yᵀP w_i)(yᵀP w_j) / r⁴] with w_i = V_i P y = Z c_i."""
         products = self.products
-        C = _directions(state.factors, Zte, products.starts)
+        C = _directions(state.factors, self.penalty.inverse_times(Zte), products.starts)
         ZtZC = products.ZtZ @ C
         U = apply_factors(state.factors, state.factored.effects(ZtZC), products.starts)
         through_X = _half_solve(state.S_chol, ZtEX.T @ C)
@@ -404,13 +410,13 @@ def _half_solve(L: Floats, B: Floats) -> Floats:
     return np.asarray(lapack.dtrtrs(L, B, lower=1)[0]) if len(L) else B
 
 
-def _directions(factors: Sequence[Factor], Zte: Floats, starts: Sequence[int]) -> Floats:
-    """c_i = (Λ_i Λᵀ + Λ Λ_iᵀ) Zᵀ P y for every parameter, shape (q, n_theta)."""
-    out = np.zeros((len(Zte), sum(len(factor.dT) for factor in factors)))
+def _directions(factors: Sequence[Factor], KZte: Floats, starts: Sequence[int]) -> Floats:
+    """c_i = (Λ_i Λᵀ + Λ Λ_iᵀ) KZᵀ P y for every parameter, shape (q, n_theta)."""
+    out = np.zeros((len(KZte), sum(len(factor.dT) for factor in factors)))
     i = 0
     for factor, start, end in zip(factors, starts[:-1], starts[1:], strict=True):
         k = len(factor.T)
-        residual = Zte[start:end].reshape(-1, k)
+        residual = KZte[start:end].reshape(-1, k)
         for slope in factor.dT:
             half = factor.T @ slope.T
             out[start:end, i] = (residual @ (half + half.T)).reshape(-1)

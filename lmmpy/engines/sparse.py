@@ -1,6 +1,7 @@
-"""The sparse way: a symmetric matrix I + ΛᵀHΛ, given by blocks of H, factorised by CHOLMOD.
+"""The sparse way: a symmetric matrix P + ΛᵀHΛ, given by blocks of H, factorised by CHOLMOD.
 
-H is ZᵀWZ when nothing was eliminated before, else what an elimination left of it.
+H is ZᵀWZ when nothing was eliminated before, else what an elimination left of it. P is the identity but for terms
+with a relatedness, where it is I ⊗ K⁻¹.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from scipy import sparse
 from lmmpy.covariance import Factor
 from lmmpy.engines.cholmod import SparseFactor, SymbolicCholesky
 from lmmpy.engines.crossproducts import Block, CrossProducts, places
+from lmmpy.engines.penalty import Penalty
 from lmmpy.engines.selected_inverse import SelectedInverse
 from lmmpy.engines.system import regular_inverse, transpose_apply_factors
 
@@ -28,7 +30,7 @@ _NEARBY = 1e-6
 
 class SparseMatrix:
     """
-    The pattern of I + ΛᵀHΛ and its symbolic factorisation.
+    The pattern of P + ΛᵀHΛ and its symbolic factorisation.
 
     The pattern is that of T without zeros: it holds at every θ, on the boundary too.
 
@@ -38,16 +40,32 @@ class SparseMatrix:
         Where H is not zero, the blocks on the diagonal included; their values are not used.
     sizes, starts : tuple of int
         As in `CrossProducts`.
+    precisions : sequence of csc_array or None, optional
+        K⁻¹ of each term; None for the identity.
+    logdet_relatedness : float
+        −log|P|.
     """
 
-    def __init__(self, blocks: Sequence[Block], sizes: tuple[int, ...], starts: tuple[int, ...]) -> None:
+    def __init__(
+        self,
+        blocks: Sequence[Block],
+        sizes: tuple[int, ...],
+        starts: tuple[int, ...],
+        precisions: Sequence[sparse.csc_array | None] | None = None,
+        logdet_relatedness: float = 0.0,
+    ) -> None:
         self.blocks, self.sizes, self.starts, self.q = tuple(blocks), sizes, starts, starts[-1]
+        self.logdet_relatedness = logdet_relatedness
+        precisions = [None] * len(sizes) if precisions is None else precisions
+        self._own = [np.ones(1) if K is None else K.diagonal() for K in precisions]
         placed = [tuple(self._flat(b, x) for x in np.broadcast_arrays(*places(b, sizes, starts))) for b in blocks]
-        rows = np.concatenate([r for r, _ in placed])
-        columns = np.concatenate([c for _, c in placed])
+        self._cuts = np.cumsum([len(r) for r, _ in placed])
+        between = [_between(K, k, start) for K, k, start in zip(precisions, sizes, starts, strict=False)]
+        self._between = np.concatenate([values for _, _, values in between])
+        rows = np.concatenate([r for r, _ in placed] + [r for r, _, _ in between])
+        columns = np.concatenate([c for _, c in placed] + [c for _, c, _ in between])
         self._order = np.lexsort((rows, columns))
         self._indices, self._columns = rows[self._order], columns[self._order]
-        self._cuts = np.cumsum([len(r) for r, _ in placed])[:-1]
         self._symbolic = SymbolicCholesky(np.searchsorted(self._columns, np.arange(self.q + 1)), self._indices)
         self._selected: tuple[SelectedInverse, Ints] | None = None
 
@@ -65,14 +83,15 @@ class SparseMatrix:
         return float((np.diff(self._symbolic.factorize(diagonal).lower().indptr).astype(float) ** 2).sum())
 
     def factorize(self, factors: Sequence[Factor], values: Sequence[Floats]) -> FactoredSparse:
-        """Factorise I + ΛᵀHΛ; `values` are those of H, block by block."""
+        """Factorise P + ΛᵀHΛ; `values` are those of H, block by block."""
         parts = []
         for block, H in zip(self.blocks, values, strict=True):
             left, right = factors[block.t].T, factors[block.s].T
             value = left.T @ H @ right
             if block.diagonal:
-                value += np.eye(len(right))
+                value += self._own[block.t][:, None, None] * np.eye(len(right))
             parts.append(self._flat(block, value))
+        parts.append(self._between)
         return FactoredSparse(self, factors, values, self._symbolic.factorize(np.concatenate(parts)[self._order]))
 
     def inverse_blocks(self, factor: SparseFactor) -> list[Floats]:
@@ -83,7 +102,7 @@ class SparseMatrix:
         inverse, where = self._selected
         unordered = np.empty(len(self._order))
         unordered[self._order] = inverse.compute(L.data)[where]
-        parts = np.split(unordered, self._cuts)
+        parts = np.split(unordered, self._cuts)[:-1]
         return [self._whole(block, part) for block, part in zip(self.blocks, parts, strict=True)]
 
     def _whole(self, block: Block, part: Floats) -> Floats:
@@ -106,7 +125,7 @@ class SparseMatrix:
 
 
 class FactoredSparse:
-    """I + ΛᵀHΛ at one θ."""
+    """P + ΛᵀHΛ at one θ."""
 
     def __init__(
         self, matrix: SparseMatrix, factors: Sequence[Factor], values: Sequence[Floats], factor: SparseFactor
@@ -117,7 +136,7 @@ class FactoredSparse:
     @property
     def logdet(self) -> float:
         """See `FactoredSystem`."""
-        return self._factor.logdet()
+        return self._factor.logdet() + self._matrix.logdet_relatedness
 
     def effects(self, c: Floats) -> Floats:
         """See `FactoredSystem`."""
@@ -170,6 +189,16 @@ class FactoredSparse:
         return [factor.T @ diagonal[t] @ factor.T.T for t, factor in enumerate(self._factors)]
 
 
+def _between(precision: sparse.csc_array | None, k: int, start: int) -> tuple[Ints, Ints, Floats]:
+    """Row, column and value of I ⊗ K⁻¹ between different levels, below the diagonal."""
+    if precision is None:
+        return np.empty(0, dtype=np.intp), np.empty(0, dtype=np.intp), np.empty(0)
+    lower = sparse.coo_array(sparse.tril(precision, -1))
+    effects = np.arange(k)
+    rows, columns = (start + level.astype(np.intp)[:, None] * k + effects for level in lower.coords)
+    return rows.ravel(), columns.ravel(), np.repeat(lower.data, k)
+
+
 def _regularised(factor: Factor, size: Floats) -> Factor:
     """A factor of T Tᵀ plus a small diagonal; small against one, or against T where T is large."""
     sd = _NEARBY * np.maximum(1.0 / size, 1e-2 * np.linalg.norm(factor.T, axis=1))
@@ -193,13 +222,15 @@ class SparseSystem:
     Parameters
     ----------
     products : CrossProducts
+    penalty : Penalty
     """
 
     name = "sparse"
     description = "sparse Cholesky factorisation of all random effects together"
 
-    def __init__(self, products: CrossProducts) -> None:
-        self._matrix = SparseMatrix(products.blocks, products.sizes, products.starts)
+    def __init__(self, products: CrossProducts, penalty: Penalty) -> None:
+        precisions = [penalty.precision(t) for t in range(len(products.sizes))]
+        self._matrix = SparseMatrix(products.blocks, products.sizes, products.starts, precisions, penalty.logdet)
         self._values = [block.values for block in products.blocks]
 
     def factorize(self, factors: Sequence[Factor]) -> FactoredSparse:

@@ -5,6 +5,9 @@ With K_lm the (k_s, k_t) block between level l of term s and level m of term t, 
 covariance of term t and E of that of s
 
     tr(V⁻¹Z_tDZ_tᵀ V⁻¹Z_sEZ_sᵀ) = Σ [t][s][c, a, d, b] D[a, b] E[c, d].
+
+Where levels are related, A_t among those of t, the second factor is Σ A_s[l, l'] K_l'm'[d, b] A_t[m', m], and the
+trace that of V⁻¹Z_t(A_t⊗D)Z_tᵀ V⁻¹Z_s(A_s⊗E)Z_sᵀ.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ from scipy import sparse
 from scipy.sparse import csgraph
 
 from lmmpy.engines.crossproducts import CrossProducts
+from lmmpy.engines.penalty import Penalty
 
 __all__ = [
     "Gone",
@@ -38,14 +42,17 @@ Squares = list[list[Floats]]
 _BLOCK = 8_000_000
 
 
-def level_groups(products: CrossProducts) -> list[list[Ints]]:
+def level_groups(products: CrossProducts, penalty: Penalty) -> list[list[Ints]]:
     """
     For each term groups of levels of which no two are connected by the data.
 
     Their columns of K have no row in common and can be solved for as one: with a single grouping factor all levels are
-    one group.
+    one group. Related levels are connected.
     """
-    components = csgraph.connected_components(sparse.csr_array(products.ZtZ), directed=False)[1]
+    connected = sparse.csr_array(products.ZtZ)
+    if not penalty.is_identity:
+        connected = sparse.csr_array(connected + sparse.block_diag(_links(penalty), format="csr"))
+    components = csgraph.connected_components(connected, directed=False)[1]
     found = []
     for k, start, end in zip(products.sizes, products.starts[:-1], products.starts[1:], strict=True):
         of_level = components[start:end:k]
@@ -57,8 +64,24 @@ def level_groups(products: CrossProducts) -> list[list[Ints]]:
     return found
 
 
+def _links(penalty: Penalty) -> list[sparse.csr_array]:
+    """Which effects of each term are related: every one to the first of its group of levels."""
+    found = []
+    for k, relatedness in zip(penalty.sizes, penalty.relatedness, strict=True):
+        if relatedness.is_identity:
+            found.append(sparse.csr_array((relatedness.size * k, relatedness.size * k)))
+            continue
+        _, first, group = np.unique(relatedness.components(), return_index=True, return_inverse=True)
+        links = sparse.csr_array((np.ones(len(group)), (np.arange(len(group)), first[group])), shape=(len(group),) * 2)
+        found.append(sparse.csr_array(sparse.kron(links, np.ones((k, k)))))
+    return found
+
+
 def squares_by_columns(
-    products: CrossProducts, groups: Sequence[Sequence[Ints]], solve: Callable[[Floats], Floats]
+    products: CrossProducts,
+    penalty: Penalty,
+    groups: Sequence[Sequence[Ints]],
+    solve: Callable[[Floats], Floats],
 ) -> Squares:
     """
     From the columns of K, some at a time.
@@ -66,6 +89,8 @@ def squares_by_columns(
     Parameters
     ----------
     products : CrossProducts
+    penalty : Penalty
+        Tells the relatedness of levels.
     groups : sequence, one a term, of sequences of arrays
         By `level_groups`.
     solve : callable
@@ -75,28 +100,48 @@ def squares_by_columns(
     for t, (k, columns) in enumerate(zip(products.sizes, groups, strict=True)):
         width = max(1, _BLOCK // (products.q * k))
         for start in range(0, len(columns), width):
-            block = solve(_columns_of_ZtZ(products, t, columns[start : start + width]))
+            units = _unit_columns(products, t, columns[start : start + width])
+            block = solve(_times_ZtZ(products, units))
+            if penalty.relatedness[t].is_identity:
+                other = block
+            else:
+                related = units.toarray()
+                own = slice(products.starts[t], products.starts[t + 1])
+                related[own] = penalty.relate(t, related[own])
+                other = solve(_times_ZtZ(products, related))
             for s in range(t, len(products.sizes)):
-                rows = block[products.starts[s] : products.starts[s + 1]]
-                found[t][s] += _squares_of(rows, products.sizes[s], k)
+                rows = slice(products.starts[s], products.starts[s + 1])
+                found[t][s] += _products_of(block[rows], penalty.relate(s, other[rows]), products.sizes[s], k)
     return found
 
 
-def _columns_of_ZtZ(products: CrossProducts, t: int, groups: Sequence[Ints]) -> Floats:
-    """ZᵀWZ times the sum over each group of its levels' unit vectors."""
+def _times_ZtZ(products: CrossProducts, columns: Any) -> Floats:
+    return np.ascontiguousarray(_dense(products.ZtZ @ columns))
+
+
+def _unit_columns(products: CrossProducts, t: int, groups: Sequence[Ints]) -> sparse.csc_array:
+    """The sum over each group of its levels' unit vectors."""
     k, start = products.sizes[t], products.starts[t]
     rows = [start + levels[:, None] * k + np.arange(k) for levels in groups]
     columns = [np.broadcast_to(g * k + np.arange(k), row.shape) for g, row in enumerate(rows)]
     places = np.concatenate([r.ravel() for r in rows]), np.concatenate([c.ravel() for c in columns])
-    ones = sparse.csc_array((np.ones(len(places[0])), places), shape=(products.q, len(groups) * k))
-    found = products.ZtZ @ ones
-    return np.ascontiguousarray(found if isinstance(found, np.ndarray) else found.toarray())
+    return sparse.csc_array((np.ones(len(places[0])), places), shape=(products.q, len(groups) * k))
 
 
 def _squares_of(K: Floats, k_s: int, k_t: int) -> Floats:
     """Σ_lm of the blocks of a part of K."""
-    blocks = K.reshape(-1, k_s, K.shape[1] // k_t, k_t).transpose(0, 2, 1, 3).reshape(-1, k_s * k_t)
-    return np.asarray(blocks.T @ blocks).reshape(k_s, k_t, k_s, k_t)
+    return _products_of(K, K, k_s, k_t)
+
+
+def _products_of(K: Floats, other: Floats, k_s: int, k_t: int) -> Floats:
+    """Σ_lm of products of the blocks of two matrices like K."""
+    left = _by_blocks(K, k_s, k_t)
+    right = left if other is K else _by_blocks(other, k_s, k_t)
+    return np.asarray(left.T @ right).reshape(k_s, k_t, k_s, k_t)
+
+
+def _by_blocks(K: Floats, k_s: int, k_t: int) -> Floats:
+    return K.reshape(-1, k_s, K.shape[1] // k_t, k_t).transpose(0, 2, 1, 3).reshape(-1, k_s * k_t)
 
 
 def _nothing(sizes: Sequence[int]) -> Squares:
