@@ -20,9 +20,14 @@ class SourceDistribution(sdist):
         super().make_distribution()
 
 
+def compiled(source: Path) -> Extension:
+    """Return the extension module that a Cython file makes."""
+    return Extension(".".join(source.with_suffix("").parts), [str(source)], extra_compile_args=["-O3"])
+
+
 setup(
     cmdclass={"sdist": SourceDistribution},
-    ext_modules=[Extension("lmmpy.engines._kernels", ["lmmpy/engines/_kernels.pyx"], extra_compile_args=["-O3"])],
+    ext_modules=[compiled(source) for source in sorted(Path("lmmpy").glob("*/_*.pyx"))],
     install_requires=[
         "formulaic>=1.1",
         "narwhals>=1.42",

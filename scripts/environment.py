@@ -21,7 +21,9 @@ import suitesparse
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 INPUTS = (
+    "lmmpy/engines/_fronts.pyx",
     "lmmpy/engines/_kernels.pyx",
+    "lmmpy/relatedness/_pedigree.pyx",
     "pyproject.toml",
     "setup.py",
     "scripts/constraints.txt",

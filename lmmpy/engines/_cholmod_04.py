@@ -14,11 +14,19 @@ __all__ = ["Analysis", "Numeric"]
 Floats = NDArray[np.float64]
 
 
+# Multiplications for each entry of L from which dense blocks pay. CHOLMOD's own rule, 40, takes five times as long and
+# four times the room for a dairy pedigree, whose bulls fill some columns and whose cows fill none.
+_DENSE_BLOCKS_PAY = 300.0
+
+
 class Analysis:
     """A symbolic analysis; `matrix` holds the lower triangle, as in every call of `factorize`."""
 
     def __init__(self, matrix: sparse.csc_matrix) -> None:
-        self._symbolic = cholmod.analyze(matrix)
+        self._symbolic = cholmod.analyze(matrix, mode="simplicial")
+        counts = np.diff(self._symbolic.cholesky(_unit_matrix(matrix)).L().indptr).astype(float)
+        if (counts**2).sum() > _DENSE_BLOCKS_PAY * counts.sum():
+            self._symbolic = cholmod.analyze(matrix, mode="supernodal")
 
     def factorize(self, matrix: sparse.csc_matrix) -> Numeric:
         """Factorise on a copy, so that the analysis stays what it was."""
@@ -51,3 +59,11 @@ class Numeric:
     def lower(self) -> sparse.csc_array:
         """L of L L', a copy, with the zeros that the pattern has."""
         return sparse.csc_array(self._factor.L())
+
+
+def _unit_matrix(matrix: sparse.csc_matrix) -> sparse.csc_matrix:
+    """The identity, with zeros wherever the pattern has an entry."""
+    unit = matrix.copy()
+    unit.data[:] = 0.0
+    unit.data[unit.indptr[:-1]] = 1.0
+    return unit

@@ -281,59 +281,6 @@ def quadratic_forms(
     free(v)
 
 
-def selected_inverse(
-    const int[::1] pointers, const int[::1] rows, const double[::1] L, double[::1] out, double[::1] y, double[::1] sums
-):
-    """
-    Entries of (L Lᵀ)⁻¹ at the places of those of L, by Takahashi's recursion, column by column.
-
-    Parameters
-    ----------
-    pointers : ndarray of int32, shape (q + 1,)
-    rows : ndarray of int32, shape (entries,)
-        By compressed columns, ascending: the diagonal comes first.
-    L : ndarray, shape (entries,)
-    out : ndarray, shape (entries,)
-        Receives the result.
-    y, sums : ndarray, shape (q,)
-        Work space.
-    """
-    cdef Py_ssize_t q = pointers.shape[0] - 1, j, i, e, f, first, last, begin, stop
-    cdef int k, row
-    cdef double pivot, yk, s
-    with nogil:
-        for j in range(q):
-            y[j] = 0.0
-            sums[j] = 0.0
-        for j in range(q - 1, -1, -1):
-            first, last = pointers[j], pointers[j + 1]
-            pivot = 1.0 / L[first]
-            for e in range(first + 1, last):
-                y[rows[e]] = L[e] * pivot
-            # Σ_SS y by the columns of Σ_SS; rows of a column outside S meet a y of zero, and their sums are not read.
-            for e in range(first + 1, last):
-                k = rows[e]
-                yk = y[k]
-                begin, stop = pointers[k], pointers[k + 1]
-                s = out[begin] * yk
-                for f in range(begin + 1, stop):
-                    row = rows[f]
-                    s += out[f] * y[row]
-                    sums[row] += out[f] * yk
-                sums[k] += s
-            s = pivot * pivot
-            for e in range(first + 1, last):
-                row = rows[e]
-                out[e] = -sums[row]
-                s += y[row] * sums[row]
-            out[first] = s
-            for e in range(first + 1, last):
-                k = rows[e]
-                y[k] = 0.0
-                for f in range(pointers[k], pointers[k + 1]):
-                    sums[rows[f]] = 0.0
-
-
 def symmetrize(double[:, ::1] A):
     """Copy the lower triangle of a square array to the upper one."""
     cdef Py_ssize_t r = A.shape[0], i, j

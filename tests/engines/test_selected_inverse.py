@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import linalg, sparse
 
-from lmmpy.engines import _kernels
 from lmmpy.engines.cholmod import SymbolicCholesky
 from lmmpy.engines.selected_inverse import SelectedInverse
 
@@ -89,7 +88,6 @@ PATTERNS = {
     "forest, trees interleaved": shuffled(FOREST, 4),
 }
 each_pattern = pytest.mark.parametrize("mask", PATTERNS.values(), ids=PATTERNS.keys())
-each_way = pytest.mark.parametrize("by_fronts", [True, False], ids=["by fronts", "by columns"])
 
 
 def assert_selected(selected, L, expected):
@@ -100,43 +98,39 @@ def assert_selected(selected, L, expected):
     np.testing.assert_array_equal(values, L.data)
 
 
-@each_way
 @each_pattern
-def test_against_the_dense_inverse(mask, by_fronts):
+def test_against_the_dense_inverse(mask):
     """The second and third values run through the symbolic part of the first."""
     pattern = filled(mask)
     selected = None
     for seed in range(3):
         M = dominant(mask, seed)
         L = on_pattern(np.linalg.cholesky(M), pattern)
-        selected = selected or SelectedInverse(L, by_fronts)
+        selected = selected or SelectedInverse(L)
         assert_selected(selected, L, np.linalg.inv(M))
 
 
-@each_way
 @each_pattern
-def test_zeros_in_a_pattern_that_is_too_large(mask, by_fronts):
+def test_zeros_in_a_pattern_that_is_too_large(mask):
     """As CHOLMOD's merged supernodes have, and every L at θ = 0."""
     full = np.tril(np.ones(mask.shape, dtype=bool))
     M = dominant(mask, 5)
     for values in (M, np.diag(np.diag(M))):
         for pattern in (full, filled(mask)):
             L = on_pattern(np.linalg.cholesky(values), pattern)
-            assert_selected(SelectedInverse(L, by_fronts), L, np.linalg.inv(values))
+            assert_selected(SelectedInverse(L), L, np.linalg.inv(values))
 
 
-@each_way
 @given(st.integers(1, 14), st.floats(0.0, 0.6), st.integers(0, 2**32 - 1))
-def test_random_patterns(by_fronts, size, density, seed):
+def test_random_patterns(size, density, seed):
     mask = random_mask(size, density, seed)
     M = dominant(mask, seed)
     L = on_pattern(np.linalg.cholesky(M), filled(mask))
-    assert_selected(SelectedInverse(L, by_fronts), L, np.linalg.inv(M))
+    assert_selected(SelectedInverse(L), L, np.linalg.inv(M))
 
 
-@each_way
 @pytest.mark.parametrize(("size", "density"), [(20, 0.1), (250, 0.003), (160, 0.3)])
-def test_on_the_factors_of_the_adapter(size, density, by_fronts):
+def test_on_the_factors_of_the_adapter(size, density):
     """Permuted, with merged supernodes; a thin, a forest-like and a thick one."""
     mask = np.tril(random_mask(size, density, 6) | np.eye(size, dtype=bool))
     M = dominant(mask, 7)
@@ -144,15 +138,4 @@ def test_on_the_factors_of_the_adapter(size, density, by_fronts):
     symbolic = SymbolicCholesky(np.searchsorted(columns, np.arange(size + 1)), rows)
     factor = symbolic.factorize(M[rows, columns])
     P, L = factor.permutation(), factor.lower()
-    assert_selected(SelectedInverse(L, by_fronts), L, np.linalg.inv(M)[np.ix_(P, P)])
-
-
-@pytest.mark.parametrize(("size", "by_fronts"), [(150, True), (149, False)])
-def test_long_columns_ask_for_fronts(size, by_fronts, monkeypatch):
-    """By the mean length of the column of an entry, (2q + 1)/3 for a dense L."""
-    ways = []
-    monkeypatch.setattr(SelectedInverse, "_front", lambda *_: ways.append("front") or np.eye(size))
-    monkeypatch.setattr(_kernels, "selected_inverse", lambda *_: ways.append("column"))
-    L = on_pattern(np.eye(size), np.tril(np.ones((size, size), dtype=bool)))
-    SelectedInverse(L).compute(L.data)
-    assert ways == ["front" if by_fronts else "column"]
+    assert_selected(SelectedInverse(L), L, np.linalg.inv(M)[np.ix_(P, P)])
