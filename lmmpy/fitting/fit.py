@@ -12,6 +12,7 @@ from lmmpy.engines import ENGINES, Criterion, Evaluation
 from lmmpy.errors import ModelError, shown
 from lmmpy.fitting.boundary import canonical, descent_from_zero, near_boundary, pinned
 from lmmpy.fitting.derivative_free import minimise_by_values
+from lmmpy.fitting.progress import Progress
 from lmmpy.fitting.scoring import scoring_step
 from lmmpy.fitting.start import start_values, typical_scale
 from lmmpy.fitting.trust_region import Minimum, Step, minimise
@@ -54,6 +55,8 @@ class Control:
         `convergence.engine` names the one that was used, just "blocked" where nothing is left.
     optimizer : {"newton", "cobyqa"}
         Newton's method with exact derivatives; or, as a check on it, a search that asks for values only.
+    progress : bool, optional
+        Whether to tell on the standard error stream how far the search is. By default in a terminal, after 5 seconds.
     """
 
     tolerance: float = 1e-12
@@ -61,6 +64,7 @@ class Control:
     check_sizes: str = "stop"
     engine: str = "auto"
     optimizer: str = "newton"
+    progress: bool | None = None
 
     def __post_init__(self) -> None:
         most = self.most_evaluations
@@ -73,6 +77,8 @@ class Control:
         engines = ("auto", *ENGINES)
         if self.engine not in engines:
             raise ModelError(f"control: engine is one of {shown(engines)}, not {self.engine!r}.")
+        if self.progress not in (None, True, False):
+            raise ModelError(f"control: progress is True, False or None, not {self.progress!r}.")
         if self.optimizer not in _MINIMISERS:
             raise ModelError(f"control: optimizer is one of {shown(tuple(_MINIMISERS))}, not {self.optimizer!r}.")
 
@@ -221,9 +227,16 @@ def _on_boundary(criterion: Criterion, theta: Floats) -> Mask:
 
 
 def _fit(criterion: Criterion, control: Control, start: Floats | None, near: Floats | None) -> Optimum:
-    scale = typical_scale(criterion)
+    search = _Search(criterion, control, typical_scale(criterion))
+    try:
+        return _searched(search, start, near)
+    finally:
+        search.progress.close()
+
+
+def _searched(search: _Search, start: Floats | None, near: Floats | None) -> Optimum:
+    criterion = search.criterion
     suggested, others = start_values(criterion)
-    search = _Search(criterion, control, scale)
     if start is not None:
         minimum = search.descend(start)
     elif near is not None:
@@ -269,6 +282,7 @@ class _Search:
 
     def __init__(self, criterion: Criterion, control: Control, scale: Floats) -> None:
         self.criterion, self.control, self.scale = criterion, control, scale
+        self.progress = Progress(criterion.evaluate, control.progress)
         self.design = criterion.design
         self.lower = np.concatenate([term.structure.lower for term in self.design.random])
         self.log: list[Step] = []
@@ -282,7 +296,7 @@ class _Search:
 
     def evaluate(self, theta: Floats, purpose: str, below: float = np.inf, order: int = 2) -> Evaluation:
         """The criterion outside of a run, logged; accepted when it is no more than `below`."""
-        evaluation = self.criterion.evaluate(theta, order)
+        evaluation = self.progress.evaluate(theta, order)
         self.log.append(Step(theta, evaluation.value, evaluation.value <= below, purpose))
         return evaluation
 
@@ -334,7 +348,7 @@ class _Search:
     def run(self, theta: Floats, free: Mask, tolerance: float, known: Evaluation | None = None) -> Minimum:
         """One run of the optimiser over the free parameters."""
         minimum = _MINIMISERS[self.control.optimizer](
-            self.criterion.evaluate,
+            self.progress.evaluate,
             theta,
             self.scale,
             self.lower,
