@@ -1,6 +1,6 @@
 """Linear mixed models by R's formulas: lme4 in spirit and in its numbers."""
 
-from lmmpy import datasets
+from lmmpy import datasets, qtl
 from lmmpy.errors import (
     ConvergenceWarning,
     DataError,
@@ -10,6 +10,7 @@ from lmmpy.errors import (
     MissingValuesWarning,
     ModelError,
     RankDeficiencyWarning,
+    RelatednessWarning,
     ScaleWarning,
     SingularFitWarning,
 )
@@ -39,7 +40,7 @@ from lmmpy.model import (
     ranova,
     step,
 )
-from lmmpy.relatedness import Relatedness
+from lmmpy.relatedness import Pedigree, Relatedness
 
 __all__ = [
     "AllFit",
@@ -60,10 +61,12 @@ __all__ = [
     "MissingValuesWarning",
     "ModelDesign",
     "ModelError",
+    "Pedigree",
     "Profile",
     "RandomEffectsPCA",
     "RankDeficiencyWarning",
     "Relatedness",
+    "RelatednessWarning",
     "ScaleWarning",
     "SingularFitWarning",
     "StepResult",
@@ -77,6 +80,7 @@ __all__ = [
     "lm_list",
     "lmer",
     "parametric_bootstrap_lrt",
+    "qtl",
     "ranova",
     "step",
 ]

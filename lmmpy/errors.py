@@ -13,6 +13,7 @@ __all__ = [
     "MissingValuesWarning",
     "ModelError",
     "RankDeficiencyWarning",
+    "RelatednessWarning",
     "ScaleWarning",
     "SingularFitWarning",
     "shown",
@@ -45,6 +46,10 @@ class RankDeficiencyWarning(LmmpyWarning):
 
 class MissingValuesWarning(LmmpyWarning):
     """A transformation made missing values where there were none, so that rows are left out."""
+
+
+class RelatednessWarning(LmmpyWarning):
+    """A relatedness matrix had to be changed a little before it could be a covariance."""
 
 
 class ScaleWarning(LmmpyWarning):

@@ -1,4 +1,4 @@
-"""Data sets of R's lme4 and nlme, with their provenance.
+"""Data sets of R's lme4 and nlme, pedigrees and a study of families, with their provenance.
 
 >>> from lmmpy import datasets
 >>> datasets.load("Dyestuff").shape

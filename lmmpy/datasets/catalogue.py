@@ -100,7 +100,7 @@ class UnknownDatasetError(KeyError):
 
 
 def names() -> list[str]:
-    """List the data sets, lme4's first, then nlme's, then the one made here.
+    """List the data sets, lme4's first, then nlme's, then those made here.
 
     Returns
     -------

@@ -161,4 +161,48 @@ descriptions <- list(
     columns = list(
       y = c("", "record"),
       env = c("", "environment of the record"),
-      sire = c("", "sire"))))
+      sire = c("", "sire"))),
+  mrode = list(
+    package = NULL,
+    title = "Pedigree of six animals, two of them inbred (F = 1/8)",
+    citation = "Mrode, Linear Models for the Prediction of Animal Breeding Values, 2nd ed., 2005, example 2.1",
+    columns = list(
+      ID = c("", "animal"),
+      FA = c("", "its sire; 0 when not known"),
+      MO = c("", "its dam; 0 when not known"))),
+  calves = list(
+    package = NULL,
+    title = "Gain before weaning of five beef calves, with their pedigree",
+    citation = paste("Mrode, Linear Models for the Prediction of Animal Breeding Values, 2nd ed., 2005, example 3.1;",
+                     "with variances 20 (animal) and 40 (residual) BLUE is 4.358 for males and 3.404 for females"),
+    columns = list(
+      ID = c("", "animal; the first three, the base, have no record"),
+      FA = c("", "its sire; 0 when not known"),
+      MO = c("", "its dam; 0 when not known"),
+      sex = c("", "sex"),
+      gain = c("kg", "gain before weaning; NaN without a record"))),
+  family = list(
+    package = NULL,
+    title = "A simulated study of 398 people in 21 three-generation families",
+    citation = paste("simulated by scripts/make_family.py, seed 7; nobody is behind the numbers. bmi was drawn with",
+                     "effects of age, sex and snp7, a major locus (variance 0.8), polygenes (0.9), households (0.3)",
+                     "and noise (0.7); fvii with polygenes (0.6), households (0.2) and noise (0.8)"),
+    columns = list(
+      ID = c("", "who it is; as in family_pedigree"),
+      bmi = c("", "body mass index on a scale of its own; NaN for 22 people"),
+      fvii = c("", "a second trait, factor VII; NaN for 30 people"),
+      age = c("year", "age"),
+      sex = c("", "sex; 1 and 2 in family_pedigree"),
+      household = c("", "number of the household; couples and their children live together"),
+      snp7 = c("", "copies of an allele that raises bmi by 0.45 each"))),
+  family_pedigree = list(
+    package = NULL,
+    title = "The pedigree of the simulated study of families",
+    citation = "simulated by scripts/make_family.py, seed 7; nobody is behind the numbers",
+    columns = list(
+      ID = c("", "who it is"),
+      FAMID = c("", "number of the family; who married in is counted"),
+      FA = c("", "father; 0 for a founder"),
+      MO = c("", "mother; 0 for a founder"),
+      SEX = c("", "1 male, 2 female"),
+      MZTWIN = c("", "a number that two identical twins share; 0 for all others"))))

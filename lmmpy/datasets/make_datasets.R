@@ -13,10 +13,20 @@ args <- commandArgs(TRUE)
 out <- if (length(args)) args[[1]] else file.path(room, "data")
 source(file.path(room, "descriptions.R"))
 
+# What scripts/make_family.py has written; it comes out the same.
+simulated <- function(name) read.csv(file.path(room, "data", paste0(name, ".csv")))
+
 made_here <- list(
   sire = data.frame(y = c(9, 12, 11, 6, 7, 14),
                     env = factor(c(1, 2, 1, 1, 1, 2)),
-                    sire = factor(c("a", "a", "b", "b", "c", "c"))))
+                    sire = factor(c("a", "a", "b", "b", "c", "c"))),
+  mrode = data.frame(ID = 1:6, FA = c(0L, 0L, 1L, 1L, 4L, 5L), MO = c(0L, 0L, 2L, 0L, 3L, 2L)),
+  calves = data.frame(ID = 1:8, FA = c(0L, 0L, 0L, 1L, 3L, 1L, 4L, 3L), MO = c(0L, 0L, 0L, 0L, 2L, 2L, 5L, 6L),
+                      sex = factor(c("male", "female", "male", "male", "female", "female", "male", "male"),
+                                   c("male", "female")),
+                      gain = c(NA, NA, NA, 4.5, 2.9, 3.9, 3.5, 5)),
+  family = within(simulated("family"), sex <- factor(sex, c("male", "female"))),
+  family_pedigree = simulated("family_pedigree"))
 
 column_type <- function(x) {
   if (is.ordered(x)) "ordered"
@@ -38,8 +48,11 @@ shortest <- function(x) {
 }
 
 column_text <- function(x) {
-  s <- if (is.double(x)) shortest(x) else as.character(x)
-  if (anyNA(x)) stop("a missing value: the loader reads none")
+  s <- character(length(x))
+  known <- !is.na(x)
+  s[known] <- if (is.double(x)) shortest(x[known]) else as.character(x[known])
+  if (!is.double(x) && !all(known)) stop("a missing value: the loader reads them in columns of doubles only")
+  s[!known] <- "NaN"
   awkward <- grep("[\",\n]", s, value = TRUE)
   if (length(awkward)) stop("a label that would need quotes: ", awkward[[1]])
   s

@@ -22,7 +22,7 @@ def load(name: str) -> pd.DataFrame:
     -------
     DataFrame, shape (n_rows, n_columns)
         A fresh frame at each call. Factors are categoricals with R's levels in R's order, ordered where
-        R's are; numbers are float64 (with every digit that R holds) and integers int64.
+        R's are; numbers are float64 (with every digit that R holds; NaN where missing) and integers int64.
 
     Raises
     ------
@@ -48,7 +48,7 @@ def parse(content: bytes, info: DatasetInfo) -> pd.DataFrame:
     Parameters
     ----------
     content : bytes
-        CSV with a header, UTF-8, no missing values.
+        CSV with a header, UTF-8; a missing number is NaN, other values are never missing.
     info : DatasetInfo
 
     Returns
@@ -61,7 +61,7 @@ def parse(content: bytes, info: DatasetInfo) -> pd.DataFrame:
         The file and its description disagree: other columns, or a label that is no level.
     """
     # Python's float() gives the nearest double; what read_csv's own parser gives depends on pandas' version.
-    # na_filter=False: no cell is missing, and a label such as "NA" must stay a label.
+    # na_filter=False: no cell is empty, and a label such as "NA" must stay a label.
     frame = pd.read_csv(
         BytesIO(content),
         converters={column.name: float for column in info.columns if column.type == "number"},

@@ -1,132 +1,36 @@
-"""`ParsedFormula` + data → `Design`; and the same expressions replayed on new data."""
+"""`ParsedFormula` + data → `Design`."""
 
 from __future__ import annotations
 
-import copy
 import itertools
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from importlib import import_module
-from types import ModuleType
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lmmpy.covariance import make_structure
+from lmmpy.design.blueprint import Blueprint
 from lmmpy.design.coding import ModelMatrix, model_matrix
 from lmmpy.design.columns import Columns
 from lmmpy.design.contrasts import Contrasts
 from lmmpy.design.design import Design, RandomEffects
 from lmmpy.design.evaluate import Evaluator, names_needed
 from lmmpy.design.factor_functions import numeric
+from lmmpy.design.kinship import Kinship, read_kinships
 from lmmpy.design.rank import independent_columns
 from lmmpy.design.rows import NA_ACTIONS, missing_rows, read_subset, require_finite
 from lmmpy.design.values import Categorical, Floats, Named, as_factor, combine, factorize, missing, take
 from lmmpy.errors import DataError, FormulaError, MissingValuesWarning, shown
 from lmmpy.formula import Node, ParsedFormula, RandomTerm, Terms, deparse, names_in, parse_formula, read_expression
+from lmmpy.formula.kin import is_kin
 from lmmpy.relatedness import Relatedness
 
 __all__ = ["Blueprint", "build_design"]
 
 Rows = NDArray[np.bool_]
-
-
-@dataclass(frozen=True, slots=True)
-class _Module:
-    """A module, by name."""
-
-    name: str
-
-
-@dataclass(frozen=True, eq=False)
-class Blueprint:
-    """
-    What it takes to read new data as the old was read: expressions, contrasts, levels, and what transforms remember.
-
-    Attributes
-    ----------
-    parsed : ParsedFormula
-    contrasts : Contrasts
-    scope : mapping
-        The caller's names that the formula uses.
-    memory : dict
-        What each remembering transform fixed, by the text of its call.
-    levels : dict
-        Levels of each categorical variable of the fixed part and the left of the bars, by its expression.
-    column_levels : mapping
-        Levels of the categorical columns that were read, by name.
-    offset : Node or None
-        The `offset` argument, when it was an expression.
-    has_numeric_offset : bool
-        Whether it was given as numbers, which new data do not have.
-    """
-
-    parsed: ParsedFormula
-    contrasts: Contrasts
-    scope: Mapping[str, Any]
-    memory: dict[str, dict[str, Any]] = field(default_factory=dict)
-    levels: dict[str, Categorical] = field(default_factory=dict)
-    column_levels: Mapping[str, Categorical] = field(default_factory=dict)
-    offset: Node | None = None
-    has_numeric_offset: bool = False
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Modules of the scope (np) do not pickle; their names do."""
-        scope = {name: _Module(v.__name__) if isinstance(v, ModuleType) else v for name, v in self.scope.items()}
-        return {**self.__dict__, "scope": scope}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        scope = {n: import_module(v.name) if isinstance(v, _Module) else v for n, v in state["scope"].items()}
-        self.__dict__.update({**state, "scope": scope})
-
-    @property
-    def response_text(self) -> str:
-        """The response as R would print it."""
-        return deparse(self.parsed.response) if self.parsed.response is not None else ""
-
-    def evaluator(self, data: Any) -> Evaluator:
-        """An evaluator over new data that replays the remembered transforms and leaves the memory as it is."""
-        return Evaluator(Columns(data, self.column_levels), self.scope, copy.deepcopy(self.memory))
-
-    def fixed_matrix(self, evaluator: Evaluator) -> ModelMatrix:
-        """The fixed-effects matrix of new data, before any column is dropped."""
-        return self.matrix(self.parsed.fixed, evaluator, self.contrasts)
-
-    def random_matrix(self, term: RandomTerm, evaluator: Evaluator) -> ModelMatrix:
-        """The columns left of a bar for new data."""
-        return self.matrix(term.lhs, evaluator, self.bar_contrasts)
-
-    @property
-    def bar_contrasts(self) -> Contrasts:
-        """Contrasts left of a bar: the global ones only, as in lme4, where `contrasts=` speaks of the fixed part."""
-        return replace(self.contrasts, columns=None)
-
-    def matrix(self, terms: Terms, evaluator: Evaluator, contrasts: Contrasts) -> ModelMatrix:
-        values = [self.relevelled(node, evaluator) for node in terms.variables]
-        return model_matrix(terms, values, contrasts, evaluator.columns.n_rows)
-
-    def relevelled(self, node: Node, evaluator: Evaluator) -> Any:
-        """A variable of new data on the levels of the fit; an unseen level is an error, never a row of zeros."""
-        text, value = deparse(node), evaluator.column(node)
-        if text not in self.levels:
-            if isinstance(value, Categorical):
-                raise DataError(
-                    f"{text!r} was a number when the model was fitted; in the new data it is a factor or text."
-                )
-            return value
-        known = self.levels[text]
-        factor = as_factor(value)
-        if not isinstance(factor, Categorical):
-            raise DataError(f"{text!r} was a factor when the model was fitted; in the new data it holds numbers.")
-        codes, unseen = factor.codes_among(known.labels)
-        if unseen:
-            raise DataError(
-                f"The factor {text!r} has levels in the new data that the fit has not seen: {shown(unseen)}. The "
-                f"model says nothing about them; known are {shown(known.labels)}."
-            )
-        return replace(known, codes=codes)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -166,6 +70,7 @@ def build_design(
     subset: Any = None,
     na_action: str = "omit",
     contrasts: Any = None,
+    relmat: Mapping[str, Any] | None = None,
     scope: Mapping[str, Any] | None = None,
 ) -> tuple[Design, Blueprint]:
     """
@@ -180,6 +85,8 @@ def build_design(
     na_action : {"omit", "exclude", "fail"}
     contrasts : optional
         See `Contrasts.read`.
+    relmat : mapping, optional
+        See `read_kinships`.
     scope : mapping, optional
         The caller's variables.
 
@@ -192,6 +99,8 @@ def build_design(
     Raises
     ------
     FormulaError, DataError
+    ModelError
+        For what `relmat` holds and the formula does not use.
     """
     if na_action not in NA_ACTIONS:
         raise DataError(f"na_action={na_action!r} is unknown; choose one of {shown(NA_ACTIONS)}.")
@@ -208,7 +117,9 @@ def build_design(
         read_expression(argument) if isinstance(argument, str) else None for argument in (offset, weights, subset)
     ]
     memory: dict[str, dict[str, Any]] = {}
-    evaluator = Evaluator(columns, scope or {}, memory)
+    kinships = read_kinships(parsed, columns, relmat, scope or {})
+    ids = _ids(parsed, kinships)
+    evaluator = Evaluator(columns, scope or {}, memory, ids)
     reading = _read(parsed, evaluator, weights, offset)
     kept = np.ones(columns.n_rows, dtype=bool) if subset is None else _subset(subset, evaluator)
     absent = missing_rows(reading.everything(), kept, na_action)
@@ -216,17 +127,37 @@ def build_design(
         _warn_about_new_gaps(reading, columns, kept)
     rows = kept & ~absent
     reading = reading.used(rows)
+    related = {label: kinship.of_rows(rows) for label, kinship in kinships.items()}
     blueprint = Blueprint(
         parsed,
         chosen,
-        scope=names_needed(_nodes(parsed, offset_node, *others), columns, scope or {}),
+        scope=_scope(_nodes(parsed, offset_node, *others), parsed, columns, relmat or {}, scope or {}),
         memory=memory,
         levels=_levels(reading.values),
         column_levels=columns.levels_seen(),
         offset=offset_node,
         has_numeric_offset=offset is not None and offset_node is None,
+        ids=ids,
+        relatedness=related,
     )
-    return _assemble(blueprint, reading, rows, absent), blueprint
+    return _assemble(blueprint, reading, kinships, rows, absent), blueprint
+
+
+def _ids(parsed: ParsedFormula, kinships: Mapping[str, Kinship]) -> dict[Node, Node | Categorical]:
+    """What stands for the ids of each call of `kin`."""
+    groupings = {term.grouping.factors[0]: term.grouping for term in parsed.random if term.grouping.kin is not None}
+    found = {node: kinships[grouping.label].id for node, grouping in groupings.items()}
+    return {node: ids for node, ids in found.items() if ids is not None}
+
+
+def _scope(
+    nodes: list[Node], parsed: ParsedFormula, columns: Columns, relmat: Mapping[str, Any], scope: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The part of the caller's scope that is kept; a relatedness is looked for in `relmat` and not among columns."""
+    related = [term.grouping.kin.relatedness for term in parsed.random if term.grouping.kin is not None]
+    rest = [node for node in nodes if not is_kin(node)]
+    rest += [term.grouping.kin.id for term in parsed.random if term.grouping.kin and term.grouping.kin.id]
+    return {**names_needed(rest, columns, scope), **names_needed(related, relmat, scope)}
 
 
 def _warn_about_new_gaps(reading: _Reading, columns: Columns, kept: Rows) -> None:
@@ -314,7 +245,9 @@ def _subset(spec: Any, evaluator: Evaluator) -> Rows:
     return read_subset(np.nan_to_num(number) != 0, evaluator.columns.n_rows)
 
 
-def _assemble(blueprint: Blueprint, reading: _Reading, rows: Rows, absent: Rows) -> Design:
+def _assemble(
+    blueprint: Blueprint, reading: _Reading, kinships: Mapping[str, Kinship], rows: Rows, absent: Rows
+) -> Design:
     parsed, values = blueprint.parsed, reading.values
     _check_contrast_names(blueprint.contrasts, parsed.fixed, values)
     y = _response(parsed, values, rows)
@@ -331,7 +264,7 @@ def _assemble(blueprint: Blueprint, reading: _Reading, rows: Rows, absent: Rows)
         names=tuple(fixed.names[i] for i in kept),
         assign=tuple(fixed.assign[i] for i in kept),
         dropped=dropped,
-        random=_random(blueprint, reading, rows),
+        random=_random(blueprint, reading, _levels_of_groups(blueprint, reading, kinships), rows),
         weights=None if weights is None else _checked_weights(weights, rows).copy(),
         offset=None if offset is None else offset.copy(),
         rows=rows,
@@ -399,10 +332,31 @@ def _checked_weights(weights: Floats, rows: Rows) -> Floats:
     return weights
 
 
-def _random(blueprint: Blueprint, reading: _Reading, rows: Rows) -> tuple[RandomEffects, ...]:
+def _levels_of_groups(
+    blueprint: Blueprint, reading: _Reading, kinships: Mapping[str, Kinship]
+) -> dict[str, tuple[Categorical, Relatedness]]:
+    """Levels and relatedness of each grouping factor; those of the same ids and relatedness are the same objects."""
+    found: dict[str, tuple[Categorical, Relatedness]] = {}
+    alike: dict[Any, tuple[Categorical, Relatedness]] = {}
+    for label, factor in reading.groups.items():
+        if label not in kinships:
+            found[label] = factor, Relatedness.identity(len(factor.levels))
+            continue
+        kinship, full = kinships[label], blueprint.relatedness[label]
+        of_factors = kinship.id is None or isinstance(kinship.id, Categorical)
+        key = (label if of_factors else kinship.id, id(full))
+        if key not in alike:
+            alike[key] = kinship.levels(factor, full)
+        found[label] = alike[key]
+    return found
+
+
+def _random(
+    blueprint: Blueprint, reading: _Reading, groups: Mapping[str, tuple[Categorical, Relatedness]], rows: Rows
+) -> tuple[RandomEffects, ...]:
     effects: list[RandomEffects] = []
-    for term in _in_order(blueprint.parsed.random, reading.groups):
-        values, grouping = [reading.values[v] for v in term.lhs.variables], reading.groups[term.grouping.label]
+    for term in _in_order(blueprint.parsed.random, groups):
+        values, (grouping, relatedness) = [reading.values[v] for v in term.lhs.variables], groups[term.grouping.label]
         coded = model_matrix(term.lhs, values, blueprint.bar_contrasts, len(grouping), order="C")
         _require_finite_columns(coded, f"column left of the bar in ({term.text})", rows)
         effects.append(
@@ -413,15 +367,16 @@ def _random(blueprint: Blueprint, reading: _Reading, rows: Rows) -> tuple[Random
                 values=coded.X,
                 grouping=grouping,
                 structure=_structure(term, len(coded.names)),
-                relatedness=Relatedness.identity(len(grouping.levels)),
+                relatedness=relatedness,
             )
         )
     return tuple(effects)
 
 
-def _in_order(terms: Sequence[RandomTerm], groups: Mapping[str, Categorical]) -> list[RandomTerm]:
-    """By decreasing number of levels; lme4 leaves a decreasing order alone and else turns ties round."""
-    sizes = [len(groups[term.grouping.label].levels) for term in terms]
+def _in_order(terms: Sequence[RandomTerm], groups: Mapping[str, tuple[Categorical, Relatedness]]) -> list[RandomTerm]:
+    """By decreasing number of levels that rows have; lme4 leaves a decreasing order alone and else turns ties round."""
+    counts = {label: int(np.count_nonzero(np.bincount(grouping.codes))) for label, (grouping, _) in groups.items()}
+    sizes = [counts[term.grouping.label] for term in terms]
     if all(a >= b for a, b in itertools.pairwise(sizes)):
         return list(terms)
     return [terms[i] for i in np.argsort(sizes, kind="stable")[::-1]]

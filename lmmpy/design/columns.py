@@ -60,7 +60,7 @@ class Columns:
             self.n_rows = len(self._frame)
         self.names = list(self._keys)
 
-    def __contains__(self, name: str) -> bool:
+    def __contains__(self, name: object) -> bool:
         return name in self._keys
 
     def __getitem__(self, name: str) -> Value:

@@ -32,9 +32,10 @@ class RandomEffects:
     values : ndarray, shape (n, k)
         The columns left of the bar.
     grouping : Categorical
-        Level of each row; every level occurs.
+        Level of each row. Every level occurs, but for relatives without rows that link those with rows.
     structure : CovarianceStructure
     relatedness : Relatedness
+        How the levels are related, in their order.
     """
 
     term: RandomTerm
@@ -67,6 +68,16 @@ class RandomEffects:
     def n_levels(self) -> int:
         """Number of levels."""
         return len(self.grouping.levels)
+
+    @cached_property
+    def recorded(self) -> NDArray[np.bool_]:
+        """Which levels rows have, shape (n_levels,)."""
+        return np.bincount(self.codes, minlength=self.n_levels) > 0
+
+    @property
+    def n_recorded(self) -> int:
+        """Number of levels that rows have."""
+        return int(np.count_nonzero(self.recorded))
 
     @property
     def k(self) -> int:

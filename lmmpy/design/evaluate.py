@@ -6,7 +6,7 @@ import ast
 import difflib
 import operator
 import types
-from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Container, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -19,9 +19,10 @@ from lmmpy.design.functions import CONSTANTS, FUNCTIONS, REMEMBERING, RESERVED
 from lmmpy.design.values import Categorical, Named, factorize, label_of, missing, truth
 from lmmpy.errors import DataError, FormulaError, LmmpyError, shown
 from lmmpy.formula import Node, deparse
+from lmmpy.formula.kin import is_kin
 from lmmpy.formula.syntax import Argument, Binary, Call, Index, Name, Number, Paren, Python, String, Unary, walk
 
-__all__ = ["Evaluator", "names_needed"]
+__all__ = ["Evaluator", "names_in_python", "names_needed"]
 
 Value = Any  # a Categorical, a Named matrix, or an array with one entry a row
 
@@ -55,10 +56,18 @@ class Evaluator:
         Names that are neither columns nor R's: the caller's variables and functions.
     memory : mutable mapping
         What transforms remember, by the text of their call. Pass that of a fit to replay it on new data.
+    ids : mapping, optional
+        The ids that a call of `kin` stands for: an expression; one level a row; or None where they are not known.
     """
 
-    def __init__(self, columns: Columns, scope: Mapping[str, Any], memory: MutableMapping[str, dict[str, Any]]) -> None:
-        self.columns, self.scope, self.memory = columns, scope, memory
+    def __init__(
+        self,
+        columns: Columns,
+        scope: Mapping[str, Any],
+        memory: MutableMapping[str, dict[str, Any]],
+        ids: Mapping[Node, Node | Categorical | None] | None = None,
+    ) -> None:
+        self.columns, self.scope, self.memory, self.ids = columns, scope, memory, ids or {}
 
     def column(self, node: Node) -> Value:
         """
@@ -109,7 +118,7 @@ class Evaluator:
                 with self.guarded(node):
                     return self.binary(symbol, a, b, node)
             case Call():
-                return self.call(node)
+                return self.ids_of(node) if is_kin(node) else self.call(node)
             case Index():
                 whole, place = self.value(node.value), self.place(node)
                 with self.guarded(node):
@@ -174,6 +183,19 @@ class Evaluator:
             return _logical(symbol[0], a, b)
         raise FormulaError(f"The operator {symbol!r} in {deparse(node)!r} is not known here.")
 
+    def ids_of(self, node: Call) -> Any:
+        """The ids of a term with a relatedness."""
+        if node not in self.ids:
+            raise FormulaError(f"{deparse(node)!r} is no random term of the model, and has no other meaning.")
+        ids = self.ids[node]
+        if ids is None:
+            raise DataError(
+                f"The relatedness of {deparse(node)} has a row for each row of the data of the fit and no labels, so "
+                "it says nothing of new data. Give it labels and name the column of ids, kin(<column>, A), to be able "
+                "to."
+            )
+        return ids if isinstance(ids, Categorical) else self.value(ids)
+
     def call(self, node: Call) -> Any:
         name = node.function_name
         function, remembers = self.function(node)
@@ -230,7 +252,7 @@ class Evaluator:
 
     def python(self, code: str) -> Any:
         try:
-            names = {name: _for_python(self.columns[name]) for name in _names_in_python(code) if name in self.columns}
+            names = {name: _for_python(self.columns[name]) for name in names_in_python(code) if name in self.columns}
             return eval(code.strip(), {"np": np, **self.scope, **names})
         except (NameError, SyntaxError) as error:
             raise FormulaError(f"The Python code {{{code}}} in the formula fails: {error}.") from error
@@ -295,7 +317,7 @@ def _for_python(value: Any) -> Any:
     return value.matrix if isinstance(value, Named) else value
 
 
-def names_needed(nodes: list[Node], columns: Columns, scope: Mapping[str, Any]) -> dict[str, Any]:
+def names_needed(nodes: Sequence[Node], columns: Container[str], scope: Mapping[str, Any]) -> dict[str, Any]:
     """The part of a caller's scope that some expressions use, to be kept for new data."""
     names: set[str] = set()
     for node in (inner for outer in nodes for inner in walk(outer)):
@@ -305,9 +327,10 @@ def names_needed(nodes: list[Node], columns: Columns, scope: Mapping[str, Any]) 
             case Call():
                 names.add(node.function_name)
             case Python(code):
-                names |= _names_in_python(code)
+                names |= names_in_python(code)
     return {first: scope[first] for first in {name.split(".")[0] for name in names} if first in scope}
 
 
-def _names_in_python(code: str) -> set[str]:
+def names_in_python(code: str) -> set[str]:
+    """The names that Python code between braces refers to."""
     return {node.id for node in ast.walk(ast.parse(code.strip(), mode="eval")) if isinstance(node, ast.Name)}

@@ -9,18 +9,23 @@ import numpy as np
 
 from lmmpy.design import Design
 from lmmpy.engines.blocked import BlockedSystem, Schur, eliminate, meetings
+from lmmpy.engines.choose_marginal import covariance_system, marginal_engine
+from lmmpy.engines.components import Components
 from lmmpy.engines.coordinates import orthogonal_design
 from lmmpy.engines.criterion import Criterion
 from lmmpy.engines.crossproducts import Block, CrossProducts, cross_products, fixed_basis, with_response
+from lmmpy.engines.marginal import MarginalLikelihood
 from lmmpy.engines.penalized import PenalizedLeastSquares
 from lmmpy.engines.penalty import Penalty
 from lmmpy.engines.schur import DenseSchur, Remainder, SparseSchur
 from lmmpy.engines.sparse import SparseSystem
 from lmmpy.engines.system import System
+from lmmpy.errors import ModelError
 
-__all__ = ["ENGINES", "make_criterion"]
+__all__ = ["ENGINES", "MARGINAL_ENGINES", "make_criterion"]
 
 ENGINES = ("blocked", "blocked-dense", "blocked-sparse", "sparse")
+MARGINAL_ENGINES = ("marginal", "spectral")
 
 # Up to so many effects left, a dense factorisation takes no time; above so many, no room (four arrays of 500 MB).
 _SMALL, _LARGEST_DENSE = 400, 8_000
@@ -38,23 +43,50 @@ def make_criterion(design: Design, reml: bool, engine: str = "auto") -> Criterio
     ----------
     design : Design
     reml : bool
-    engine : {"auto", "blocked", "blocked-dense", "blocked-sparse", "sparse"}
+    engine : {"auto", "blocked", "blocked-dense", "blocked-sparse", "sparse", "marginal", "spectral"}
         "blocked" eliminates the grouping factor with the most random effects level by level and factorises what is
         left, densely or by CHOLMOD, as its size and its pattern suggest, or as the longer names say; where nothing is
-        left all of them are "blocked". "sparse" leaves everything to CHOLMOD. "auto" takes "blocked", unless what is
-        left is too large for a dense array and has too many pairs of levels that meet.
+        left all of them are "blocked". "sparse" leaves everything to CHOLMOD. "marginal" factorises the covariance of
+        the rows, block by block where they fall into unrelated groups; "spectral" tridiagonalises the relatedness of
+        the only random effect, once for all steps. "auto" takes "blocked", unless what is left is too large for a dense
+        array and has too many pairs of levels that meet; "sparse" for related levels with a sparse precision, such as
+        a pedigree's; and for other relatedness what costs least.
 
     Returns
     -------
     Criterion
+
+    Raises
+    ------
+    ModelError
+        When the engine that was asked for cannot take the design.
     """
-    if engine not in ("auto", *ENGINES):
-        raise ValueError(f"no engine {engine!r}; there are auto, {', '.join(ENGINES)}")
-    related = any(not term.relatedness.is_identity for term in design.random)
+    if engine not in ("auto", *ENGINES, *MARGINAL_ENGINES):
+        raise ValueError(f"no engine {engine!r}; there are auto, {', '.join((*ENGINES, *MARGINAL_ENGINES))}")
     rows, bases = orthogonal_design(design)
     basis = with_response(design, *fixed_basis(design))
     products = cross_products(rows, basis)
-    return PenalizedLeastSquares(design, reml, rows, bases, products, basis, _system(rows, products, "sparse" if related else engine))
+    chosen, components = (engine, None) if engine in MARGINAL_ENGINES else _chosen(rows, engine)
+    if chosen in MARGINAL_ENGINES:
+        system, components = covariance_system(rows, chosen, components)
+        return MarginalLikelihood(design, reml, rows, bases, products, basis, system, components)
+    return PenalizedLeastSquares(design, reml, rows, bases, products, basis, _system(rows, products, chosen))
+
+
+def _chosen(design: Design, engine: str) -> tuple[str, Components | None]:
+    """The engine for relatedness where it is left to us, and what was found out about the design on the way."""
+    kernels = [term.relatedness for term in design.random if not term.relatedness.is_identity]
+    if not kernels:
+        return engine, None
+    if engine not in ("auto", "sparse"):
+        name = next(term.name for term in design.random if not term.relatedness.is_identity)
+        raise ModelError(
+            f"control: engine {engine!r} eliminates levels one by one, but those of {name} are related. "
+            "Take 'auto', 'sparse' (K must have an inverse) or 'marginal'."
+        )
+    if engine == "sparse" or all(kernel.is_sparse for kernel in kernels):
+        return "sparse", None
+    return marginal_engine(design)
 
 
 def _system(design: Design, products: CrossProducts, engine: str) -> System:
@@ -110,8 +142,9 @@ def _schur(remainder: Remainder, kind: str) -> Schur | None:
     return thin
 
 
-def _recipe(criterion: PenalizedLeastSquares) -> tuple[object, tuple[Design, bool, str]]:
+def _recipe(criterion: PenalizedLeastSquares | MarginalLikelihood) -> tuple[object, tuple[Design, bool, str]]:
     return make_criterion, (criterion.design, criterion.reml, criterion.name)
 
 
 copyreg.pickle(PenalizedLeastSquares, _recipe)  # type: ignore[arg-type]  # the stub asks for a str or a tuple of Any
+copyreg.pickle(MarginalLikelihood, _recipe)  # type: ignore[arg-type]

@@ -59,11 +59,11 @@ class SparseMatrix:
         precisions = [None] * len(sizes) if precisions is None else precisions
         self._own = [np.ones(1) if K is None else K.diagonal() for K in precisions]
         placed = [tuple(self._flat(b, x) for x in np.broadcast_arrays(*places(b, sizes, starts))) for b in blocks]
-        self._cuts = np.cumsum([len(r) for r, _ in placed])
+        self._cuts = np.cumsum([len(r) for r, _ in placed])[:-1]
         between = [_between(K, k, start) for K, k, start in zip(precisions, sizes, starts, strict=False)]
         self._between = np.concatenate([values for _, _, values in between])
-        rows = np.concatenate([r for r, _ in placed] + [r for r, _, _ in between])
-        columns = np.concatenate([c for _, c in placed] + [c for _, c, _ in between])
+        self._wanted = tuple(np.concatenate([pair[side] for pair in placed]) for side in (0, 1))
+        rows, columns = (np.concatenate([self._wanted[side], *(b[side] for b in between)]) for side in (0, 1))
         self._order = np.lexsort((rows, columns))
         self._indices, self._columns = rows[self._order], columns[self._order]
         self._symbolic = SymbolicCholesky(np.searchsorted(self._columns, np.arange(self.q + 1)), self._indices)
@@ -100,9 +100,7 @@ class SparseMatrix:
         if self._selected is None:
             self._selected = SelectedInverse(L), self._places_in(L, factor.permutation())
         inverse, where = self._selected
-        unordered = np.empty(len(self._order))
-        unordered[self._order] = inverse.compute(L.data)[where]
-        parts = np.split(unordered, self._cuts)[:-1]
+        parts = np.split(inverse.compute(L.data)[where], self._cuts)
         return [self._whole(block, part) for block, part in zip(self.blocks, parts, strict=True)]
 
     def _whole(self, block: Block, part: Floats) -> Floats:
@@ -115,13 +113,18 @@ class SparseMatrix:
         return whole
 
     def _places_in(self, L: sparse.csc_array, permutation: Ints) -> Ints:
-        """For each entry of the pattern, the place of its value in the data of a factor L of the permuted matrix."""
+        """For each entry of H, the place of its value in the data of a factor L of the permuted matrix."""
         new = np.empty(self.q, dtype=np.intp)
         new[permutation] = np.arange(self.q)
-        i, j = new[self._indices], new[self._columns]
-        keys = np.minimum(i, j) * self.q + np.maximum(i, j)
-        columns = np.repeat(np.arange(self.q), np.diff(L.indptr))
-        return np.asarray(np.searchsorted(columns * self.q + L.indices.astype(np.intp), keys))
+        i, j = (new[side] for side in self._wanted)
+        places = L.indptr[i].astype(np.intp)  # the diagonal comes first
+        off = np.flatnonzero(i != j)
+        if len(off):
+            i, j = i[off], j[off]
+            keys = np.minimum(i, j) * self.q + np.maximum(i, j)
+            columns = np.repeat(np.arange(self.q), np.diff(L.indptr))
+            places[off] = np.searchsorted(columns * self.q + L.indices.astype(np.intp), keys)
+        return np.asarray(places)
 
 
 class FactoredSparse:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmmpy.covariance import Unstructured
-from lmmpy.engines import ENGINES, Criterion, Evaluation
+from lmmpy.engines import ENGINES, MARGINAL_ENGINES, Criterion, Evaluation
 from lmmpy.errors import ModelError, shown
 from lmmpy.fitting.boundary import canonical, descent_from_zero, near_boundary, pinned
 from lmmpy.fitting.derivative_free import minimise_by_values
@@ -48,11 +48,14 @@ class Control:
         Give up, with a warning, after so many evaluations; by default 500, or 20,000 without derivatives.
     check_sizes : {"stop", "ignore"}
         Whether to refuse models with as many random effects as observations.
-    engine : {"auto", "blocked", "blocked-dense", "blocked-sparse", "sparse"}
+    engine : {"auto", "blocked", "blocked-dense", "blocked-sparse", "sparse", "marginal", "spectral"}
         How the criterion is computed. "blocked" eliminates the grouping factor with the most random effects level by
         level; what is left is factorised densely or sparsely, by cost or, whatever that is, as the longer names say.
-        "sparse" leaves all of the system to CHOLMOD. "auto" is "blocked" but for very large crossed factors. The fit's
-        `convergence.engine` names the one that was used, just "blocked" where nothing is left.
+        "sparse" leaves all of the system to CHOLMOD. "marginal" factorises the covariance of the rows, by families
+        where they are unrelated; "spectral" reduces one relatedness to a tridiagonal matrix, once for all steps.
+        "auto" is "blocked" but for very large crossed factors; with relatedness "sparse" for pedigrees and other
+        sparse precisions, and one of the last two, by cost, for other kernels. The fit's `convergence.engine` names
+        the one that was used, just "blocked" where nothing is left.
     optimizer : {"newton", "cobyqa"}
         Newton's method with exact derivatives; or, as a check on it, a search that asks for values only.
     progress : bool, optional
@@ -74,7 +77,7 @@ class Control:
             raise ModelError(f"control: max_evaluations must be a whole number from 1, not {most!r}.")
         if self.check_sizes not in ("stop", "ignore"):
             raise ModelError(f"control: check_sizes is 'stop' or 'ignore', not {self.check_sizes!r}.")
-        engines = ("auto", *ENGINES)
+        engines = ("auto", *ENGINES, *MARGINAL_ENGINES)
         if self.engine not in engines:
             raise ModelError(f"control: engine is one of {shown(engines)}, not {self.engine!r}.")
         if self.progress not in (None, True, False):

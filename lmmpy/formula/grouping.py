@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lmmpy.errors import FormulaError
+from lmmpy.formula.kin import Kin, is_kin, read_kin
 from lmmpy.formula.syntax import Binary, Call, Index, Name, Node, Paren, deparse
 
 __all__ = ["Grouping", "expand_grouping"]
@@ -19,11 +20,15 @@ class Grouping:
     label : str
         As lme4 prints it, such as ``h:g`` or ``g:(l:h)``.
     factors : tuple of Node
-        The expressions whose combination makes the levels, the slowest first.
+        The expressions whose combination makes the levels, the slowest first. For related levels the one call of
+        `kin`, whose value is that of its ids.
+    kin : Kin or None
+        What that call says; None for levels of which the formula says no relatedness.
     """
 
     label: str
     factors: tuple[Node, ...]
+    kin: Kin | None = None
 
 
 def expand_grouping(node: Node) -> tuple[Grouping, ...]:
@@ -63,11 +68,8 @@ def _expand(node: Node) -> list[Grouping]:
             around, within = _expand(left), _expand(right)
             whole = _whole(around)
             return [_interaction(t, whole) for t in within] + around
-        case Call() if node.function_name == "kin":
-            raise FormulaError(
-                f"{deparse(node)!r}: groups with a relatedness are not fitted by this version. Ordinary grouping "
-                "factors are: (1 | id)."
-            )
+        case Call() if is_kin(node):
+            return [Grouping(deparse(node), (node,), read_kin(node))]
         case Name() | Call() | Index():
             return [Grouping(deparse(node), (node,))]
     raise FormulaError(
@@ -86,6 +88,13 @@ def _whole(groupings: list[Grouping]) -> Grouping:
 
 
 def _interaction(first: Grouping, second: Grouping) -> Grouping:
+    for related, other in ((first, second), (second, first)):
+        if related.kin is not None:
+            raise FormulaError(
+                f"{related.label} cannot be nested in or combined with another grouping factor ({other.label}). For "
+                f"related effects of their own in each level of {other.label} write (0 + {other.label} | "
+                f"{related.label}), and for others a term of their own: {related.label} + (1 | {other.label})."
+            )
     factors = tuple(dict.fromkeys(first.factors + second.factors))
     return Grouping(f"{first.label}:{_bracketed(second)}", factors)
 

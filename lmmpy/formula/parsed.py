@@ -8,6 +8,7 @@ from functools import lru_cache
 
 from lmmpy.errors import FormulaError
 from lmmpy.formula.grouping import Grouping, expand_grouping
+from lmmpy.formula.kin import is_kin
 from lmmpy.formula.reader import read_expression
 from lmmpy.formula.syntax import Binary, Call, Name, Node, Number, Paren, Unary, deparse, walk
 from lmmpy.formula.terms import Terms, expand_terms
@@ -33,6 +34,8 @@ class RandomTerm:
         `hom=` as written; None leaves it to the structure.
     text : str
         The term as R would print it.
+    bare : bool
+        Whether it is a `kin()` written by itself, which is ``(1 | kin())``.
     """
 
     lhs: Terms
@@ -40,6 +43,7 @@ class RandomTerm:
     structure: str
     homogeneous: bool | None
     text: str
+    bare: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +133,8 @@ class Bar:
         `hom=` as written.
     text : str
         Without the parentheses of an unstructured term.
+    bare : bool
+        Whether there is no bar: a `kin()` written by itself.
     """
 
     left: Node
@@ -137,11 +143,14 @@ class Bar:
     structure: str
     homogeneous: bool | None
     text: str
+    bare: bool = False
 
 
 def as_bar(node: Node) -> Bar | None:
-    """A node that is a whole random term: `(x | g)`, or `us(x | g)` and its like."""
+    """A node that is a whole random term: `(x | g)`, `us(x | g)` and its like, or `kin(A)`."""
     match node:
+        case Call() if is_kin(node):
+            return Bar(Number(1), node, False, "us", None, deparse(node), bare=True)
         case Paren(Binary("|" | "||" as bar, left, right) as inner):
             return Bar(left, right, bar == "||", "us", None, deparse(inner))
         case Call(Name(structure), arguments) if structure in STRUCTURES and arguments:
@@ -183,8 +192,6 @@ def _has_bar(node: Node) -> bool:
             return _has_bar(left) or _has_bar(right)
         case Unary(_, inner) | Paren(inner):
             return _has_bar(inner)
-        case Call() if node.function_name == "kin":
-            return True
     return False
 
 
@@ -214,15 +221,20 @@ def _split(node: Node) -> tuple[Node | None, list[Bar]]:
                 f"The bar in {deparse(node)!r} has no parentheses around it. A random term is written "
                 f"(effects | group), for example ({deparse(_last(left))} | {deparse(right)})."
             )
-        case Call():
-            raise FormulaError(
-                f"{deparse(node)!r}: terms with a relatedness are not fitted by this version. Ordinary grouping "
-                "factors are: (1 | id)."
-            )
     operator = node.operator if isinstance(node, Binary | Unary) else "?"
     raise FormulaError(
-        f"A random term can only be added: {deparse(node)!r} joins one with {operator!r}. Write '+ (effects | group)'."
+        f"A random term can only be added: {deparse(node)!r} joins one with {operator!r}. Write {_added(node)}."
     )
+
+
+def _added(node: Node) -> str:
+    """What may be meant by an operator beside a random term."""
+    if isinstance(node, Binary) and node.operator in ("*", ":", "/"):
+        for related, other in ((node.left, node.right), (node.right, node.left)):
+            if is_kin(related) and not _has_bar(other):
+                varying = f"({deparse(other)} | {deparse(related)})"
+                return f"'+ {varying}' for effects of {deparse(other)} that relatives share"
+    return "'+ (effects | group)'"
 
 
 def _last(node: Node) -> Node:
@@ -251,7 +263,7 @@ def random_terms(bar: Bar) -> Iterator[RandomTerm]:
             raise FormulaError(f"The random term ({bar.text}) has nothing left of the bar. Write 1 for an intercept.")
         for grouping in groupings:
             text = f"{deparse(left)} | {grouping.label}" if bar.structure == "us" else bar.text
-            yield RandomTerm(lhs, grouping, bar.structure, bar.homogeneous, text)
+            yield RandomTerm(lhs, grouping, bar.structure, bar.homogeneous, text, bar.bare)
 
 
 def _uncorrelated(left: Node) -> list[Node]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lmmpy.errors import FormulaError
+from lmmpy.formula.kin import require_no_kin
 from lmmpy.formula.syntax import Binary, Call, Name, Node, Number, Paren, Unary, deparse, walk
 
 __all__ = ["Algebra", "Term", "Terms", "expand_terms"]
@@ -180,6 +181,7 @@ class Algebra:
             raise FormulaError("'.' (all other columns) is not understood in a mixed-model formula. Name the columns.")
         if any(isinstance(inner, Call) and inner.function_name == "offset" for inner in walk(node)):
             raise FormulaError(f"offset() inside {deparse(node)!r} has no meaning; add it as a term: + offset(...).")
+        require_no_kin(node)
         if node not in self.variables:
             self.variables.append(node)
         return self.variables.index(node)

@@ -85,7 +85,7 @@ def fixed_text(terms: Terms) -> str:
 
 def random_text(term: RandomTerm, lhs: Terms | None = None) -> str:
     """
-    Write one random term, such as ``(Days | Subject)`` or ``diag(x | g, hom = TRUE)``.
+    Write one random term, such as ``(Days | Subject)``, ``diag(x | g, hom = TRUE)`` or ``kin(A)``.
 
     Parameters
     ----------
@@ -94,7 +94,7 @@ def random_text(term: RandomTerm, lhs: Terms | None = None) -> str:
         What to write left of the bar instead.
     """
     if lhs is None and term.structure == "us":
-        return f"({term.text})"
+        return term.grouping.label if term.bare else f"({term.text})"
     if lhs is None and len(parse_formula(f"~ {term.text}").random) == 1:
         return term.text  # as it was written; of `cs(x | a/b)` that would be two terms
     text = f"{fixed_text(term.lhs if lhs is None else lhs)} | {term.grouping.label}"
@@ -180,9 +180,13 @@ class _Piece:
 
 def _pieces(bar: Bar) -> list[_Piece]:
     terms = list(random_terms(bar))
-    written = read_expression(bar.text)  # `us(x | g)` has its own parentheses, `x | g` has not
-    whole = bar.text if as_bar(written) is not None else f"({bar.text})"
-    return [_Piece(term, whole, len(terms)) for term in terms]
+    return [_Piece(term, _whole(bar), len(terms)) for term in terms]
+
+
+def _whole(bar: Bar) -> str:
+    """The term as it stands in a formula."""
+    written = read_expression(bar.text)  # `us(x | g)` has its own parentheses and `kin(A)` needs none, `x | g` does
+    return bar.text if as_bar(written) is not None else f"({bar.text})"
 
 
 def _as_written(pieces: Sequence[_Piece]) -> list[str]:
@@ -260,7 +264,7 @@ class _Change(Algebra):
     def change_random(self, bar: Bar, parity: int) -> None:
         """Add a bar, or take one away."""
         if self.factors:
-            raise FormulaError(f"The random term ({bar.text}) can only be added or taken away.")
+            raise FormulaError(f"The random term {_whole(bar)} can only be added or taken away.")
         pieces = _pieces(bar)
         if parity > 0:
             known = {piece.key for piece in self.random}

@@ -2,7 +2,8 @@
 
 Nothing is evaluated as Python: an expression may hold numbers, the known names, ``+ - * / ** ^``, parentheses and the
 functions sqrt, log, exp and abs. Names may contain any characters (``cask:batch``, ``Subject.(Intercept)``): the
-longest known name that fits is read first, and backticks quote a name.
+longest known name that fits is read first, blanks after its parentheses and commas do not matter, and backticks quote a
+name.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -206,8 +208,9 @@ def _token(
         return "value", _named(text[at + 1 : end], known, text), end + 1 - at
     called = re.compile(rf"({'|'.join(_FUNCTIONS)})\s*\(").match(text, at)
     for name in ordered:
-        if text.startswith(name, at) and _ends(text, at + len(name), name) and not (called and called[1] == name):
-            return "value", Name(known[name]), len(name)
+        read = _spaced(name).match(text, at)
+        if read and _ends(text, read.end(), name) and not (called and called[1] == name):
+            return "value", Name(known[name]), len(read[0])
     if called:
         return "function", called[1], len(called[1])
     for operator in _OPERATORS:
@@ -221,6 +224,17 @@ def _token(
     return "value", _named(word[0], known, text), len(word[0])
 
 
+@cache
+def _spaced(name: str) -> re.Pattern[str]:
+    """A name with any blanks within its parentheses and around its commas: kin(id,A) is kin(id, A)."""
+    parts = re.split(r"\s*([(,])\s*|\s*(\))", name)
+    return re.compile("".join(_blanks(part) for part in parts if part))
+
+
+def _blanks(part: str) -> str:
+    return rf"\s*{re.escape(part)}\s*" if part in "(," else rf"\s*{re.escape(part)}" if part == ")" else re.escape(part)
+
+
 def _ends(text: str, at: int, name: str) -> bool:
     """Whether a name may end here: what follows does not go on with it."""
     if at == len(text) or not (name[-1].isalnum() or name[-1] == "_"):
@@ -230,6 +244,9 @@ def _ends(text: str, at: int, name: str) -> bool:
 
 def _named(name: str, known: Mapping[str, int], text: str) -> Name:
     if name not in known:
+        for other, place in known.items():
+            if _spaced(other).fullmatch(name):
+                return Name(place)
         raise ModelError(f"{text!r}: {name!r} is no variance component; known are {shown(known, 20)}.")
     return Name(known[name])
 

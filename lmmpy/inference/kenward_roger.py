@@ -1,6 +1,7 @@
 """Kenward and Roger's (1997) adjusted covariance of β̂ and degrees of freedom, without any n × n matrix.
 
-Everything is in units of σ², V = W⁻¹ + Σ_t Z_t C_t Z_tᵀ with C_t = T_tT_tᵀ over the levels. The derivatives of V are
+Everything is in units of σ², V = W⁻¹ + Σ_t Z_t C_t Z_tᵀ with C_t = T_tT_tᵀ over the levels (K ⊗ T_tT_tᵀ where they are
+related by K, and so each D_i below). The derivatives of V are
 G_i = Z D_i Zᵀ for the variances and covariances (or θ, where C is not linear in them), and G_e = W⁻¹ = V − Z C Zᵀ for
 the residual variance. With K = ZᵀV⁻¹Z, F = ZᵀV⁻¹X and Φ = (XᵀV⁻¹X)⁻¹,
 
@@ -24,6 +25,7 @@ from lmmpy.covariance import Directions, covariance_directions
 from lmmpy.design import Design
 from lmmpy.engines import Operators
 from lmmpy.inference.contrasts import InBasis
+from lmmpy.inference.related import among_levels
 
 __all__ = ["KenwardRoger", "kenward_roger"]
 
@@ -145,7 +147,7 @@ def kenward_roger(design: Design, theta: Floats, sigma: float, operators: Operat
 def _direction(design: Design, operators: Operators, t: int, D: Floats) -> _Direction:
     term, start, end = design.random[t], design.starts[t], design.starts[t + 1]
     DF = np.zeros_like(operators.ZtVQ)
-    levels = operators.ZtVQ[start:end].reshape(term.n_levels, term.k, design.p)
+    levels = among_levels(term, operators.ZtVQ[start:end]).reshape(term.n_levels, term.k, design.p)
     DF[start:end] = (D @ levels).reshape(end - start, design.p)
     return _Direction(t, D, DF, operators.ZtVZ(DF))
 
@@ -198,11 +200,12 @@ def _curvature(design: Design, families: list[Directions], W: Floats, F: Floats)
     """Σ_ij W_ij R_ij, of the terms whose covariance is not linear in their parameters."""
     total, place = np.zeros((design.p, design.p)), 0
     for t, (term, family) in enumerate(zip(design.random, families, strict=True)):
-        own = slice(place, place + len(family.first))
-        place = own.stop
+        parameters = slice(place, place + len(family.first))
+        place = parameters.stop
         if family.second is None:
             continue
-        bend = np.einsum("ij,ijab->ab", W[own, own], family.second)
-        levels = F[design.starts[t] : design.starts[t + 1]].reshape(term.n_levels, term.k, design.p)
-        total += np.einsum("lax,ab,lby->xy", levels, bend, levels, optimize=True)
+        bend = np.einsum("ij,ijab->ab", W[parameters, parameters], family.second)
+        own = F[design.starts[t] : design.starts[t + 1]]
+        levels, others = (x.reshape(term.n_levels, term.k, design.p) for x in (own, among_levels(term, own)))
+        total += np.einsum("lax,ab,lby->xy", levels, bend, others, optimize=True)
     return total

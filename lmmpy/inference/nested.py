@@ -21,7 +21,7 @@ def random_not_nested(small: Design, large: Design) -> str | None:
     The first random term of one model that no term of another, of the same rows, contains.
 
     A term is contained when every covariance that it can give the response is one that the other can give: its columns
-    are combinations of those of an unstructured term of the same grouping factor, or are those of a term whose
+    are combinations of those of an unstructured term of the same grouping factor and relatedness, or are those of a term whose
     structure allows for its own (``us`` for all, ``cs`` and ``ar1`` for independent effects, different variances for
     equal ones); a term of a finer grouping factor, such as ``(1 | g:f)``, is contained in ``(0 + f | g)``. Special
     cases that two terms give only together are not seen.
@@ -66,13 +66,25 @@ def _pairs(a: RandomEffects, b: RandomEffects) -> int:
 
 
 def _same_groups(a: RandomEffects, b: RandomEffects) -> bool:
-    """Whether two factors part the rows alike, their levels related alike."""
-    if not a.n_levels == b.n_levels == _pairs(a, b):
+    """Whether two factors part the rows alike, their levels related alike but for a factor."""
+    if not a.n_recorded == b.n_recorded == _pairs(a, b):
         return False
-    K, L = a.relatedness.precision, b.relatedness.precision
-    if K is None or L is None:
-        return K is None and L is None
-    return K is L or (a.levels == b.levels and bool(abs(K - L).max() <= _NIL * abs(K).max()))
+    if a.relatedness is b.relatedness or (a.relatedness.is_identity and b.relatedness.is_identity):
+        return True
+    rows = np.unique(a.codes, return_index=True)[1]  # one of each level
+    noise = default_rng(0).normal(size=(len(rows), 3))
+    here, there = (_among_recorded(term, term.codes[rows], noise) for term in (a, b))
+    there = there * (np.vdot(here, there) / np.vdot(there, there))
+    return bool(np.linalg.norm(here - there) <= _NIL * np.linalg.norm(here))
+
+
+def _among_recorded(term: RandomEffects, levels: Codes, values: Floats) -> Floats:
+    """K of some levels times some columns."""
+    if term.relatedness.is_identity:
+        return values
+    whole = np.zeros((term.n_levels, values.shape[1]))
+    whole[levels] = values
+    return np.asarray(term.relatedness.times(whole))[levels]
 
 
 def _is_finer(a: RandomEffects, b: RandomEffects) -> bool:

@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 
 from lmmpy.design import Blueprint, Design, RandomEffects
 from lmmpy.design.evaluate import Evaluator
-from lmmpy.design.values import Categorical, Codes, Floats, Named, combine, factorize
+from lmmpy.design.values import Categorical, Codes, Floats, Named
 from lmmpy.errors import DataError, ModelError, shown
 from lmmpy.formula import Node, deparse
+from lmmpy.inference.prediction_relatives import grouping_of
+from lmmpy.relatedness import Relatedness
 
 __all__ = [
     "PredictionRows",
@@ -68,12 +70,15 @@ class TermRows:
         The columns left of the bar.
     kept : ndarray of bool, shape (k,)
         Which of the effects the prediction adds.
+    own : ndarray, shape (m,), or None
+        K of each row's level with itself, where it is needed and not one.
     """
 
     place: int
     codes: Codes
     values: Floats
     kept: Mask
+    own: Floats | None = None
 
     @property
     def added(self) -> Floats:
@@ -154,10 +159,13 @@ def rows_of_fit(design: Design, kept: Mapping[int, Mask], every_term: bool = Fal
     """
     terms = []
     for place, term in enumerate(design.random):
+        if place not in kept and not every_term:
+            continue
+        own = _own(term.relatedness, term.codes) if every_term else None
         if place in kept:
-            terms.append(TermRows(place, term.codes, term.values, kept[place]))
-        elif every_term:
-            terms.append(_left_out(place, term.values))
+            terms.append(TermRows(place, term.codes, term.values, kept[place], own))
+        else:
+            terms.append(_left_out(place, term.values, own))
     return PredictionRows(design.X, np.empty((design.n, 0)), design.offset, tuple(terms))
 
 
@@ -212,9 +220,12 @@ def rows_of_data(
             _require_names(f"({term.term.text})", term.columns, columns.names)
         if place in kept:
             codes = _known_codes(term, evaluator, allow_new_levels)
-            terms.append(TermRows(place, codes, columns.X, kept[place]))
+            own = _own(term.relatedness, codes) if every_term else None
+            terms.append(TermRows(place, codes, columns.X, kept[place], own))
         elif every_term:
-            terms.append(_left_out(place, columns.X))
+            full = blueprint.relatedness.get(term.group)
+            own = None if full is None else _own(full, _codes_if_there(term, full, evaluator))
+            terms.append(_left_out(place, columns.X, own))
     return PredictionRows(
         X=fixed.X[:, places] if dropped else fixed.X,
         dropped=fixed.X[:, dropped],
@@ -248,9 +259,33 @@ def not_estimable(rows: PredictionRows, X: Floats, dropped: Floats, tolerance: f
     return np.flatnonzero((distance > tolerance * (size + np.abs(dropped).max(axis=0, initial=0.0))).any(axis=1))
 
 
-def _left_out(place: int, values: Floats) -> TermRows:
+def _left_out(place: int, values: Floats, own: Floats | None) -> TermRows:
     m, k = values.shape
-    return TermRows(place, np.full(m, -1, dtype=np.intp), values, np.zeros(k, dtype=bool))
+    return TermRows(place, np.full(m, -1, dtype=np.intp), values, np.zeros(k, dtype=bool), own)
+
+
+def _own(relatedness: Relatedness, codes: Codes) -> Floats | None:
+    """K of each row's level with itself; one where the level is not known."""
+    return None if relatedness.is_identity else np.append(relatedness.diagonal(), 1.0)[codes]
+
+
+def _codes_if_there(term: RandomEffects, full: Relatedness, evaluator: Evaluator) -> Codes:
+    """The level of each row in a relatedness; −1 where it has none, or the data do not say it."""
+    try:
+        grouping = grouping_of(term, evaluator)
+    except DataError:
+        return np.full(evaluator.columns.n_rows, -1, dtype=np.intp)
+    return _codes_among(grouping, full.labels or (), full)[0]
+
+
+def _codes_among(grouping: Categorical, levels: Sequence[str], relatedness: Relatedness) -> tuple[Codes, list[str]]:
+    """The place of each row's level, −1 where there is none, and which are not there; identical twins share theirs."""
+    aliases = relatedness.aliases
+    codes, unseen = grouping.codes_among([*levels, *aliases])
+    if aliases:
+        place = {label: i for i, label in enumerate(levels)}
+        codes = np.append(np.arange(len(levels)), [*(place[label] for label in aliases.values()), -1])[codes]
+    return codes, unseen
 
 
 def _require_names(where: str, fitted: Sequence[str], found: Sequence[str]) -> None:
@@ -276,11 +311,13 @@ def _numbers(node: Node, evaluator: Evaluator) -> Floats:
 
 def _known_codes(term: RandomEffects, evaluator: Evaluator, allow_new_levels: bool) -> Codes:
     """Place of each row's level among those of the fit; −1 for a new or missing one."""
-    grouping = combine([factorize(evaluator.column(node)) for node in term.term.grouping.factors])
-    codes, unseen = grouping.codes_among(term.levels)
+    grouping = grouping_of(term, evaluator)
+    codes, unseen = _codes_among(grouping, term.levels, term.relatedness)
     missing = bool((grouping.codes < 0).any())
     if (unseen or missing) and not allow_new_levels:
         what = f"levels that the fit has not seen: {shown(unseen)}" if unseen else "missing values"
+        if unseen and not term.relatedness.is_identity:
+            what = f"ids that its relatedness does not have: {shown(unseen)}. Give it with relmat= as one that has them"
         raise DataError(
             f"The grouping factor {term.group!r} has {what}. With allow_new_levels=True their random effects are "
             "taken as zero; re_form='none' predicts without random effects."

@@ -8,8 +8,9 @@ so that for a row (x, z)
 
     Var(xᵀ(β̂ − β) + zᵀ(b̂ − b)) = σ² [zᵀCz + (x − Bᵀz)ᵀ(XᵀV⁻¹X)⁻¹(x − Bᵀz)].
 
-A level that was not seen adds its own zᵀGz. The blocks of C that the rows ask for are solved in batches of levels:
-memory grows with the number of rows and of effects, never with their product.
+A level that was not seen adds its own zᵀGz, which for related levels counts K_ll times (once for a level that K does
+not have). The blocks of C that the rows ask for are solved in batches of levels: memory grows with the number of rows
+and of effects, never with their product.
 """
 
 from __future__ import annotations
@@ -94,7 +95,8 @@ def new_effect_variance(design: Design, theta: Floats, rows: PredictionRows) -> 
     for T, term in _with_factors(design, theta, rows):
         if not term.kept.all():
             rest = np.where((term.codes >= 0)[:, None] & term.kept, 0.0, term.values)
-            found += _length(rest @ T) - _length(term.unseen @ T)
+            more = _length(rest @ T) - _length(term.unseen @ T)
+            found += more if term.own is None else more * term.own
     return found
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from lmmpy.design import Design
-from lmmpy.design.values import Floats
+from lmmpy.design import Design, RandomEffects
+from lmmpy.design.values import Codes, Floats
 from lmmpy.errors import ModelError
 from lmmpy.inference.leverage import components_of_levels
 
@@ -19,7 +21,7 @@ _LARGEST_BLOCK = 5_000
 
 def marginal_variance(design: Design, Ts: Sequence[Floats]) -> Floats:
     """
-    Var(y)/σ² of each row, 1/w + Σ_t zᵀT Tᵀz, shape (n,).
+    Var(y)/σ² of each row, 1/w + Σ_t K_ll zᵀT Tᵀz with l its level, shape (n,).
 
     Parameters
     ----------
@@ -30,7 +32,8 @@ def marginal_variance(design: Design, Ts: Sequence[Floats]) -> Floats:
     v = np.ones(design.n) if design.weights is None else 1.0 / design.weights
     for term, T in zip(design.random, Ts, strict=True):
         zT = term.values @ T
-        v = v + np.einsum("nk,nk->n", zT, zT)
+        own = np.einsum("nk,nk->n", zT, zT)
+        v = v + (own if term.relatedness.is_identity else own * term.relatedness.diagonal()[term.codes])
     return v
 
 
@@ -56,7 +59,7 @@ def cholesky_residuals(design: Design, Ts: Sequence[Floats], residual: Floats) -
     Raises
     ------
     ModelError
-        When too many rows hang together through crossed factors.
+        When too many rows hang together through crossed factors or relatives.
     """
     component = components_of_levels(design)[0][design.random[0].codes]
     order = np.argsort(component, kind="stable")
@@ -75,10 +78,17 @@ def cholesky_residuals(design: Design, Ts: Sequence[Floats], residual: Floats) -
     for rows in blocks:
         V = np.diag(own[rows])
         for term, zT in zip(design.random, zTs, strict=True):
-            codes = term.codes[rows]
-            V += (zT[rows] @ zT[rows].T) * (codes[:, None] == codes)
+            V += (zT[rows] @ zT[rows].T) * _between(term, term.codes[rows])
         scaled[rows] = np.linalg.solve(np.linalg.cholesky(V), residual[rows])
     return scaled
+
+
+def _between(term: RandomEffects, codes: Codes) -> NDArray[Any]:
+    """K between the levels of some rows, shape (m, m)."""
+    if term.relatedness.is_identity:
+        return codes[:, None] == codes
+    levels, places = np.unique(codes, return_inverse=True)
+    return np.asarray(term.relatedness.block(levels, levels))[np.ix_(places, places)]
 
 
 def deleted_sigma(r2: float, dof: int, residual: Floats, hat: Floats) -> Floats:

@@ -5,7 +5,8 @@ For a contrast l with variance v(ϑ) = lᵀC(ϑ)l, C = σ²(XᵀV⁻¹X)⁻¹ an
     ν = 2v² / (∇vᵀ A ∇v),   ∂C/∂θ_i = σ² Φ FᵀE_iF Φ,   ∂C/∂ log σ = 2C,
 
 with Φ = (XᵀV⁻¹X)⁻¹, F = ZᵀV⁻¹X (X in an orthonormal basis), E_i the derivative of the relative covariance of the
-random effects, and A the asymptotic covariance of ϑ̂ from the observed Hessian.
+random effects (K ⊗ ∂(TTᵀ)/∂θ_i where levels are related by K), and A the asymptotic covariance of ϑ̂ from the observed
+Hessian.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from lmmpy.covariance import covariance_slopes
 from lmmpy.design import Design
 from lmmpy.engines import Operators
 from lmmpy.inference.contrasts import InBasis
+from lmmpy.inference.related import among_levels
 from lmmpy.inference.variance_parameters import VarianceParameters
 
 __all__ = ["Satterthwaite", "satterthwaite", "vcov_slopes"]
@@ -94,8 +96,9 @@ def vcov_slopes(design: Design, theta: Floats, sigma: float, unscaled: Floats, F
     half = F @ unscaled
     spans = zip(design.random, design.split_theta(theta), design.starts[:-1], design.starts[1:], strict=True)
     for term, part, start, end in spans:
-        levels = half[start:end].reshape(term.n_levels, term.k, p).transpose(1, 0, 2)
-        products = np.tensordot(levels, levels, axes=(1, 1))  # a, x, b, y
+        own, related = half[start:end], among_levels(term, half[start:end])
+        levels, others = (x.reshape(term.n_levels, term.k, p).transpose(1, 0, 2) for x in (own, related))
+        products = np.tensordot(levels, others, axes=(1, 1))  # a, x, b, y
         slopes = covariance_slopes(term.structure.factor(part))
         found += list(sigma**2 * np.einsum("axby,iab->ixy", products, slopes))
     return np.array([*found, 2.0 * sigma**2 * unscaled])

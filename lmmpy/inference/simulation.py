@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.random import Generator, SeedSequence
 
-from lmmpy.design import Design
+from lmmpy.design import Design, RandomEffects
 from lmmpy.design.values import Floats
 from lmmpy.errors import ModelError
 
@@ -54,7 +54,8 @@ def draw_response(
     mean : ndarray, shape (n,)
         Xβ and offset; or Xβ + Zb̂ when the random effects are held.
     factors : sequence of ndarray, each of shape (k, k)
-        T of each term whose effects are drawn, b ~ N(0, σ²TTᵀ); empty when they are held.
+        T of each term whose effects are drawn, b ~ N(0, σ² K ⊗ TTᵀ) with K the relatedness of its levels; empty when
+        they are held.
     sigma : float
     generator : numpy.random.Generator
 
@@ -64,8 +65,15 @@ def draw_response(
     """
     y = mean.copy()
     for term, T in zip(design.random, factors, strict=False):
-        b = sigma * generator.standard_normal((term.n_levels, term.k)) @ T.T
+        b = sigma * _draw_levels(term, generator) @ T.T
         for column in range(term.k):
             y += term.values[:, column] * b[term.codes, column]
     noise = sigma * generator.standard_normal(design.n)
     return y + (noise if design.weights is None else noise / np.sqrt(design.weights))
+
+
+def _draw_levels(term: RandomEffects, generator: Generator) -> Floats:
+    """Effects with covariance K between levels, independent within, shape (levels, k)."""
+    if term.relatedness.is_identity:
+        return generator.standard_normal((term.n_levels, term.k))
+    return np.asarray(term.relatedness.root_times(generator.standard_normal((term.relatedness.rank, term.k))))

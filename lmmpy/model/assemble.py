@@ -53,6 +53,7 @@ def assemble_fit(kind: type[LmmFit], formula: str, request: Request, scope: Mapp
             subset=source.subset,
             na_action=request.na_action,
             contrasts=source.contrasts,
+            relmat=source.relmat,
             scope=scope,
         )
         check_design(design, sizes=request.control.check_sizes == "stop" and source.varcomp is None)

@@ -262,7 +262,7 @@ def _variances(fit: LmmFit, residual: Floats, seen: np.ndarray) -> tuple[list[Fi
             )
         )
         if judged is not None and judged.verdict != "ok":
-            sd = np.sqrt(np.bincount(codes, level**2) / np.bincount(codes))
+            sd = np.sqrt(np.bincount(codes, level**2) / np.maximum(np.bincount(codes), 1))
             level = level / np.where(sd > 0, sd, 1.0)[codes]
     return found, level
 
@@ -285,17 +285,18 @@ def _residual_normality(values: Floats, evened: bool) -> Finding:
 
 
 def _effect_normality(fit: LmmFit, leverage: Leverage) -> list[Finding]:
-    """Conditional modes over their own standard deviation, Var(b̂) = G − Var(b | y)."""
+    """Conditional modes of levels with rows over their own standard deviation, Var(b̂) = G − Var(b | y)."""
     found, effects = [], fit.ranef()
     parts = fit.design.split_theta(fit.optimum.theta)
     for term, part, conditional in zip(fit.design.random, parts, leverage.variances, strict=True):
         T = term.structure.factor(part).T
         prior = np.einsum("ab,ab->a", T, T)
         for a, column in enumerate(term.columns):
-            variance = prior[a] - conditional[:, a, a]
-            known = variance > 1e-6 * prior[a]
+            own = prior[a] * term.relatedness.diagonal()
+            variance = own - conditional[:, a, a]
+            known = (variance > 1e-6 * own) & term.recorded
             judged = None
-            if prior[a] > 0 and known.sum() >= 0.5 * term.n_levels:
+            if prior[a] > 0 and known.sum() >= 0.5 * term.n_recorded:
                 values = effects[term.name].to_numpy()[known, a] / (fit.sigma * np.sqrt(variance[known]))
                 judged = normality(values)
             found.append(

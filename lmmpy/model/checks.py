@@ -15,6 +15,7 @@ __all__ = ["check_design", "check_residual", "warn_about_design"]
 
 _SCALE_RATIO, _SHIFT_RATIO = 1e4, 1e7
 _NOTHING = 5e-7
+_SAME = 1e-10
 
 
 def check_design(design: Design, sizes: bool = True) -> None:
@@ -32,7 +33,7 @@ def check_design(design: Design, sizes: bool = True) -> None:
     FormulaError
         Without a random term.
     ModelError
-        For a grouping factor with one level or as many as rows, or too many effects.
+        For a grouping factor with one level, or with unrelated levels as many as rows, or too many effects.
     """
     if not design.random:
         raise FormulaError(
@@ -61,27 +62,50 @@ def _widest_term(design: Design) -> str:
 
 
 def _check_levels(design: Design, term: RandomEffects) -> None:
-    if term.n_levels < 2:
+    if term.n_recorded < 2:
+        levels = [label for label, recorded in zip(term.levels, term.recorded, strict=True) if recorded]
         raise ModelError(
-            f"The grouping factor {term.group!r} of ({term.term.text}) has one level only ({shown(term.levels)}) in "
+            f"The grouping factor {term.group!r} of ({term.term.text}) has one level only ({shown(levels)}) in "
             "the rows used; a variance between levels needs at least two. Take the term out."
         )
 
 
 def _check_size(design: Design, term: RandomEffects) -> None:
-    if term.n_levels >= design.n:
+    q = term.n_recorded * term.k
+    # Relatives are alike where residuals are not, so that even one record an effect tells them apart.
+    if q < design.n or not _unrelated(term):
+        return
+    if term.n_recorded >= design.n:
+        why = (
+            ""
+            if term.relatedness.is_identity
+            else " Their relatedness is the identity, or a multiple of it: nobody is related to another, so the effect "
+            "and the residual are the same thing."
+        )
         raise ModelError(
-            f"The grouping factor {term.group!r} of ({term.term.text}) has as many levels ({term.n_levels}) as there "
-            f"are rows ({design.n}), so its variance and the residual variance cannot be told apart. Group by "
+            f"The grouping factor {term.group!r} of ({term.term.text}) has as many levels ({term.n_recorded}) as there "
+            f"are rows ({design.n}), so its variance and the residual variance cannot be told apart.{why} Group by "
             "something that repeats."
         )
     # An autoregression is determined by the decay of its correlations even with one record an effect.
-    if term.q >= design.n and term.term.structure != "ar1":
+    if term.term.structure != "ar1":
         raise ModelError(
-            f"The term ({term.term.text}) has {term.q} random effects ({term.n_levels} levels × {term.k} columns) "
+            f"The term ({term.term.text}) has {q} random effects ({term.n_recorded} levels × {term.k} columns) "
             f"for {design.n} rows, so they and the residual variance cannot be told apart. Use fewer columns left of "
             "the bar; control=Control(check_sizes='ignore') fits it all the same."
         )
+
+
+def _unrelated(term: RandomEffects) -> bool:
+    """Whether the relatedness of the levels that rows have is a multiple of the identity."""
+    K, recorded = term.relatedness, term.recorded
+    if K.is_scaled_identity or recorded.all():
+        return K.is_scaled_identity
+    groups = K.components()[recorded]
+    if len(np.unique(groups)) < len(groups):
+        return False
+    variances = K.diagonal()[recorded]
+    return bool(np.ptp(variances) <= _SAME * variances.max())
 
 
 def check_residual(design: Design, response: str, sigma: float, scale: float) -> None:

@@ -69,7 +69,7 @@ class ModelDesign:
         if design.dropped:
             lines.append(f"  dropped, others determine them: {', '.join(design.dropped)}")
         for term in design.random:
-            lines.append(f"  random: {', '.join(term.columns)} | {term.name} ({term.n_levels} levels)")
+            lines.append(f"  random: {', '.join(term.columns)} | {term.name} ({term.n_recorded} levels)")
         return "\n".join(lines)
 
 
@@ -87,6 +87,7 @@ def lformula(
     subset: Any = None,
     na_action: str = "omit",
     contrasts: Any = None,
+    relmat: Mapping[str, Any] | None = None,
     scope: Mapping[str, Any] | None = None,
 ) -> ModelDesign:
     """
@@ -104,6 +105,8 @@ def lformula(
     contrasts : str, pair of str or mapping, optional
         ``"sum"`` for all unordered factors, ``("sum", "poly")`` for unordered and ordered ones, or
         ``{"f": "helmert"}`` by column (which, as in lme4, speaks of the fixed part only).
+    relmat : mapping, optional
+        How the levels of random terms are related; see `lmer`.
     scope : mapping, optional
         Names that the formula may use; by default the caller's variables.
 
@@ -114,6 +117,8 @@ def lformula(
     Raises
     ------
     FormulaError, DataError
+    ModelError
+        For what `relmat` holds and the formula does not use.
     """
     scope = caller_scope() if scope is None else scope
     design, blueprint = build_design(
@@ -124,6 +129,7 @@ def lformula(
         subset=subset,
         na_action=na_action,
         contrasts=contrasts,
+        relmat=relmat,
         scope=scope,
     )
     return ModelDesign(design, blueprint, data_index(data, design)[design.rows])

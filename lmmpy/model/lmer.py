@@ -27,6 +27,7 @@ def lmer(
     subset: Any = None,
     na_action: str = "omit",
     contrasts: Any = None,
+    relmat: Mapping[str, Any] | None = None,
     varcomp: Mapping[str, Any] | None = None,
     start: Any = None,
     control: Control | None = None,
@@ -38,7 +39,8 @@ def lmer(
     ----------
     formula : str
         By R's rules, for example ``"Reaction ~ Days + (Days | Subject)"``. It is code and is evaluated: columns first,
-        then R's functions, then the caller's variables.
+        then R's functions, then the caller's variables. ``kin(A)`` is a random intercept whose levels are related as
+        A says, ``kin(id, A)`` names their column, and ``(x | kin(id, A))`` has random slopes.
     data : pandas or polars DataFrame, or a mapping of arrays
     reml : bool
         Whether to maximise the restricted likelihood, else the likelihood.
@@ -53,6 +55,11 @@ def lmer(
         Rows that miss a value: left out; left out but given back as NaN by row-wise results; or an error.
     contrasts : str, pair of str, or mapping, optional
         ``"sum"``, ``("sum", "poly")`` for unordered and ordered factors, or ``{"f": "helmert"}`` by column.
+    relmat : mapping, optional
+        How the levels of random terms are related, for names that the formula uses: ``{"A": K}`` for ``kin(id, A)``,
+        where K may also be a variable of that name in the caller's scope; or, by grouping factor, ``{"id": K}`` for
+        ``(1 | id)``. K is a `Relatedness`, a `Pedigree`, a square DataFrame labelled by ids, or, for ``kin(A)``, an
+        array with one row for each row of the data.
     varcomp : mapping, optional
         Known variance components by term and ``"Residual"``; nothing is then estimated but β (BLUE) and b (BLUP).
     start : array-like, optional
@@ -81,7 +88,7 @@ def lmer(
         reml=bool(reml),
         na_action=na_action,
         control=control,
-        source=Source(data, weights, offset, subset, contrasts, varcomp),
+        source=Source(data, weights, offset, subset, contrasts, varcomp, relmat),
         data_name=name_of(data, scope),
         weights=_text(weights, scope),
         offset=_text(offset, scope),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
@@ -28,6 +28,7 @@ from lmmpy.model.confint import jackknife_of
 from lmmpy.model.describe import summary_data
 from lmmpy.model.diagnostics import Diagnosed
 from lmmpy.model.frames import Framed
+from lmmpy.model.genetic import Genetic
 from lmmpy.model.hypothesis_tests import Tested
 from lmmpy.model.intervals import Bounded
 from lmmpy.model.predict import predict_rows
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
 __all__ = ["LmmFit", "Request"]
 
 
-class LmmFit(Tested, Bounded, Diagnosed, Framed):
+class LmmFit(Tested, Bounded, Diagnosed, Framed, Genetic):
     """
     A fitted linear mixed model, y = Xβ + Zb + e.
 
@@ -72,6 +73,7 @@ class LmmFit(Tested, Bounded, Diagnosed, Framed):
         se: bool = False,
         interval: str | None = None,
         level: float = 0.95,
+        relmat: Mapping[str, Any] | None = None,
     ) -> pd.Series | pd.DataFrame:
         """
         Predictions for the data of the fit or for new data, with standard errors and intervals where asked for.
@@ -83,6 +85,10 @@ class LmmFit(Tested, Bounded, Diagnosed, Framed):
         zᵀGz is in the standard error. Effects that `re_form` leaves out are not part of what is predicted: with
         ``"none"`` the standard error is that of Xβ̂. Not included is that θ and σ are estimated: with few groups
         intervals are too narrow, and `bootstrap` says by how much. Intervals take quantiles of the normal distribution.
+
+        Of a term with relatedness K any id may be predicted that K has, whether it had rows in the fit or not: its
+        effect is the best linear unbiased prediction from its relatives, with the standard error of that. An id that K
+        does not have is a level that was not seen, of a variance as if K_ii = 1.
 
         Parameters
         ----------
@@ -102,9 +108,13 @@ class LmmFit(Tested, Bounded, Diagnosed, Framed):
             "confidence" is for what is predicted, prediction ± quantile · standard error. "prediction" is for a new
             observation in the row: to the variance come σ²/w and the zᵀGz of all random effects that `re_form` leaves
             out, as of a level that was not seen. With ``re_form="none"`` it is thus for an observation in new groups.
+            For related levels zᵀGz is taken K_ii times where the data say which id the row is of.
             For new data the prior weights w are those that the expression ``weights=`` of the fit gives there.
         level : float
             Coverage of the interval.
+        relmat : mapping, optional
+            Relatednesses of more ids than those of the fit, newborn ones for example, to be used in their place; named
+            as in `lmer`. Between ids of the fit they must be what they were.
 
         Returns
         -------
@@ -115,7 +125,7 @@ class LmmFit(Tested, Bounded, Diagnosed, Framed):
         ------
         DataError
             For a missing column, a level that was not seen (of a grouping factor unless allowed; of a factor always),
-            or weights that are not positive.
+            weights that are not positive, or a relatedness that is another than in the fit.
         ModelError
             For a random term that the model does not have; when the offset, or for an interval of new observations
             the weights, of the fit were given as numbers, so that new data have none.
@@ -129,7 +139,7 @@ class LmmFit(Tested, Bounded, Diagnosed, Framed):
         ----------
         Henderson (1975), Biometrics 31, 423–447.
         """
-        columns = predict_rows(self, self._solution, newdata, re_form, allow_new_levels, se, interval, level)
+        columns = predict_rows(self, self._solution, newdata, re_form, allow_new_levels, se, interval, level, relmat)
         if newdata is None:
             found = {name: self.rows_series(values, name) for name, values in columns.items()}
         else:
@@ -198,6 +208,7 @@ class LmmFit(Tested, Bounded, Diagnosed, Framed):
         subset: Any = ...,
         na_action: Any = ...,
         contrasts: Any = ...,
+        relmat: Any = ...,
         varcomp: Any = ...,
         start: Any = None,
         control: Control | None = None,
@@ -210,7 +221,7 @@ class LmmFit(Tested, Bounded, Diagnosed, Framed):
         formula : str, optional
             The dots of ``". ~ . - x + (1 | h)"`` stand for the old sides; a formula without them is a new one. Its
             names are looked up among the columns, the caller's variables and those that the fit used.
-        data, reml, weights, offset, subset, na_action, contrasts, varcomp, start, control
+        data, reml, weights, offset, subset, na_action, contrasts, relmat, varcomp, start, control
             As in `lmer`. None takes weights, offset, subset, contrasts or known components away.
 
         Returns
@@ -224,7 +235,7 @@ class LmmFit(Tested, Bounded, Diagnosed, Framed):
         """
         changes = Changes(
             formula=formula, data=data, reml=reml, weights=weights, offset=offset, subset=subset, na_action=na_action,
-            contrasts=contrasts, varcomp=varcomp, start=start, control=control,
+            contrasts=contrasts, relmat=relmat, varcomp=varcomp, start=start, control=control,
         )  # fmt: skip
         return update_fit(self, changes, caller_scope(), stacklevel=2)
 

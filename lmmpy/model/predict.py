@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 from scipy.special import ndtri
 
-from lmmpy.design import Categorical
+from lmmpy.design import Categorical, Design
 from lmmpy.design.evaluate import Evaluator
 from lmmpy.design.values import Floats, Named
 from lmmpy.engines import Solution, one_blas_thread
@@ -16,7 +17,14 @@ from lmmpy.errors import DataError, ModelError, RankDeficiencyWarning, shown
 from lmmpy.formula import read_expression
 from lmmpy.inference.chosen_effects import chosen_effects
 from lmmpy.inference.intervals import checked_level
+from lmmpy.inference.breeding_values import criterion_at_once
 from lmmpy.inference.prediction import PredictionRows, not_estimable, rows_of_data, rows_of_fit
+from lmmpy.inference.prediction_relatives import (
+    given_relatedness,
+    relatives_effects,
+    relatives_of_data,
+    with_levels,
+)
 from lmmpy.inference.prediction_uncertainty import new_effect_variance, prediction_variance
 from lmmpy.model.results import FitResults
 
@@ -34,6 +42,7 @@ def predict_rows(
     se: bool,
     interval: str | None,
     level: float,
+    relmat: Mapping[str, Any] | None = None,
 ) -> dict[str, Floats]:
     """
     Predictions, and where asked for their standard errors and intervals; see `LmmFit.predict`.
@@ -47,17 +56,22 @@ def predict_rows(
     design, observations = fit.design, interval == "prediction"
     evaluator = fit.blueprint.evaluator(fit.request.source.data if newdata is None else newdata)
     kept = chosen_effects(design, fit.blueprint, re_form, evaluator)
+    b = solution.b
     if newdata is None:
+        if relmat is not None:
+            raise ModelError("relmat is for relatives in newdata; the rows of the fit have the relatedness that it had.")
         rows = rows_of_fit(design, kept, observations)
     else:
+        design, b = _with_relatives(fit, solution, evaluator, kept, relmat)
         rows = rows_of_data(design, fit.blueprint, evaluator, kept, allow_new_levels, observations)
         _warn_if_not_estimable(fit, rows)
-    columns = {"prediction": rows.predict(solution.beta, solution.b, design.starts)}
+    columns = {"prediction": rows.predict(solution.beta, b, design.starts)}
     if not se and interval is None:
         return columns
     theta = fit.optimum.theta
     with one_blas_thread():
-        variance = prediction_variance(design, fit.criterion, theta, solution.unscaled_vcov, rows)
+        criterion = fit.criterion if design is fit.design else criterion_at_once(design, fit.reml)
+        variance = prediction_variance(design, criterion, theta, solution.unscaled_vcov, rows)
     columns["std_error"] = fit.sigma * np.sqrt(variance)
     if interval is not None:
         if observations:
@@ -67,6 +81,20 @@ def predict_rows(
         columns["conf_low"] = columns["prediction"] - reach
         columns["conf_high"] = columns["prediction"] + reach
     return columns
+
+
+def _with_relatives(
+    fit: FitResults, solution: Solution, evaluator: Evaluator, kept: Iterable[int], relmat: Mapping[str, Any] | None
+) -> tuple[Design, Floats]:
+    """The design with the levels of all relatives that the new data ask for, and the effects predicted of its levels."""
+    design, blueprint, given = fit.design, fit.blueprint, {}
+    if relmat is not None:
+        given = given_relatedness(design, blueprint, relmat, evaluator.columns)
+    related = relatives_of_data(design, blueprint, evaluator, kept, given)
+    if not related:
+        return design, solution.b
+    extended = with_levels(design, related)
+    return extended, relatives_effects(design, extended, fit.optimum.theta, solution.beta, solution.b)
 
 
 def _check_request(se: bool, interval: str | None, level: float) -> None:

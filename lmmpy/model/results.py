@@ -183,8 +183,8 @@ class FitResults:
 
     @property
     def ngroups(self) -> dict[str, int]:
-        """Levels of each grouping factor."""
-        return {term.group: term.n_levels for term in self.design.random}
+        """Levels of each grouping factor that the rows have (a pedigree has others besides)."""
+        return {term.group: term.n_recorded for term in self.design.random}
 
     @property
     def aic(self) -> float:
@@ -256,7 +256,7 @@ class FitResults:
             When the data have another number of rows by now.
         """
         source, rows = self.request.source, self.design.rows
-        whole = self.blueprint.evaluator(source.data)
+        whole = self.blueprint.evaluator(source.data, own=True)
         if whole.columns.n_rows != len(rows):
             raise ModelError(
                 f"The data of this fit have changed since it was made: they had {len(rows)} rows, and have "

@@ -26,7 +26,7 @@ class Source:
     Attributes
     ----------
     data : frame or mapping
-    weights, offset, subset, contrasts, varcomp
+    weights, offset, subset, contrasts, varcomp, relmat
         See `lmer`.
     """
 
@@ -36,6 +36,7 @@ class Source:
     subset: Any = None
     contrasts: Any = None
     varcomp: Mapping[str, Any] | None = None
+    relmat: Mapping[str, Any] | None = None
 
     def frame(self, rows: NDArray[np.bool_]) -> pd.DataFrame:
         """
@@ -71,7 +72,7 @@ class RowsUsed(Evaluator):
     """
 
     def __init__(self, whole: Evaluator, columns: Columns, rows: NDArray[np.bool_]) -> None:
-        super().__init__(columns, whole.scope, whole.memory)
+        super().__init__(columns, whole.scope, whole.memory, whole.ids)
         self._whole, self._rows = whole, rows
 
     def column(self, node: Node) -> Any:

@@ -128,7 +128,7 @@ def _kept(fit: LmmFit, keep: Any) -> tuple[set[RandomKey], set[str]]:
     random: set[RandomKey] = set()
     for item in wanted:
         text = item if isinstance(item, str) else ""
-        keys = {random_key(term) for term in parse_formula(f"~ {text}").random} if "|" in text else set()
+        keys = {random_key(term) for term in parse_formula(f"~ {text}").random} if "(" in text else set()
         if frozenset(text.split(":")) in labels:
             fixed.add(labels[frozenset(text.split(":"))])
         elif keys and all(key[2] in groups for key in keys):

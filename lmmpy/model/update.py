@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lmmpy.design.kinship import relmat_in_use
 from lmmpy.errors import ConvergenceWarning, LmmpyWarning, ModelError
 from lmmpy.fitting import Control
 from lmmpy.formula import deparse, parse_formula
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Changes", "Submodel", "submodel", "update_fit"]
 
+_ARGUMENTS = ("weights", "offset", "subset", "contrasts", "varcomp", "relmat")
+
 
 @dataclass(frozen=True, eq=False, slots=True, kw_only=True)
 class Changes:
@@ -35,8 +38,8 @@ class Changes:
         See `update_formula`; None is the same.
     data, reml, control
         None is the same.
-    weights, offset, subset, na_action, contrasts, varcomp
-        `...` is the same.
+    weights, offset, subset, na_action, contrasts, relmat, varcomp
+        `...` is the same; of `relmat` what the new formula uses.
     start
         None estimates it from the data.
     """
@@ -49,6 +52,7 @@ class Changes:
     subset: Any = ...
     na_action: Any = ...
     contrasts: Any = ...
+    relmat: Any = ...
     varcomp: Any = ...
     start: Any = None
     control: Control | None = None
@@ -81,6 +85,8 @@ def update_fit(fit: LmmFit, changes: Changes, scope: Mapping[str, Any], stacklev
     names = ChainMap(dict(scope), dict(fit.blueprint.scope))
     with warnings_from_caller(stacklevel + 1):
         new = assemble_fit(type(fit), formula, request, names, changes.start)
+        if changes.relmat is ...:  # whole, for a further change that brings a term back
+            new.request = replace(request, source=replace(request.source, relmat=fit.request.source.relmat))
         same_response = new.blueprint.response_text == fit.blueprint.response_text
         if fit.request.refitted and changes.data is None and same_response:
             return _refitted_alike(new, fit)
@@ -112,6 +118,8 @@ def _changed_request(fit: LmmFit, changes: Changes, formula: str, scope: Mapping
         value = getattr(changes, name)
         if value is not ...:
             return value
+        if name == "relmat" and source.relmat is not None:
+            return relmat_in_use(parse_formula(formula), source.relmat)
         return _still_there(source.contrasts, formula) if name == "contrasts" else getattr(source, name)
 
     def text(name: str) -> str | None:
@@ -126,7 +134,7 @@ def _changed_request(fit: LmmFit, changes: Changes, formula: str, scope: Mapping
         reml=bool(reml),
         na_action=old.na_action if changes.na_action is ... else changes.na_action,
         control=old.control if changes.control is None else changes.control,
-        source=Source(data, *(kept(name) for name in ("weights", "offset", "subset", "contrasts", "varcomp"))),
+        source=Source(data, **{name: kept(name) for name in _ARGUMENTS}),
         data_name=old.data_name if changes.data is None else name_of(data, scope),
         weights=text("weights"),
         offset=text("offset"),

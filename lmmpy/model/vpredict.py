@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -25,10 +25,21 @@ from lmmpy.inference.variance_parameters import components
 if TYPE_CHECKING:
     from lmmpy.model.lmm_fit import LmmFit
 
-__all__ = ["component_values", "vpredict"]
+__all__ = ["OfComponents", "component_values", "profile_intervals", "standard_errors", "vpredict"]
 
 # |log σ| beyond any that a search should try.
 _FAR = 300.0
+
+
+class OfComponents(Protocol):
+    """A function of the variance components."""
+
+    def __call__(self, values: Floats) -> tuple[float, Floats]:
+        """Value and gradient."""
+
+    @property
+    def places(self) -> frozenset[int]:
+        """The components that must not be estimated as zero if there is to be a standard error."""
 
 
 def vpredict(
@@ -53,14 +64,22 @@ def vpredict(
         raise ModelError(f"The names of variance components must differ, but {shown(twice)} is one of several.")
     parsed = {name: parse_expression(text, at.names) for name, text in expressions.items()}
     estimate = np.array([expression(at.values)[0] for expression in parsed.values()])
-    std_error = _std_errors(fit, parsed)
+    std_error, lost = standard_errors(fit, parsed)
+    if lost:
+        zero = sorted({place for name in lost for place in parsed[name].places if at.values[place] == 0.0})
+        warnings.warn(
+            f"No standard error for {shown(lost)}: the variance of {shown([at.names[i] for i in zero])} is estimated "
+            "as zero, where the likelihood is not nearly quadratic. Use interval='profile' or 'boot'.",
+            SingularFitWarning,
+            stacklevel=3,
+        )
     if interval == "wald":
         z = float(norm.ppf(0.5 + 0.5 * level))
         limits = np.column_stack([estimate - z * std_error, estimate + z * std_error])
     elif fit.optimum.held:
         raise ModelError("The variance components of this fit are known, not estimated: they have no intervals.")
     elif interval == "profile":
-        limits = _profile(fit, parsed, level)
+        limits = profile_intervals(fit, parsed, level)
     else:
         limits = _bootstrap(fit, parsed, level, n, seed, kind, n_jobs)
     return pd.DataFrame(
@@ -69,32 +88,37 @@ def vpredict(
     )
 
 
-def _std_errors(fit: LmmFit, parsed: Mapping[str, Expression]) -> Floats:
-    """By the delta method from the observed Hessian; NaN, with a warning, where a component that counts is zero."""
+def standard_errors(fit: LmmFit, functions: Mapping[str, OfComponents]) -> tuple[Floats, list[str]]:
+    """
+    Standard errors by the delta method from the observed Hessian.
+
+    Parameters
+    ----------
+    fit : LmmFit
+    functions : mapping
+
+    Returns
+    -------
+    ndarray, shape (m,)
+    list of str
+        The names of those that are NaN because a variance that counts is zero.
+    """
     if fit.optimum.held:
-        return np.zeros(len(parsed))
+        return np.zeros(len(functions)), []
     covariance = fit._variance_parameters
     at = components(covariance.design, covariance.theta, covariance.sigma, covariance.bases)
     zero = {i for i, name in enumerate(at.names) if at.values[i] == 0.0 and not at.jacobian[i].any()}
     variances = {i for i in zero if at.names[i] in _variance_names(fit.design)}
     found, lost = [], []
-    for name, expression in parsed.items():
-        value, gradient = expression(at.values)
-        if expression.places & variances or not math.isfinite(value):
-            lost += [name] if expression.places & variances else []
+    for name, function in functions.items():
+        value, gradient = function(at.values)
+        if function.places & variances or not math.isfinite(value):
+            lost += [name] if function.places & variances else []
             found.append(math.nan)
             continue
         row = np.where(gradient == 0.0, 0.0, gradient) @ at.jacobian
         found.append(math.sqrt(float(covariance.variance_of(row[None])[0, 0])))
-    if lost:
-        nil = shown([at.names[i] for i in sorted(variances)])
-        warnings.warn(
-            f"No standard error for {shown(lost)}: the variance of {nil} is estimated "
-            "as zero, where the likelihood is not nearly quadratic. Use interval='profile' or 'boot'.",
-            SingularFitWarning,
-            stacklevel=4,
-        )
-    return np.array(found)
+    return np.array(found), lost
 
 
 def _variance_names(design: Design) -> set[str]:
@@ -103,13 +127,26 @@ def _variance_names(design: Design) -> set[str]:
     return names | {f"{term.name}.{column}" for term in design.random if term.k > 1 for column in term.columns}
 
 
-def _profile(fit: LmmFit, parsed: Mapping[str, Expression], level: float) -> Floats:
+def profile_intervals(fit: LmmFit, functions: Mapping[str, OfComponents], level: float) -> Floats:
+    """
+    Profile intervals by the fit's own criterion; says which limits were not found.
+
+    Parameters
+    ----------
+    fit : LmmFit
+    functions : mapping
+    level : float
+
+    Returns
+    -------
+    ndarray, shape (m, 2)
+    """
     z, at = float(norm.ppf(0.5 + 0.5 * level)), fit._variance_parameters
     criterion, _ = in_coordinates_of_search(fit.criterion, fit.optimum)
     limits = []
     with one_blas_thread():
-        for name, expression in parsed.items():
-            found = profile_limits(criterion, at.theta, at.sigma, _OfParameters(at.design, at.bases, expression), z)
+        for name, function in functions.items():
+            found = profile_limits(criterion, at.theta, at.sigma, _OfParameters(at.design, at.bases, function), z)
             limits.append(found)
             if any(math.isnan(limit) for limit in found):
                 warnings.warn(
@@ -122,15 +159,15 @@ def _profile(fit: LmmFit, parsed: Mapping[str, Expression], level: float) -> Flo
 
 
 class _OfParameters:
-    """An expression as a function of (θ, log σ), with its gradient; θ in the coordinates of the search."""
+    """A function of (θ, log σ) instead of the components, with its gradient; θ in the coordinates of the search."""
 
-    def __init__(self, design: Design, bases: Sequence[Floats | None], expression: Expression) -> None:
-        self._design, self._bases, self._expression = design, bases, expression
+    def __init__(self, design: Design, bases: Sequence[Floats | None], function: OfComponents) -> None:
+        self._design, self._bases, self._function = design, bases, function
 
     def __call__(self, x: Floats) -> tuple[float, Floats]:
         log_sigma = min(max(float(x[-1]), -_FAR), _FAR)
         at = components(self._design, x[:-1], math.exp(log_sigma), self._bases)
-        value, gradient = self._expression(at.values)
+        value, gradient = self._function(at.values)
         # A component without slope has none, where its function's is infinite as well (the root of zero).
         still = ~at.jacobian.any(axis=1)
         return value, np.where(still | (gradient == 0.0), 0.0, gradient) @ at.jacobian

@@ -227,7 +227,7 @@ class EffectPlots:
         axes = many_axes(names, ax, (1.7, 1.5), shared=True, head=0.8)
         for panel, level in zip(axes, levels, strict=True):
             group_drawings.draw_group(frame[frame["level"] == level], panel, title=str(level))
-        group_drawings.label_groups(axes, x, self._response, found.group, len(levels), found.n_levels, own=ax is None)
+        group_drawings.label_groups(axes, x, self._response, found.group, len(levels), found.n_recorded, own=ax is None)
         return squeezed(axes)
 
 

@@ -123,7 +123,8 @@ def qq_ranef_frame(
     Conditional modes against normal quantiles, each over its standard deviation.
 
     Levels with few rows have modes nearer to zero. What they would have in common if the model holds is the
-    distribution of b̂/√(G − Var(b | y)), where G is the variance of the effect.
+    distribution of b̂/√(G − Var(b | y)), where G is the variance of the effect, that of its level where levels are
+    related.
 
     Parameters
     ----------
@@ -137,7 +138,8 @@ def qq_ranef_frame(
     -------
     DataFrame
         Columns `term, effect, level`, those of `qq_frame`, and `varies`. The sample value of a level about which the
-        data say nothing, and of all levels when the variance is estimated as zero, is NaN.
+        data say nothing or that has no rows (such as an ancestor in a pedigree, whose mode is made of those of others),
+        and of all levels when the variance is estimated as zero, is NaN.
 
     Raises
     ------
@@ -149,8 +151,9 @@ def qq_ranef_frame(
     parts = []
     for found, a in _chosen(fit, term, effect):
         prior, varies = float(fit.varcorr[found.name].to_numpy()[a, a]), not _does_not_vary(fit, found, a)
-        variance = prior - modes.cond_var[found.name][:, a, a]
-        known = (variance > 1e-6 * prior) & varies
+        own = prior * found.relatedness.diagonal()
+        variance = own - modes.cond_var[found.name][:, a, a]
+        known = (variance > 1e-6 * own) & found.recorded & varies
         standard = np.full(found.n_levels, np.nan)
         standard[known] = modes[found.name].to_numpy()[known, a] / np.sqrt(variance[known])
         frame = qq_frame(pd.Series(standard, index=pd.Index(found.levels, name="level")), level).reset_index()
@@ -265,7 +268,7 @@ def _is_number(column: pd.Series) -> bool:
 
 def spread_levels(fit: PlottedFit, term: RandomEffects, n: int) -> list[str]:
     """
-    Levels of a term, all or `n` at even steps of the order of their first effect; in the order of the levels.
+    Levels of a term that rows have, all or `n` at even steps of the order of their first effect; in their own order.
 
     Raises
     ------
@@ -274,10 +277,11 @@ def spread_levels(fit: PlottedFit, term: RandomEffects, n: int) -> list[str]:
     """
     if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
         raise ModelError(f"n must be a positive number of groups; got {n!r}.")
-    if n >= term.n_levels:
-        return list(term.levels)
-    order = np.argsort(fit.ranef()[term.name].to_numpy()[:, 0], kind="stable")
-    places = np.round(np.linspace(0, term.n_levels - 1, n)).astype(int) if n > 1 else [term.n_levels // 2]
+    recorded, m = np.flatnonzero(term.recorded), term.n_recorded
+    if n >= m:
+        return [term.levels[i] for i in recorded]
+    order = recorded[np.argsort(fit.ranef()[term.name].to_numpy()[recorded, 0], kind="stable")]
+    places = np.round(np.linspace(0, m - 1, n)).astype(int) if n > 1 else [m // 2]
     return [term.levels[i] for i in np.sort(order[places])]
 
 
@@ -328,6 +332,10 @@ def groups_frame(
         unknown = [level for level in levels if level not in found.levels]
         if unknown:
             raise ModelError(f"{found.group} has no level {shown(unknown)}; it has {shown(found.levels)}.")
+        seen = {level for level, recorded in zip(found.levels, found.recorded, strict=True) if recorded}
+        empty = [level for level in levels if level not in seen]
+        if empty:
+            raise ModelError(f"No row of the data has the level {shown(empty)} of {found.group}: nothing to draw.")
         frame = frame[frame["level"].isin(levels)].assign(
             level=lambda rows: rows["level"].cat.set_categories(list(dict.fromkeys(levels)))
         )

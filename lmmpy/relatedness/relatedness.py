@@ -2,99 +2,328 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+import pandas as pd
 from scipy import sparse
+
+from lmmpy.errors import DataError, shown
+from lmmpy.relatedness.covariance import Covariance, Dense, SparseCovariance, sorted_csc
+from lmmpy.relatedness.form import Floats, Form, Identity, Labels, Scattered
+from lmmpy.relatedness.genotypes import Genotypes
+from lmmpy.relatedness.labels import Ints, as_labels, by_label, positions
+from lmmpy.relatedness.precision import Precision
 
 __all__ = ["Relatedness"]
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.intp]
 
-
-@dataclass(frozen=True, eq=False)
 class Relatedness:
     """
     How the levels of one random term are related: Cov(b) = σ² (T Tᵀ) ⊗ K.
+
+    Parameters
+    ----------
+    K : ndarray or DataFrame or scipy sparse matrix, shape (n, n)
+        Symmetric and positive semi-definite. The columns of a DataFrame are matched with its index by name. An array of
+        float64 is held, not copied: do not change it afterwards.
+    labels : sequence, optional
+        The id of each row; 1, 1.0 and "1" are the same id. Not for a DataFrame, whose index has them.
+    id : str, optional
+        Name of the column of the data that holds the ids, so that ``kin(K)`` can do without it.
 
     Attributes
     ----------
     size : int
         Number of levels.
+    labels : tuple of str or None
+        Of the levels; None for the identity. Identical twins in a pedigree are one level, named by the first of them.
+    id : str or None
+
+    Raises
+    ------
+    DataError
+        At once when the shape or the labels are wrong. When its numbers are first used, and then of the levels that are
+        used only: entries that are not finite, a diagonal that is not positive, an asymmetry above 1e-8 of the
+        diagonal, a smallest eigenvalue below −1e-5 of the mean of the diagonal. Smaller negative eigenvalues are set to
+        zero, with a RelatednessWarning below −1e-10.
     """
 
-    size: int
-    labels: tuple[str, ...] | None = None
-    id: str | None = None
-    covariance: Floats | None = None
-    given_precision: sparse.csc_array | None = None
+    def __init__(self, K: Any, labels: Any = None, id: str | None = None) -> None:
+        if isinstance(K, Relatedness):
+            raise DataError("This is a Relatedness already; use it as it is, or .subset(labels).")
+        given, own = _matrix(K, labels, "K")
+        form = Dense(given, own) if isinstance(given, np.ndarray) else SparseCovariance(given, own)
+        self._set(form, id)
+
+    def _set(self, form: Form, id: str | None, aliases: Mapping[str, str] | None = None) -> None:
+        self.form = form
+        self.size: int = form.size
+        self.labels: Labels = form.labels
+        self.id = id
+        self.aliases: dict[str, str] = dict(aliases or {})
+
+    @classmethod
+    def of(cls, form: Form, id: str | None = None, aliases: Mapping[str, str] | None = None) -> Relatedness:
+        """
+        A Relatedness held in some form.
+
+        Parameters
+        ----------
+        form : Form
+        id : str, optional
+        aliases : mapping of str to str, optional
+            Further ids of some levels (of identical twins), and the labels of those.
+        """
+        made = cls.__new__(cls)
+        made._set(form, id, aliases)
+        return made
 
     @classmethod
     def identity(cls, size: int) -> Relatedness:
         """Unrelated levels, which is what an ordinary grouping factor has."""
-        return cls(size)
+        return cls.of(Identity(size))
+
+    @classmethod
+    def from_precision(cls, P: Any, labels: Any = None, id: str | None = None) -> Relatedness:
+        """
+        K by its inverse.
+
+        Parameters
+        ----------
+        P : scipy sparse matrix, ndarray or DataFrame, shape (n, n)
+            K⁻¹, symmetric and positive definite.
+        labels, id
+            As in the class.
+        """
+        given, own = _matrix(P, labels, "The precision")
+        return cls.of(Precision(sorted_csc(given), own), id)
+
+    @classmethod
+    def from_genotypes(cls, G: Any, labels: Any = None, id: str | None = None) -> Relatedness:
+        """
+        K = G Gᵀ/m of m markers.
+
+        Parameters
+        ----------
+        G : ndarray or DataFrame, shape (n, m)
+            One row an individual, one column a marker, centred and scaled as you want it: nothing is done to it here.
+            VanRaden's (2008) second matrix has each marker x replaced by (x − 2p)/√(2p(1 − p)). With fewer markers than
+            individuals no n × n matrix is formed.
+        labels : sequence, optional
+            The id of each row; the index of a DataFrame has them.
+        id : str, optional
+        """
+        if isinstance(G, pd.DataFrame):
+            _refuse_both(labels, "genotypes")
+            labels, G = G.index, G.to_numpy()
+        array = _floats(G, "Genotypes")
+        if array.ndim != 2 or 0 in array.shape:
+            raise DataError(f"Genotypes must have a row an individual and a column a marker; got shape {array.shape}.")
+        return cls.of(Genotypes(array, _labels(labels, len(array))), id)
+
+    # ---- facts
 
     @property
     def is_identity(self) -> bool:
-        """Whether the levels are unrelated."""
-        return self.covariance is None and self.given_precision is None
+        """Whether the levels are unrelated and have variance one, by construction."""
+        return self.form.is_identity
 
     @property
     def is_sparse(self) -> bool:
         """Whether K⁻¹ is sparse and at hand (a pedigree, a precision; the identity)."""
-        return self.covariance is None
+        return self.form.is_sparse
 
-    @cached_property
-    def precision(self) -> sparse.csc_array | None:
-        """K⁻¹, sorted indices, both triangles; None for the identity."""
-        if self.covariance is not None:
-            return sparse.csc_array(np.linalg.inv(self.covariance))
-        return self.given_precision
+    @property
+    def is_scaled_identity(self) -> bool:
+        """Whether K is a multiple of the identity, so that it says nothing that a residual does not."""
+        return self.form.is_scaled_identity
 
-    @cached_property
+    # ---- numbers
+
+    @property
+    def precision(self) -> Scattered | None:
+        """
+        K⁻¹, sorted indices, both triangles; None for the identity.
+
+        Raises
+        ------
+        DataError
+            When K is singular; names levels with equal rows.
+        """
+        return self.form.precision
+
+    @property
     def logdet(self) -> float:
-        """log|K|."""
-        return 0.0 if self.is_identity else float(np.linalg.slogdet(self.dense())[1])
+        """log|K|; −∞ when K is singular."""
+        return self.form.logdet
+
+    @property
+    def rank(self) -> int:
+        """Columns of `factor`."""
+        return self.form.rank
 
     def dense(self) -> Floats:
-        """K itself, shape (size, size)."""
-        if self.covariance is not None:
-            return self.covariance
-        if self.given_precision is not None:
-            return np.linalg.inv(self.given_precision.toarray())
-        return np.eye(self.size)
+        """K itself, shape (size, size); not to be changed."""
+        return self.form.dense()
 
     def times(self, values: Floats) -> Floats:
         """K V of some columns V, shape (size, m) → (size, m)."""
-        return values.copy() if self.is_identity else self.dense() @ values
+        return self.form.times(values)
 
     def block(self, rows: Ints, columns: Ints) -> Floats:
-        """K[rows, columns], a dense array."""
-        return self.dense()[np.ix_(rows, columns)]
+        """K[rows, columns], a dense array; `rows` and `columns` are numbers of levels."""
+        return self.form.block(rows, columns)
 
     def diagonal(self) -> Floats:
         """The diagonal of K, shape (size,)."""
-        return self.dense().diagonal().copy()
+        return self.form.diagonal()
 
     def components(self) -> Ints:
         """Number of the group of related levels that each belongs to, shape (size,); groups are unrelated."""
-        return sparse.csgraph.connected_components(sparse.csr_array(self.dense() != 0.0), directed=False)[1]
+        return self.form.components()
 
-    def positions(self, labels: Sequence[str]) -> Ints:
-        """Level of each label, shape (len(labels),); a label that K does not have is an error."""
-        place = {label: i for i, label in enumerate(self.labels or ())}
-        return np.array([place[label] for label in labels], dtype=np.intp)
+    def factor(self) -> Floats:
+        """F with K = F Fᵀ, shape (size, rank): Cholesky's where K is regular, G/√m of few genotypes."""
+        return self.form.factor()
 
-    def subset(self, labels: Sequence[str]) -> Relatedness:
-        """K of some levels, in this order (its marginal: a precision is inverted)."""
-        at = self.positions(labels)
-        return Relatedness(len(at), tuple(labels), self.id, covariance=self.block(at, at))
+    def root_times(self, values: Floats) -> Floats:
+        """F V for the F of `factor`, shape (rank, m) → (size, m), without forming F: with V ~ N(0, I), draws from K."""
+        return self.form.root_times(values)
 
-    def for_levels(self, labels: Sequence[str]) -> Relatedness:
-        """The K that a model with these levels needs: for a dense K the subset, in this order; for a sparse precision
-        also the levels that link them (ancestors), in its own order."""
-        return self.subset(labels) if self.covariance is not None else self
+    def spectrum(self) -> tuple[Floats, Floats]:
+        """
+        Eigenvalues and eigenvectors of K.
+
+        Returns
+        -------
+        values : ndarray, shape (m,)
+            Ascending, not negative; m is size, or the number of markers when they are fewer (the others are zero).
+        vectors : ndarray, shape (size, m)
+
+        Notes
+        -----
+        Of a K whose definiteness nothing has looked at yet, this looks too, and saves the factorisation for that.
+        """
+        return self.form.spectrum()
+
+    # ---- labels
+
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        if self.labels is None:
+            raise DataError(
+                "This relatedness has no labels, so that its rows cannot be matched with the data. Give them: "
+                "Relatedness(K, labels=ids)."
+            )
+        place = {label: i for i, label in enumerate(self.labels)}
+        place.update({twin: place[label] for twin, label in self.aliases.items()})
+        return place
+
+    def positions(self, labels: Iterable[Any]) -> Ints:
+        """
+        Number of the level of each id, shape (len(labels),); identical twins have the same.
+
+        Raises
+        ------
+        DataError
+            Naming the first ids that K does not have.
+        """
+        return positions(self._places, labels, "K" if self.id is None else f"The relatedness of {self.id!r}")
+
+    def subset(self, labels: Sequence[Any]) -> Relatedness:
+        """
+        K of some ids, in this order (its marginal: a precision is inverted).
+
+        Identical twins that are both asked for are two levels then, and K is singular.
+
+        Raises
+        ------
+        DataError
+            When an id is not known, or asked for twice.
+        """
+        names = as_labels(labels)
+        form = self.form.taken(self.positions(names))
+        if form.labels != names:
+            form = _relabelled(form, names)
+        return Relatedness.of(_looked_at(form), self.id)
+
+    def for_levels(self, labels: Sequence[Any]) -> Relatedness:
+        """
+        The K that a model with these levels needs.
+
+        Of an array or genotypes the subset, in this order; of a pedigree the ids and the ancestors that link them,
+        ancestors first; of a precision all of it. Identical twins are one level.
+        """
+        at = self.positions(as_labels(labels))
+        if self.aliases:
+            at = at[np.sort(np.unique(at, return_index=True)[1])]
+        form = _looked_at(self.form.needed(at))
+        kept = set(form.labels or ())
+        return Relatedness.of(form, self.id, {twin: label for twin, label in self.aliases.items() if label in kept})
+
+    def __repr__(self) -> str:
+        what = f"{self.form.kind}, {self.size} levels"
+        named = "" if self.id is None else f", id {self.id!r}"
+        return f"<Relatedness: {what}{named}{_examples(self.labels)}>"
+
+
+def _examples(labels: Labels) -> str:
+    return f", {shown(labels, 3)}" if labels else ""
+
+
+def _looked_at(form: Form) -> Form:
+    """The same, after what can be checked cheaply."""
+    if isinstance(form, Covariance):
+        form.symmetric  # noqa: B018  # checked here
+    return form
+
+
+def _relabelled(form: Form, names: tuple[str, ...]) -> Form:
+    """The same levels under the names by which they were asked for."""
+    made = form.__class__.__new__(form.__class__)
+    made.__dict__.update(form.__dict__)
+    made.labels = names
+    return made
+
+
+def _refuse_both(labels: Any, what: str) -> None:
+    if labels is not None:
+        raise DataError(f"A DataFrame of {what} has its ids in its index; leave labels out, or give the array.")
+
+
+def _floats(values: Any, what: str) -> Floats:
+    array = np.asarray(values)
+    if array.dtype.kind not in "iufb":
+        raise DataError(f"{what} must hold numbers; got {array.dtype}.")
+    return array.astype(np.float64, copy=False)
+
+
+def _labels(labels: Any, size: int) -> Labels:
+    if labels is None:
+        return None
+    own = as_labels(labels)
+    if len(own) != size:
+        raise DataError(f"{len(own)} labels for {size} levels: each row of the matrix needs one.")
+    return own
+
+
+def _matrix(K: Any, labels: Any, what: str) -> tuple[Any, Labels]:
+    """A square matrix, dense or sparse by columns, and its labels."""
+    if isinstance(K, pd.DataFrame):
+        _refuse_both(labels, "relatedness")
+        return by_label(K)
+    array: Any = K
+    if sparse.issparse(K):
+        if array.dtype.kind not in "iufb":
+            raise DataError(f"{what} must hold numbers; got {array.dtype}.")
+        array = sorted_csc(array.astype(np.float64))
+    else:
+        array = _floats(K, what)
+    if array.ndim != 2 or array.shape[0] != array.shape[1]:
+        raise DataError(f"{what} must be square; got shape {tuple(array.shape)}.")
+    if array.shape[0] == 0:
+        raise DataError(f"{what} has no levels.")
+    return array, _labels(labels, array.shape[0])

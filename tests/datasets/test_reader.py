@@ -105,6 +105,46 @@ def test_sire_has_the_estimates_that_its_description_states() -> None:
     np.testing.assert_allclose(18 * u, [-1, 2, -1], rtol=0, atol=1e-12)
 
 
+def test_mrode_has_the_inbreeding_that_its_title_states() -> None:
+    mrode = datasets.load("mrode")
+    np.testing.assert_array_equal(np.diag(relationships(mrode)), [1, 1, 1, 1, 1.125, 1.125])
+
+
+def test_calves_have_the_estimates_of_the_textbook() -> None:
+    calves = datasets.load("calves")
+    A = relationships(calves)
+    recorded = calves["gain"].notna().to_numpy()
+    x, y = pd.get_dummies(calves["sex"]).to_numpy(dtype=float)[recorded], calves["gain"].to_numpy()[recorded]
+    v = 20.0 * A[np.ix_(recorded, recorded)] + 40.0 * np.eye(5)
+    beta = np.linalg.solve(x.T @ np.linalg.solve(v, x), x.T @ np.linalg.solve(v, y))
+    u = 20.0 * A[:, recorded] @ np.linalg.solve(v, y - x @ beta)
+    np.testing.assert_allclose(beta, [4.358, 3.404], rtol=0, atol=6e-4)
+    np.testing.assert_allclose(u, [0.098, -0.019, -0.041, -0.009, -0.186, 0.177, -0.249, 0.183], rtol=0, atol=6e-4)
+
+
+def relationships(frame: pd.DataFrame) -> np.ndarray:
+    """A by recursion; parents come before their children."""
+    A = np.eye(len(frame) + 1)
+    A[0, 0] = 0.0  # who is not known
+    for child, father, mother in zip(frame["ID"], frame["FA"], frame["MO"], strict=True):
+        A[child, :child] = A[:child, child] = 0.5 * (A[father, :child] + A[mother, :child])
+        A[child, child] = 1.0 + 0.5 * A[father, mother]
+    return A[1:, 1:]
+
+
+@pytest.mark.parametrize("name", ["family_pedigree", "calves", "mrode"])
+def test_parents_are_in_their_pedigree_and_before_their_children(name: str) -> None:
+    pedigree = datasets.load(name)
+    assert pedigree["ID"].tolist() == list(range(1, len(pedigree) + 1))
+    assert (pedigree[["FA", "MO"]].max(axis=1) < pedigree["ID"]).all()
+
+
+def test_the_sex_of_the_family_study_is_that_of_its_pedigree() -> None:
+    family, pedigree = datasets.load("family"), datasets.load("family_pedigree")
+    assert family["ID"].equals(pedigree["ID"])
+    assert (family["sex"].map({"male": 1, "female": 2}).astype("int64") == pedigree["SEX"]).all()
+
+
 @pytest.mark.parametrize(
     ("name", "row", "values"),
     [

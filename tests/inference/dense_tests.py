@@ -1,6 +1,6 @@
 """Satterthwaite's and Kenward and Roger's methods by textbook formulas on a dense V: the judge of the fast code.
 
-V = σ²W⁻¹ + Σ_t Z_t (I ⊗ C_t) Z_tᵀ as a function of variances and covariances; its derivatives are n × n matrices.
+V = σ²W⁻¹ + Σ_t Z_t (K_t ⊗ C_t) Z_tᵀ as a function of variances and covariances; its derivatives are n × n matrices.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ def kenward_roger(design: Design, theta: Array, sigma: float, weighted: bool = T
     V, slopes, bends = sigma**2 * np.diag(1.0 / w), [], {}
     for t, (term, part) in enumerate(zip(design.random, parts, strict=True)):
         Z, T = at.Zs[t], term.structure.factor(part).T
-        V = V + sigma**2 * Z @ np.kron(np.eye(term.n_levels), T @ T.T) @ Z.T
+        V = V + sigma**2 * Z @ at.spread(t, T @ T.T) @ Z.T
         family = covariance_directions(term.structure, part)
         for i, D in enumerate(family.first):
             if family.second is not None:
                 for j, E in enumerate(family.second[i]):
                     # in parameters of which the first derivatives are D, and not σ²D
                     place = len(slopes) - i + j
-                    bends[len(slopes), place] = Z @ np.kron(np.eye(term.n_levels), E / sigma**2) @ Z.T
-            slopes.append(Z @ np.kron(np.eye(term.n_levels), D) @ Z.T)
+                    bends[len(slopes), place] = Z @ at.spread(t, E / sigma**2) @ Z.T
+            slopes.append(Z @ at.spread(t, D) @ Z.T)
     slopes.append(np.diag(1.0 / w))
     m, X, Vi = len(slopes), design.X, np.linalg.inv(V)
     Phi = sigma**2 * at.vcov

@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 ROOMS = (
     *("formula", "covariance", "relatedness", "design", "engines", "fitting"),
-    *("model", "inference", "report", "plots", "datasets", "errors", "demo"),
+    *("model", "inference", "report", "plots", "datasets", "qtl", "errors", "demo"),
 )
 VIOLATIONS = [
     ("covariance", "lmmpy.formula"),
@@ -22,6 +22,7 @@ VIOLATIONS = [
     ("engines", "lmmpy.fitting"),
     ("fitting", "lmmpy.inference"),
     ("inference", "lmmpy.model"),
+    ("model", "lmmpy.qtl"),
     ("report", "lmmpy.inference"),
     ("report", "lmmpy.fitting"),
     ("plots", "lmmpy.model"),
@@ -42,6 +43,7 @@ def skeleton(tmp_path):
         "fitting": ["engines"],
         "inference": ["engines", "fitting"],
         "model": ["design", "fitting", "inference", "report", "plots"],
+        "qtl": ["model", "inference", "report", "relatedness", "design", "formula", "fitting", "engines"],
         "demo": ["model", "datasets"],
     }
     shutil.copy(ROOT / "pyproject.toml", tmp_path)

@@ -1,0 +1,310 @@
+"""The profiled criterion and its exact derivatives from the covariance of the rows, V, whatever factorises it.
+
+The twin of `penalized` for relatedness whose inverse is not sparse, or does not exist: nothing of the order of the
+random effects is factorised, and V is linear in the covariances of effects C = T Tᵀ (Lange, Westlake & Spence 1976;
+average information as in Gilmour, Thompson & Cullis 1995 and Johnson & Thompson 1995).
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import linalg
+from scipy.linalg import lapack
+
+from lmmpy.covariance import Factor
+from lmmpy.design import Design
+from lmmpy.engines.cholmod import NotPositiveDefiniteError
+from lmmpy.engines.components import Components, connected_components
+from lmmpy.engines.covariance_system import CovarianceSystem, FactoredCovariance
+from lmmpy.engines.criterion import Evaluation, Solution
+from lmmpy.engines.crossproducts import Basis, CrossProducts, for_response, times_Zt, with_response
+from lmmpy.engines.marginal_operators import MarginalOperators, level_variances
+from lmmpy.engines.operators import Operators
+from lmmpy.engines.penalty import Penalty
+from lmmpy.engines.system import apply_factors, transpose_apply_factors
+
+__all__ = ["MarginalLikelihood"]
+
+Floats = NDArray[np.float64]
+
+# A relative standard deviation of which not even the square is computed.
+_IMPOSSIBLE = 1e100
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _State:
+    """What one θ gives before any derivative.
+
+    `VF` is Ṽ⁻¹[Q e] in the coordinates of the system, `gram` is [Q e]ᵀV⁻¹[Q e] with QᵀV⁻¹Q = R_XᵀR_X; `g` is (−γ, 1),
+    with which [Q e]g is the residual of e on Q.
+    """
+
+    factors: list[Factor]
+    factored: FactoredCovariance
+    VF: Floats
+    S_chol: Floats
+    g: Floats
+    r2: float
+
+
+class MarginalLikelihood:
+    """
+    The profiled criterion of one design.
+
+    Pickles as what it was made of (see `choose`).
+
+    Parameters
+    ----------
+    design : Design
+    reml : bool
+    rows : Design
+        The same in the coordinates in which the engine computes.
+    bases : tuple of ndarray or None
+        R of each term, by `orthogonal_design`.
+    products : CrossProducts
+        Of `rows`.
+    basis : Basis
+        Of which the products were made.
+    system : CovarianceSystem
+        Factorises V; of `rows`.
+    components : Components, optional
+        Of `rows`; found when they are needed.
+    """
+
+    def __init__(
+        self,
+        design: Design,
+        reml: bool,
+        rows: Design,
+        bases: tuple[Floats | None, ...],
+        products: CrossProducts,
+        basis: Basis,
+        system: CovarianceSystem,
+        components: Components | None = None,
+    ) -> None:
+        self.design, self.reml, self.products, self._system = design, reml, products, system
+        self._rows, self.bases, self._basis, self._components = rows, bases, basis, components
+        self._penalty = Penalty(rows.random)
+        ends = list(itertools.accumulate(term.structure.n_theta for term in design.random))
+        self._spans = [slice(end - term.structure.n_theta, end) for term, end in zip(design.random, ends, strict=True)]
+        self._last: tuple[bytes, _State] | None = None
+        self._F = system.inside(basis.columns)
+        self._E = system.outside(basis.columns, self._F)
+
+    @property
+    def units(self) -> list[Floats]:
+        """See `Criterion.units`."""
+        pairs = zip(self.products.units, self.bases, strict=True)
+        return [unit if R is None else 1.0 / np.sqrt(np.einsum("ab,ab->b", R, R)) for unit, R in pairs]
+
+    @property
+    def name(self) -> str:
+        """Name of the engine."""
+        return self._system.name
+
+    @property
+    def description(self) -> str:
+        """How the engine factorises, in words."""
+        return self._system.description
+
+    @property
+    def dof(self) -> int:
+        """Degrees of freedom of the residual: n − p for REML, n for ML."""
+        return self.products.n - self.products.p * self.reml
+
+    def with_response(self, y: Floats) -> MarginalLikelihood:
+        """See `Criterion.with_response`: only what depends on y is made anew."""
+        other = self._twin()
+        other.design, other._rows = replace(self.design, y=y), replace(self._rows, y=y)
+        other._basis = basis = with_response(other.design, self._basis.Q, self._basis.R)
+        other.products = for_response(self.products, other._rows, basis)
+        inside = self._system.inside(basis.e)
+        other._F = np.column_stack([self._F[:, :-1], inside])
+        outside = self._system.outside(basis.e, inside)
+        other._E = None if self._E is None or outside is None else np.column_stack([self._E[:, :-1], outside])
+        return other
+
+    def orthogonal(self) -> MarginalLikelihood:
+        """See `Criterion.orthogonal`."""
+        if all(R is None for R in self.bases):
+            return self
+        other = self._twin()
+        other.design, other.bases = self._rows, (None,) * len(self.bases)
+        return other
+
+    def by_ml(self) -> MarginalLikelihood:
+        """See `Criterion.by_ml`."""
+        if not self.reml:
+            return self
+        other = self._twin()
+        other.reml = False
+        return other
+
+    def _twin(self) -> MarginalLikelihood:
+        """Another one that shares everything but the last state; `copy.copy` would make it anew, as unpickling does."""
+        other = object.__new__(MarginalLikelihood)
+        other.__dict__.update(self.__dict__)
+        other._last = None
+        return other
+
+    def evaluate(self, theta: Floats, order: int = 0) -> Evaluation:
+        """See `Criterion.evaluate`."""
+        try:
+            state = self._state_at(theta)
+            value = self._value(state)
+            r2 = state.r2 * self.products.scale**2
+            return Evaluation(value, r2=r2) if order == 0 else self._derivatives(state, value, r2, order)
+        except (NotPositiveDefiniteError, np.linalg.LinAlgError):
+            return Evaluation(math.inf)
+
+    def solve(self, theta: Floats) -> Solution:
+        """See `Criterion.solve`."""
+        state, products, system = self._state_at(theta), self.products, self._system
+        residual = system.rows(state.VF @ state.g[:, None])
+        if self._E is not None:
+            residual = residual + self._E @ state.g[:, None]
+        ZtVr = self._penalty.inverse_times(times_Zt(self._rows, residual))
+        u = transpose_apply_factors(state.factors, ZtVr, products.starts)[:, 0] * products.scale
+        R_inverse = linalg.solve_triangular(products.R, np.eye(products.p))
+        half = linalg.solve_triangular(state.S_chol, R_inverse.T, lower=True)
+        r2 = state.r2 * products.scale**2
+        return Solution(
+            beta=products.beta0 + products.scale * (R_inverse @ -state.g[:-1]),
+            unscaled_vcov=half.T @ half,
+            u=u,
+            b=apply_factors(self._own_factors(theta), u, products.starts),
+            sigma=math.sqrt(r2 / self.dof),
+            r2=r2,
+        )
+
+    def conditional_variances(self, theta: Floats) -> list[Floats]:
+        """See `Criterion.conditional_variances`."""
+        if self._components is None:
+            self._components = connected_components(self._rows)
+        state = self._state_at(theta)
+        variances = level_variances(self._rows, state.factors, self._components, state.factored.solve_rows)
+        backs = [None if R is None else np.linalg.inv(R) for R in self.bases]
+        return [v if back is None else back @ v @ back.T for v, back in zip(variances, backs, strict=True)]
+
+    def operators(self, theta: Floats) -> Operators:
+        """See `Criterion.operators`."""
+        state = self._state_at(theta)
+        found = MarginalOperators(
+            rows=self._rows,
+            products=self.products,
+            penalty=self._penalty,
+            bases=self.bases,
+            factors=state.factors,
+            factored=state.factored,
+            Q=self._basis.Q,
+            QtVQ=state.S_chol @ state.S_chol.T,
+        )
+        return cast(Operators, found)  # the same methods, by other means
+
+    def _own_factors(self, theta: Floats) -> list[Factor]:
+        terms = zip(self.design.random, self._spans, strict=True)
+        return [term.structure.factor(theta[span]) for term, span in terms]
+
+    def _factors(self, theta: Floats) -> list[Factor]:
+        """Those of the coordinates in which the engine computes, T' = R T."""
+        own = self._own_factors(theta)
+        return [f if R is None else Factor(R @ f.T, R @ f.dT) for f, R in zip(own, self.bases, strict=True)]
+
+    def _state_at(self, theta: Floats) -> _State:
+        """The state at θ; that of the last θ is kept, because more is often asked about it."""
+        last = self._last  # one look, since threads may share a criterion
+        if last is not None and last[0] == theta.tobytes():
+            return last[1]
+        self._last = last = None  # before the next one takes its room
+        state = self._state(theta)
+        self._last = theta.tobytes(), state
+        return state
+
+    def _state(self, theta: Floats) -> _State:
+        factors, F, E = self._factors(theta), self._F, self._E
+        if not all(np.abs(factor.T).max() < _IMPOSSIBLE for factor in factors):
+            raise NotPositiveDefiniteError("the variances of random effects are too large for the arithmetic")
+        factored = self._system.factorize(factors)
+        VF = factored.solve(F)
+        gram = F.T @ VF if E is None else F.T @ VF + E.T @ E
+        gram = 0.5 * (gram + gram.T)
+        S_chol = np.asarray(np.linalg.cholesky(gram[:-1, :-1]), dtype=float)
+        g = np.append(-_cho_solve(S_chol, gram[:-1, -1]), 1.0)
+        r2 = float((F @ g) @ (VF @ g))
+        if E is not None:
+            r2 += float(np.sum((E @ g) ** 2))
+        if not r2 > 0.0:
+            raise NotPositiveDefiniteError("the residual sum of squares vanishes")
+        return _State(factors, factored, VF, S_chol, g, r2)
+
+    def _value(self, state: _State) -> float:
+        products, dof = self.products, self.dof
+        value = state.factored.logdet - products.logdet_weights
+        value += dof * (1.0 + math.log(2.0 * math.pi * state.r2 * products.scale**2 / dof))
+        if self.reml:
+            value += 2.0 * float(np.log(state.S_chol.diagonal()).sum()) + products.logdet_XtX
+        return value
+
+    def _derivatives(self, state: _State, value: float, r2: float, order: int) -> Evaluation:
+        """From A and B with ∂d/∂C = A − B; then ∂d/∂θ_i = ⟨∂T/∂θ_i, 2(A − B)T⟩."""
+        v = state.VF @ state.g
+        columns = v[:, None]
+        if self.reml:
+            columns = np.column_stack([columns, _half_solve(state.S_chol, state.VF[:, :-1].T).T])
+        spread = self._system.spread(columns)
+        found = self._balance(state, columns, spread)
+        gradient, misfit = [], []
+        for factor, (A, B) in zip(state.factors, found, strict=True):
+            gradient.append(np.einsum("iab,ab->i", factor.dT, 2.0 * (A - B) @ factor.T))
+            misfit.append(np.einsum("iab,ab->i", factor.dT, (-2.0 / self.dof) * B @ factor.T))
+        balance = tuple(
+            (A, B) if R is None else (R.T @ A @ R, R.T @ B @ R) for (A, B), R in zip(found, self.bases, strict=True)
+        )
+        evaluation = Evaluation(
+            value, np.concatenate(gradient), balance=balance, r2=r2, log_r2_gradient=np.concatenate(misfit)
+        )
+        if order == 1:
+            return evaluation
+        pairs = zip(state.factors, found, strict=True)
+        bend = linalg.block_diag(*(factor.bend(A - B) for factor, (A, B) in pairs))
+        information = self._information(state, v, [part[:, 0] for part in spread])
+        return replace(evaluation, information=information, bend=np.asarray(bend))
+
+    def _balance(self, state: _State, columns: Floats, spread: Sequence[Floats]) -> list[tuple[Floats, Floats]]:
+        """∂d/∂C of each term as A − B; `columns` are Py and, for REML, V⁻¹Q R_X⁻¹."""
+        found = []
+        for traces, X, Y in zip(state.factored.traces(), self._system.values, spread, strict=True):
+            forms = np.einsum("ia,ij,ijb->jab", X, columns, Y)
+            B = self.dof / state.r2 * forms[0]
+            A = traces - forms[1:].sum(axis=0)
+            found.append((0.5 * (A + A.T), 0.5 * (B + B.T)))
+        return found
+
+    def _information(self, state: _State, v: Floats, spread: Sequence[Floats]) -> Floats:
+        """ν [w_iᵀP w_j / r² − (yᵀP w_i)(yᵀP w_j) / r⁴] with w_i = V_i P y."""
+        parts = []
+        for factor, X, Y in zip(state.factors, self._system.values, spread, strict=True):
+            for slope in factor.dT:
+                half = factor.T @ slope.T
+                parts.append(np.einsum("ia,ib,ab->i", X, Y, half + half.T))
+        W = np.column_stack(parts)
+        through_X = _half_solve(state.S_chol, state.VF[:, :-1].T @ W)
+        quadratic = W.T @ state.factored.solve(W) - through_X.T @ through_X
+        along_y = v @ W
+        information = self.dof * (0.5 * (quadratic + quadratic.T) / state.r2 - np.outer(along_y, along_y) / state.r2**2)
+        return np.asarray(information)
+
+
+def _cho_solve(L: Floats, b: Floats) -> Floats:
+    return np.asarray(lapack.dpotrs(L, b, lower=1)[0]) if len(L) else b
+
+
+def _half_solve(L: Floats, B: Floats) -> Floats:
+    return np.asarray(lapack.dtrtrs(L, B, lower=1)[0]) if len(L) else B

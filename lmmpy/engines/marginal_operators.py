@@ -1,0 +1,206 @@
+"""What inference asks of the linear algebra at one θ, from the covariance of the rows; see `operators`.
+
+With G = Λ(K ⊗ I)Λᵀ the covariance of the effects, Cov(b | y, β)/σ² = G − GZᵀV⁻¹ZG.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lmmpy.covariance import Factor
+from lmmpy.design import Design, RandomEffects
+from lmmpy.engines.components import Components
+from lmmpy.engines.covariance_system import FactoredCovariance
+from lmmpy.engines.crossproducts import CrossProducts, times_Z, times_Zt
+from lmmpy.engines.penalty import Penalty
+from lmmpy.engines.squares import Squares, turned_squares
+from lmmpy.engines.system import apply_factors, by_level, multiply_levels, transpose_apply_factors
+
+__all__ = ["MarginalOperators", "level_variances"]
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.intp]
+
+# Numbers in some columns over the rows: 64 MB.
+_BLOCK = 8_000_000
+
+
+@dataclass(frozen=True, eq=False)
+class MarginalOperators:
+    """
+    Linear maps at one θ; the public methods are those of `Operators`.
+
+    Attributes
+    ----------
+    rows : Design
+        In the engine's coordinates.
+    products : CrossProducts
+        Of the same.
+    penalty : Penalty
+        Knows K.
+    bases : tuple of ndarray or None
+        R of each term whose effects the engine has in other coordinates, b' = R b.
+    factors : list of Factor
+        In the engine's coordinates.
+    factored : FactoredCovariance
+        V.
+    Q : ndarray, shape (n, p)
+        Orthonormal basis W^½XR⁻¹ of the fixed effects.
+    QtVQ : ndarray, shape (p, p)
+        QᵀV⁻¹Q.
+    """
+
+    rows: Design
+    products: CrossProducts
+    penalty: Penalty
+    bases: tuple[Floats | None, ...]
+    factors: list[Factor]
+    factored: FactoredCovariance
+    Q: Floats
+    QtVQ: Floats
+
+    @property
+    def q(self) -> int:
+        """Number of random effects."""
+        return self.products.q
+
+    def traces(self) -> list[Floats]:
+        """tr(V⁻¹Z_a K Z_bᵀ) of each term, shape (k, k): the derivative of log|V| in C."""
+        return [A if R is None else R.T @ A @ R for A, R in zip(self.factored.traces(), self.bases, strict=True)]
+
+    @cached_property
+    def ZtWX(self) -> Floats:
+        """ZᵀWX, shape (q, p)."""
+        ZtWX = self.products.ZtXy[:, :-1] @ self.products.R
+        return self._turned(ZtWX, [None if R is None else R.T for R in self.bases])
+
+    @cached_property
+    def ZtVQ(self) -> Floats:
+        """ZᵀV⁻¹Q in the engine's coordinates, shape (q, p)."""
+        return times_Zt(self.rows, self.factored.solve_rows(self.Q))
+
+    def conditional_covariance(self, c: Floats) -> Floats:
+        """
+        Cov(b | y, β)/σ² times some columns.
+
+        Parameters
+        ----------
+        c : ndarray, shape (q, m)
+
+        Returns
+        -------
+        ndarray, shape (q, m)
+        """
+        Gc = self._covariance(self._turned(c, [None if R is None else _inverse(R).T for R in self.bases]))
+        found = Gc - self._covariance(times_Zt(self.rows, self.factored.solve_rows(times_Z(self.rows, Gc))))
+        return self._turned(found, [None if R is None else _inverse(R) for R in self.bases])
+
+    def _covariance(self, c: Floats) -> Floats:
+        """G times some columns, in the engine's coordinates."""
+        right = transpose_apply_factors(self.factors, np.ascontiguousarray(c), self.products.starts)
+        return apply_factors(self.factors, self.penalty.inverse_times(right), self.products.starts)
+
+    def ZtVZ(self, c: Floats) -> Floats:
+        """
+        ZᵀV⁻¹Z times some columns.
+
+        Parameters
+        ----------
+        c : ndarray, shape (q, m)
+
+        Returns
+        -------
+        ndarray, shape (q, m)
+        """
+        Zc = times_Z(self.rows, self._turned(c, self.bases))
+        found = times_Zt(self.rows, self.factored.solve_rows(Zc))
+        return self._turned(found, [None if R is None else R.T for R in self.bases])
+
+    def covariance_of_levels(self, t: int, levels: Ints) -> Floats:
+        """Cov(b | y, β)/σ² between all effects and those of some levels of term t, shape (q, levels · k)."""
+        k = self.products.sizes[t]
+        c = np.zeros((self.q, len(levels) * k))
+        places = self.products.starts[t] + levels[:, None] * k + np.arange(k)
+        c[places.ravel(), np.arange(c.shape[1])] = 1.0
+        return self.conditional_covariance(c)
+
+    def squares(self) -> Squares:
+        """tr(V⁻¹V_ab V⁻¹V_dc), V_ab = Z_a K Z_bᵀ, by pairs of terms; see `squares`."""
+        return turned_squares(self.factored.squares(), self.bases)
+
+    def _turned(self, values: Floats, matrices: Sequence[Floats | None]) -> Floats:
+        """Each term's effects in other coordinates."""
+        out = np.array(values, order="C")
+        starts = itertools.pairwise(self.products.starts)
+        for matrix, k, (start, end) in zip(matrices, self.products.sizes, starts, strict=True):
+            if matrix is not None:
+                source = np.ascontiguousarray(values[start:end])
+                multiply_levels(matrix, by_level(source, k), by_level(out[start:end], k))
+        return out
+
+
+def _inverse(R: Floats) -> Floats:
+    return np.asarray(np.linalg.inv(R), dtype=float)
+
+
+def level_variances(
+    rows: Design, factors: Sequence[Factor], components: Components, solve: Callable[[Floats], Floats]
+) -> list[Floats]:
+    """
+    The diagonal blocks of G − GZᵀV⁻¹ZG, for each term of shape (levels, k, k).
+
+    The columns of ZG of levels in different components have no row in common and are solved for as one.
+
+    Parameters
+    ----------
+    rows : Design
+    factors : sequence of Factor
+    components : Components
+    solve : callable
+        W^½f → W^-½V⁻¹f of columns over the rows.
+    """
+    order = np.argsort(components.rows, kind="stable")
+    root = np.ones(rows.n) if rows.weights is None else np.sqrt(rows.weights)
+    found = []
+    for t, (term, factor) in enumerate(zip(rows.random, factors, strict=True)):
+        C = factor.T @ factor.T.T
+        XC = term.values @ C * root[:, None]
+        variances = term.relatedness.diagonal()[:, None, None] * C
+        ranks = components.ranks(t)
+        step = max(1, _BLOCK // (rows.n * term.k**2))
+        for first in range(0, int(ranks.max(initial=-1)) + 1, step):
+            levels = np.flatnonzero((ranks >= first) & (ranks < first + step))
+            K = _summed_columns(term, levels, ranks[levels] - first)
+            f = (K[term.codes][:, :, None] * XC[:, None, :]).reshape(rows.n, -1)
+            left, right = (x[order].reshape(rows.n, -1, term.k) for x in (f, solve(f)))
+            seen, explained = _by_component(left, right, components.rows[order])
+            place = np.minimum(np.searchsorted(seen, components.levels[t][levels]), len(seen) - 1)
+            met = seen[place] == components.levels[t][levels]
+            variances[levels[met]] -= explained[place[met], ranks[levels[met]] - first]
+        found.append(variances)
+    return found
+
+
+def _summed_columns(term: RandomEffects, levels: Ints, columns: Ints) -> Floats:
+    """Columns of K of some levels, those with the same number added up, shape (levels, columns)."""
+    width = int(columns.max()) + 1
+    if width == len(levels) and not term.relatedness.is_identity:
+        found = np.empty((term.n_levels, width))
+        found[:, columns] = term.relatedness.block(np.arange(term.n_levels), levels)
+        return found
+    units = np.zeros((term.n_levels, width))
+    units[levels, columns] = 1.0
+    return units if term.relatedness.is_identity else np.asarray(term.relatedness.times(units))
+
+
+def _by_component(left: Floats, right: Floats, component: Ints) -> tuple[Ints, Floats]:
+    """Components in order, and Σ leftᵀright over the rows of each, column by column: (n, m, k) → (·, m, k, k)."""
+    starts = np.concatenate([[0], np.flatnonzero(np.diff(component)) + 1])
+    products = left[:, :, :, None] * right[:, :, None, :]
+    return component[starts], np.add.reduceat(products, starts, axis=0)

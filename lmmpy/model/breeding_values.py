@@ -1,0 +1,93 @@
+"""Breeding values: predicted effects of all that a relatedness has, recorded or not."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from lmmpy.design import RandomEffects
+from lmmpy.errors import ModelError, shown
+from lmmpy.inference.breeding_values import (
+    accuracies,
+    criterion_at_once,
+    inbreeding_coefficients,
+    prediction_error_variances,
+)
+from lmmpy.inference.prediction_relatives import grouping_of, relatives_effects, with_levels
+from lmmpy.relatedness import Relatedness
+
+if TYPE_CHECKING:
+    from lmmpy.model.lmm_fit import LmmFit
+
+__all__ = ["breeding_values", "related_terms"]
+
+
+def related_terms(fit: LmmFit, what: str) -> dict[int, RandomEffects]:
+    """
+    The random terms with a relatedness, by their place in the design.
+
+    Raises
+    ------
+    ModelError
+        When there is none.
+    """
+    known = fit.blueprint.relatedness
+    found = {place: term for place, term in enumerate(fit.design.random) if term.group in known}
+    if not found:
+        raise ModelError(
+            f"{what} is for random terms whose levels are related, and {fit.formula} has none. Write kin(A), or "
+            "kin(id, A) to name the column of ids, with a pedigree or another relatedness A."
+        )
+    return found
+
+
+def breeding_values(fit: LmmFit, name: str | None) -> pd.DataFrame:
+    """See `LmmFit.breeding_values`."""
+    place = _place(fit, name)
+    term, full = fit.design.random[place], fit.blueprint.relatedness[fit.design.random[place].group]
+    design, b, criterion = fit.design, fit.solution.b, fit.criterion
+    theta = fit.optimum.theta
+    if full.size != term.n_levels:
+        design = with_levels(design, {term.group: full})
+        b = relatives_effects(fit.design, design, theta, fit.solution.beta, b)
+        criterion = criterion_at_once(design, fit.reml)
+        term = design.random[place]
+    variances = prediction_error_variances(criterion, theta, fit.solution.unscaled_vcov, place)
+    effects = b[design.starts[place] : design.starts[place + 1]].reshape(-1, term.k)
+    accuracy = accuracies(term, design.split_theta(theta)[place], variances)
+    ids, levels = _everybody(full, term)
+    columns = {"id": np.repeat(np.array(ids, dtype=object), term.k)}
+    if term.columns != ("(Intercept)",):
+        columns["effect"] = np.tile(np.array(term.columns, dtype=object), len(ids))
+    columns["estimate"] = effects[levels].ravel()
+    columns["std_error"] = fit.sigma * np.sqrt(variances[levels]).ravel()
+    columns["accuracy"] = accuracy[levels].ravel()
+    recorded = set(grouping_of(term, fit.evaluator()).drop_unused().labels)
+    columns["recorded"] = np.repeat([one in recorded for one in ids], term.k)
+    F = inbreeding_coefficients(term.relatedness)
+    if F is not None:
+        columns["inbreeding"] = np.repeat(F[levels], term.k)
+    return pd.DataFrame(columns)
+
+
+def _place(fit: LmmFit, name: str | None) -> int:
+    terms = related_terms(fit, "breeding_values")
+    names = {term.name: place for place, term in terms.items()}
+    if name is None and len(terms) == 1:
+        return next(iter(terms))
+    if name is None:
+        raise ModelError(f"Several terms have a relatedness: {shown(names, 20)}. Choose one, breeding_values(term=...).")
+    if name not in names:
+        raise ModelError(f"{name!r} is no random term with a relatedness; {shown(names, 20)} are.")
+    return names[name]
+
+
+def _everybody(full: Relatedness, term: RandomEffects) -> tuple[list[str], np.ndarray[tuple[int], np.dtype[np.intp]]]:
+    """All ids in the order of the relatedness, identical twins one behind the other; and their levels in the term."""
+    twins: dict[str, list[str]] = {}
+    for other, first in full.aliases.items():
+        twins.setdefault(first, []).append(other)
+    ids = [one for label in full.labels or () for one in (label, *twins.get(label, ()))]
+    return ids, np.asarray(term.relatedness.positions(ids))
