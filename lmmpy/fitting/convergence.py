@@ -14,6 +14,7 @@ from lmmpy.engines import Criterion
 from lmmpy.errors import ConvergenceWarning
 from lmmpy.fitting.boundary import pinned
 from lmmpy.fitting.fit import Optimum
+from lmmpy.fitting.saturation import held_at_limit
 from lmmpy.fitting.start import typical_scale
 
 __all__ = [
@@ -166,9 +167,15 @@ def flat_directions(criterion: Criterion, optimum: Optimum, names: Sequence[str]
     information = optimum.evaluation.information
     if information is None:
         return ()
-    free = ~pinned(criterion.design, optimum.theta)
+    free = ~_stuck(criterion, optimum)
     free_names = [name for name, is_free in zip(names, free, strict=True) if is_free]
     return unidentified(information[np.ix_(free, free)], _reach(criterion, optimum.theta)[free], free_names)
+
+
+def _stuck(criterion: Criterion, optimum: Optimum) -> NDArray[np.bool_]:
+    """Parameters that do not move: at a zero; and the largest of all where no residual variance is left."""
+    stuck = pinned(criterion.design, optimum.theta)
+    return stuck | held_at_limit(optimum.theta, typical_scale(criterion)) if optimum.saturated else stuck
 
 
 def _gradient(criterion: Criterion, theta: Floats) -> Floats:
@@ -239,7 +246,7 @@ def convergence_report(criterion: Criterion, optimum: Optimum, names: Sequence[s
         promised_decrease=promised,
         hessian=pd.DataFrame(hessian, index=free_names, columns=free_names),
         eigenvalues=eigenvalues,
-        boundary=boundary,
+        boundary=boundary + ("Residual",) * optimum.saturated,
         flat=flat,
         evaluations=optimum.evaluations,
         restarts=optimum.restarts,
@@ -256,7 +263,7 @@ def observed_curvature(criterion: Criterion, optimum: Optimum) -> tuple[NDArray[
     assert gradient is not None
     lower = np.concatenate([term.structure.lower for term in criterion.design.random])
     at_bound = (theta <= lower) & (gradient > 0)
-    free = ~pinned(criterion.design, theta) & ~at_bound & (not optimum.held)
+    free = ~_stuck(criterion, optimum) & ~at_bound & (not optimum.held)
     return free, observed_hessian(criterion, theta, _reach(criterion, theta), free)
 
 
@@ -282,6 +289,11 @@ def _advice(
         found.append(
             f"The data do not determine {combination}. Centre predictors that lie far from zero; else simplify the "
             "random terms, or collect more levels or repeats."
+        )
+    if optimum.saturated:
+        found.append(
+            "At the boundary: the residual variance is estimated as zero, related levels take all of it. Here θ is very "
+            "large and stands for infinity. Repeated records, or relatives of other degrees, would tell the two apart."
         )
     if boundary:
         found.append(

@@ -13,6 +13,7 @@ from lmmpy.errors import ModelError, shown
 from lmmpy.fitting.boundary import canonical, descent_from_zero, near_boundary, pinned
 from lmmpy.fitting.derivative_free import minimise_by_values
 from lmmpy.fitting.progress import Progress
+from lmmpy.fitting.saturation import DISTANT, falls_outwards, held_at_limit, is_at_limit, limit, may_saturate
 from lmmpy.fitting.scoring import scoring_step
 from lmmpy.fitting.start import start_values, typical_scale
 from lmmpy.fitting.trust_region import Minimum, Step, minimise
@@ -113,6 +114,8 @@ class Optimum:
         Every evaluation of the criterion, in order.
     orthogonal : Optimum or None
         The same in the coordinates of the engine, where the search took place; None when they are those of the model.
+    saturated : bool
+        Whether the residual variance is zero, as far as numbers go: θ is very large.
     """
 
     theta: Floats
@@ -123,6 +126,7 @@ class Optimum:
     restarts: int
     log: tuple[Step, ...]
     orthogonal: Optimum | None = None
+    saturated: bool = False
 
     @property
     def evaluations(self) -> int:
@@ -217,7 +221,7 @@ def _in_own_coordinates(criterion: Criterion, optimum: Optimum) -> Optimum:
     log.append(Step(theta, evaluation.value, True, "equivalent"))
     boundary = _on_boundary(criterion, theta)
     return Optimum(
-        theta, evaluation, optimum.converged, boundary, False, optimum.restarts, tuple(log), orthogonal=optimum
+        theta, evaluation, optimum.converged, boundary, False, optimum.restarts, tuple(log), optimum, optimum.saturated
     )
 
 
@@ -262,7 +266,10 @@ def _searched(search: _Search, start: Floats | None, near: Floats | None) -> Opt
             if rival.evaluation.value < minimum.evaluation.value - _slack(minimum):
                 minimum = rival
     theta, boundary = minimum.theta, _on_boundary(criterion, minimum.theta)
-    return Optimum(theta, minimum.evaluation, minimum.converged, boundary, False, search.restarts, tuple(search.log))
+    log, saturated = tuple(search.log), search.held_far and is_at_limit(theta, search.scale)
+    return Optimum(
+        theta, minimum.evaluation, minimum.converged, boundary, False, search.restarts, log, saturated=saturated
+    )
 
 
 def _checked(start: Floats, size: int) -> Floats:
@@ -292,6 +299,8 @@ class _Search:
         self.restarts = 0
         # Parameters that were on the boundary when the criterion fell away from it; they are not put there again.
         self.left_for_good: set[int] = set()
+        # Whether no residual variance is left; then the largest parameter stays where it is.
+        self.held_far = False
 
     def left(self) -> int:
         """How many evaluations are still allowed."""
@@ -326,12 +335,13 @@ class _Search:
     def descend(self, start: Floats, known: Evaluation | None = None) -> Minimum:
         """From a start to a minimum that no zero hides: search, settle, leave a zero where that is downhill, polish."""
         self.left_for_good.clear()
-        minimum = self.run(start, np.ones(len(start), dtype=bool), _COARSE, known)
+        self.held_far = False
+        minimum = self.explore(start, known)
         if not np.isfinite(minimum.evaluation.value):
             return minimum
         for attempt in range(_RESTARTS + 1):
             minimum = self.settle(minimum)
-            stuck = pinned(self.design, minimum.theta)
+            stuck = self.stuck(minimum.theta)
             descent = descent_from_zero(self.design, minimum.theta, minimum.evaluation, self.scale, stuck)
             if descent is None or attempt == _RESTARTS:
                 break
@@ -343,22 +353,45 @@ class _Search:
         # A zero from which the criterion still falls, after all restarts, is no minimum.
         return polished if descent is None else replace(polished, converged=False)
 
+    def explore(self, start: Floats, known: Evaluation | None) -> Minimum:
+        """The first run; where it goes far out, a look at the end of that way, where no residual variance is left."""
+        free = np.ones(len(start), dtype=bool)
+        distant = DISTANT if may_saturate(self.design) and self.control.optimizer == "newton" else np.inf
+        minimum = self.run(start, free, _COARSE, known, distant)
+        if not np.abs(minimum.theta / self.scale).max() > distant:
+            return minimum
+        theta, allowed = limit(minimum.theta, self.scale), minimum.evaluation.value + _slack(minimum)
+        found = self.evaluate(theta, "no residual", below=allowed)
+        if found.gradient is None or found.value > allowed or not falls_outwards(theta, found.gradient):
+            return self.run(minimum.theta, free, _COARSE, minimum.evaluation)
+        self.held_far = True
+        return self.run(theta, ~self.stuck(theta), _COARSE, found)
+
+    def stuck(self, theta: Floats) -> Mask:
+        """Parameters that do not move."""
+        stuck = pinned(self.design, theta)
+        return stuck | held_at_limit(theta, self.scale) if self.held_far else stuck
+
     def may_be_local(self, minimum: Minimum) -> bool:
         """Whether other starts are worth their cost: on the boundary, or with a correlation among the parameters."""
         several = any(term.structure.several_optima for term in self.design.random)
         return several or bool(_on_boundary(self.criterion, minimum.theta).any())
 
-    def run(self, theta: Floats, free: Mask, tolerance: float, known: Evaluation | None = None) -> Minimum:
-        """One run of the optimiser over the free parameters."""
+    def run(
+        self, theta: Floats, free: Mask, tolerance: float, known: Evaluation | None = None, distant: float = np.inf
+    ) -> Minimum:
+        """One run of the optimiser over the free parameters; in steps of the size of what is large already."""
+        scale = self.scale * np.abs(theta / self.scale).max() if self.held_far else self.scale
         minimum = _MINIMISERS[self.control.optimizer](
             self.progress.evaluate,
             theta,
-            self.scale,
+            scale,
             self.lower,
             free,
             tolerance=max(tolerance, self.control.tolerance),
             max_evaluations=max(self.left(), known is None),
             known=known,
+            **({"distant": distant} if np.isfinite(distant) else {}),
         )
         self.log += minimum.log
         return minimum
@@ -373,7 +406,7 @@ class _Search:
             snapped[place] = value
             snapped = canonical(self.design, snapped)
             allowed = minimum.evaluation.value + _slack(minimum)
-            evaluation, stuck = self.evaluate(snapped, "boundary", below=allowed), pinned(self.design, snapped)
+            evaluation, stuck = self.evaluate(snapped, "boundary", below=allowed), self.stuck(snapped)
             if evaluation.value <= allowed:
                 minimum = self.run(snapped, ~stuck, _COARSE, evaluation)
                 minimum = self.at(canonical(self.design, minimum.theta), minimum)

@@ -112,6 +112,7 @@ def minimise(
     tolerance: float,
     max_evaluations: int,
     known: Evaluation | None = None,
+    distant: float = np.inf,
 ) -> Minimum:
     """
     Minimise a criterion from a start.
@@ -129,6 +130,8 @@ def minimise(
     max_evaluations : int
     known : Evaluation, optional
         That at the start, when it is at hand.
+    distant : float
+        Stop, without a minimum, where a parameter is more than so many typical changes from zero.
 
     Returns
     -------
@@ -171,6 +174,8 @@ def minimise(
             radius *= 2.0
         if accepted:
             theta, now, g, curvature = candidate, trial, trial_g, trial_curvature
+            if np.abs(theta / scale).max() > distant:
+                return Minimum(theta, now, False, log)
         elif misses == _PATIENCE or radius < 1e-12:
             return Minimum(theta, now, at_noise or model.gradient_norm**2 <= 1e-6, log)
         misses += at_noise and not accepted

@@ -42,6 +42,14 @@ def judge(fit: LmmFit, stacklevel: int, response: str) -> None:
     check_residual(fit.design, response, fit.sigma, fit.criterion.products.scale)
     names = theta_names(fit.design)
     warn_if_doubtful(fit.criterion, fit.optimum, names, stacklevel=stacklevel + 1)
+    if fit.optimum.saturated:
+        warnings.warn(
+            "Boundary fit: the residual variance is estimated as zero, so that related levels take all of it (a "
+            "heritability of one). The fit is valid; repeated records, or more distant relatives, would tell the two "
+            "apart. See fit.convergence.",
+            SingularFitWarning,
+            stacklevel=stacklevel + 1,
+        )
     if fit.optimum.converged and fit.is_singular():
         on = [name for name, there in zip(names, fit.optimum.on_boundary, strict=True) if there]
         warnings.warn(
