@@ -61,7 +61,10 @@ class Categorical:
     @cached_property
     def labels(self) -> list[str]:
         """The levels as R prints them."""
-        return [label_of(level) for level in self.levels]
+        levels = self.levels.tolist()
+        if self.levels.dtype.kind in "iu":
+            return list(map(str, levels))
+        return levels if set(map(type, levels)) == {str} else [label_of(level) for level in self.levels]
 
     def __len__(self) -> int:
         return len(self.codes)

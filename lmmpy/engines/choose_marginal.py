@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from lmmpy.design import Design
 from lmmpy.engines.components import Components, connected_components
 from lmmpy.engines.covariance_system import CovarianceSystem
 from lmmpy.engines.row_blocks import BlockSystem
 from lmmpy.engines.spectral import SpectralSystem
 from lmmpy.errors import ModelError
+from lmmpy.relatedness import Relatedness
 
 __all__ = ["covariance_system", "marginal_engine"]
 
@@ -17,6 +16,8 @@ __all__ = ["covariance_system", "marginal_engine"]
 _LARGEST_BLOCK, _MOST_ROWS = 12_000, 40_000
 # So many times fewer effects than rows in a block make up for what sparse storage of dense arrays costs.
 _FEWER = 3.0
+# An eigenvalue that is smaller than so, relatively to the largest, is too near zero to be divided by.
+_REGULAR = 1e-8
 # A factor with so many fewer columns than levels saves the n × n array.
 _LOW_RANK = 0.7
 
@@ -39,7 +40,7 @@ def marginal_engine(design: Design) -> tuple[str, Components]:
     if _is_single(design):
         return "spectral", components
     few = _FEWER * design.q < components.largest or (components.largest > _LARGEST_BLOCK > design.q)
-    if few and all(np.isfinite(term.relatedness.logdet) for term in design.random):
+    if few and all(_well_conditioned(term.relatedness) for term in design.random):
         return "sparse", components
     return "marginal", components
 
@@ -78,6 +79,14 @@ def covariance_system(
             "precision (Relatedness.from_precision), or set to zero what is too small to matter."
         )
     return BlockSystem(design, components), components
+
+
+def _well_conditioned(relatedness: Relatedness) -> bool:
+    """Whether the inverse can be relied on."""
+    if relatedness.is_sparse:
+        return True
+    values, _ = relatedness.spectrum()
+    return len(values) == relatedness.size and bool(values.min() > _REGULAR * values.max())
 
 
 def _is_single(design: Design) -> bool:

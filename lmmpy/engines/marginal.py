@@ -167,6 +167,7 @@ class MarginalLikelihood:
     def solve(self, theta: Floats) -> Solution:
         """See `Criterion.solve`."""
         state, products, system = self._state_at(theta), self.products, self._system
+        self._last = None  # the last question of a fit
         residual = system.rows(state.VF @ state.g[:, None])
         if self._E is not None:
             residual = residual + self._E @ state.g[:, None]
@@ -196,6 +197,7 @@ class MarginalLikelihood:
     def operators(self, theta: Floats) -> Operators:
         """See `Criterion.operators`."""
         state = self._state_at(theta)
+        self._last = None
         found = MarginalOperators(
             rows=self._rows,
             products=self.products,

@@ -26,13 +26,14 @@ Floats = NDArray[np.float64]
 
 # An eigenvalue below zero by so little, relatively to the largest, is zero.
 _ROUNDING = 1e-10
-# All threads work from this order on; on a product with so many times fewer columns, too.
-_MANY_THREADS, _MANY_COLUMNS = 2_000, 20
+# All threads work from this order on, on a product with so many times fewer columns, too; and from the last one on a
+# reduction, half of which is bound by memory and waits for all threads at every column.
+_MANY_THREADS, _MANY_COLUMNS, _LONG_REDUCTION = 2_000, 20, 3_000
 
 
-def threads_for(order: int) -> AbstractContextManager[object]:
+def threads_for(order: int, least: int = _MANY_THREADS) -> AbstractContextManager[object]:
     """Threads for a dense operation of some order: all where they save more than they cost."""
-    return all_blas_threads() if order >= _MANY_THREADS else nullcontext()
+    return all_blas_threads() if order >= least else nullcontext()
 
 
 class Reduction(Protocol):
@@ -66,7 +67,7 @@ class Tridiagonal:
 
     def __init__(self, S: Floats) -> None:
         m = len(S)
-        with threads_for(m):
+        with threads_for(m, _LONG_REDUCTION):
             room = int(lapack.dsytrd_lwork(m, lower=1)[0])
             reflectors, self._diagonal, self._beside, self._tau, _ = lapack.dsytrd(
                 S.T, lower=1, lwork=room, overwrite_a=1

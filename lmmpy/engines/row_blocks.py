@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from threading import Lock
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,24 +75,30 @@ class _FactoredBlock:
             raise NotPositiveDefiniteError(f"V has no Cholesky factor (pivot {info})")
         self.logdet = 2.0 * float(np.log(diagonal).sum())
         self._inverse: Floats | None = None
+        self._lock = Lock()  # threads may share a criterion, and the factor goes when the inverse comes
 
     @property
     def inverse(self) -> Floats:
         """Shape (1, r, r)."""
-        if self._inverse is None:
-            with threads_for(len(self._chol)):
-                inverse, info = lapack.dpotri(self._chol, lower=0, overwrite_c=1)
-            if info != 0:
-                raise NotPositiveDefiniteError("V cannot be inverted")
-            whole = inverse.T
-            _kernels.symmetrize(whole)
-            self._inverse = whole[None]
-        return self._inverse
+        with self._lock:
+            if self._inverse is None:
+                self._inverse = self._inverted()[None]
+            return self._inverse
+
+    def _inverted(self) -> Floats:
+        with threads_for(len(self._chol)):
+            inverse, info = lapack.dpotri(self._chol, lower=0, overwrite_c=1)
+        if info != 0:
+            raise NotPositiveDefiniteError("V cannot be inverted")
+        whole: Floats = inverse.T
+        _kernels.symmetrize(whole)
+        return whole
 
     def solve(self, F: Floats) -> Floats:
-        if self._inverse is not None:
-            return np.asarray(self._inverse @ F)
-        return np.asarray(lapack.dpotrs(self._chol, F[0], lower=0)[0])[None]
+        with self._lock:
+            if self._inverse is None:
+                return np.asarray(lapack.dpotrs(self._chol, F[0], lower=0)[0])[None]
+        return np.asarray(self._inverse @ F)
 
 
 class FactoredBlocks:

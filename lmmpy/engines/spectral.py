@@ -146,6 +146,7 @@ def _reductions(
     """Of D^½KD^½ among some levels, block by block."""
     for place, r in stacks:
         among = levels[place].reshape(-1, r)
-        S = between_levels(term.relatedness, among) * root[among][:, None, :]
+        S = between_levels(term.relatedness, among)
+        S *= root[among][:, None, :]
         S *= root[among][:, :, None]
         yield Tridiagonal(S[0]) if len(S) == 1 else Diagonalised(S)

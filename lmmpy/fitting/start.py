@@ -1,9 +1,14 @@
-"""Start values from the data: how much the group means (or slopes) vary beyond what noise makes them vary."""
+"""Start values from the data: how much the group means (or slopes) vary beyond what noise makes them vary.
+
+With relatives there need not be a second record of anybody; there the start is where the products of residuals have the
+expectation that relatedness gives them.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import linalg, optimize
 
 from lmmpy.engines import Criterion
 
@@ -12,6 +17,11 @@ __all__ = ["start_values", "typical_scale"]
 Floats = NDArray[np.float64]
 
 _LEAST, _MOST = 0.3, 3.0
+# With relatedness: the least standard deviation, the least share of the residual, and the numbers in some columns over
+# the rows that estimate traces, which few columns do where there are many rows.
+_LITTLE, _RESIDUAL, _PROBED = 0.1, 0.05, 8_000
+# Eigenvalues of the least squares below it, relatively, are rounding.
+_NIL = 1e-8
 
 
 def typical_scale(criterion: Criterion) -> Floats:
@@ -26,6 +36,7 @@ def start_values(criterion: Criterion) -> tuple[Floats, list[Floats]]:
 
     With b̂ the least-squares effect of one column in one level, A its cross-product there and s² the residual variance
     about the fixed effects, E b̂² ≈ σ_b² + s²/A; the mean of b̂² − s²/A over levels is compared with what is left of s².
+    Where levels of some term are related, see `_by_relatedness`.
 
     Parameters
     ----------
@@ -38,10 +49,21 @@ def start_values(criterion: Criterion) -> tuple[Floats, list[Floats]]:
     others : list of ndarray, each of shape (n_theta,)
         For a search that ends on the boundary, or a structure whose likelihood may have several optima.
     """
-    design, products = criterion.design, criterion.products
+    terms = [term.structure for term in criterion.design.random]
+    related = any(not term.relatedness.is_identity for term in criterion.design.random)
+    deviations = _by_relatedness(criterion) if related else _by_excess(criterion)
+    start = [structure.start(sd) for structure, sd in zip(terms, deviations, strict=True)]
+    others = [structure.other_starts(sd) for structure, sd in zip(terms, deviations, strict=True)]
+    most = max(len(found) for found in others)
+    joined = [np.concatenate([found[i % len(found)] for found in others]) for i in range(most)]
+    return np.concatenate(start), joined
+
+
+def _by_excess(criterion: Criterion) -> list[Floats]:
+    """Relative standard deviations of each term, shape (k,), from the excess of the effects of single levels."""
+    design, products, found = criterion.design, criterion.products, []
     total = 1.0 / max(design.n - design.p, 1)  # the residual has length one
-    start, others = [], []
-    for t, (term, unit) in enumerate(zip(design.random, products.units, strict=True)):
+    for t, unit in enumerate(products.units):
         block = next(b for b in products.blocks if b.diagonal and b.t == t)
         A = np.einsum("laa->la", block.values)
         effect = products.Zty[products.starts[t] : products.starts[t + 1]].reshape(A.shape)
@@ -49,9 +71,60 @@ def start_values(criterion: Criterion) -> tuple[Floats, list[Floats]]:
         safe = np.where(seen, A, 1.0)
         excess = np.where(seen, (effect / safe) ** 2 - total / safe, 0.0).sum(axis=0) / np.maximum(seen.sum(axis=0), 1)
         share = np.clip(excess / unit**2 / total, 0.0, 0.9)
-        sd = unit * np.clip(np.sqrt(share / (1.0 - share)), _LEAST, _MOST)
-        start.append(term.structure.start(sd))
-        others.append(term.structure.other_starts(sd))
-    most = max(len(found) for found in others)
-    joined = [np.concatenate([found[i % len(found)] for found in others]) for i in range(most)]
-    return np.concatenate(start), joined
+        found.append(unit * np.clip(np.sqrt(share / (1.0 - share)), _LEAST, _MOST))
+    return found
+
+
+def _by_relatedness(criterion: Criterion) -> list[Floats]:
+    """
+    Relative standard deviations of each term, shape (k,), by least squares of eeᵀ on its expectation.
+
+    With e the residual about the fixed effects, M what takes those away and V_a = Z_aKZ_aᵀ of one effect,
+    E eᵀV_ae = Σ_b σ_b² tr(MV_aMV_b), also for the residual variance, V = I (Haseman & Elston 1972; Rao 1971). Random
+    signs estimate the traces, the same for all of them so that they are a Gram matrix.
+    """
+    design, products = criterion.design, criterion.products
+    root = np.ones(design.n) if design.weights is None else np.sqrt(design.weights)
+    Q = linalg.solve_triangular(products.R, (root[:, None] * design.X).T, trans="T").T if design.p else None
+    m = int(np.clip(_PROBED // design.n, 2, 16))
+    signs = _less_fixed(Q, np.random.default_rng(0).choice([-1.0, 1.0], size=(design.n, m)))
+    columns, right = [], []
+    for term, start in zip(design.random, products.starts[:-1], strict=True):
+        for a in range(term.k):
+            z, Zty = term.values[:, a] * root, products.Zty[start + a : start + term.q : term.k]
+            both = np.column_stack([_by_level(term.codes, z[:, None] * signs, term.n_levels), Zty])
+            among = np.asarray(term.relatedness.times(both)) if not term.relatedness.is_identity else both
+            columns.append(_less_fixed(Q, z[:, None] * among[term.codes, :m]).ravel())
+            right.append(float(Zty @ among[:, m]))
+    F = np.array([*columns, signs.ravel()])
+    variances, sizes = _least_squares(F @ F.T / m, np.array([*right, 1.0]))
+    residual = max(float(variances[-1]), _RESIDUAL * float(variances @ sizes))
+    bounded = np.clip(np.sqrt(variances * sizes / residual), _LITTLE, _MOST) / np.sqrt(sizes)
+    return np.split(bounded[:-1], np.cumsum([term.k for term in design.random])[:-1])
+
+
+def _less_fixed(Q: Floats | None, columns: Floats) -> Floats:
+    return columns if Q is None else np.asarray(columns - Q @ (Q.T @ columns))
+
+
+def _by_level(codes: NDArray[np.intp], columns: Floats, n_levels: int) -> Floats:
+    """Sums of the rows of each level, shape (levels, m)."""
+    return np.column_stack([np.bincount(codes, column, minlength=n_levels) for column in columns.T])
+
+
+def _least_squares(gram: Floats, right: Floats) -> tuple[Floats, Floats]:
+    """
+    Solve Gram matrix · variances = right side with no variance negative, the residual's last.
+
+    Returns
+    -------
+    variances : ndarray, shape (m,)
+    sizes : ndarray, shape (m,)
+        The variance that each effect gives a row on average when its own is one, tr(MV_a)/(n − p).
+    """
+    scale = np.sqrt(np.maximum(np.diag(gram), np.finfo(float).tiny))
+    values, vectors = np.linalg.eigh(gram / np.outer(scale, scale))
+    half = vectors * np.sqrt(np.maximum(values, _NIL))
+    variances = optimize.nnls(half.T, np.linalg.solve(half, right / scale))[0] / scale
+    sizes = gram[-1] / gram[-1, -1]
+    return variances, np.where(sizes > 0.0, sizes, 1.0)

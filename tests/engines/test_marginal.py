@@ -243,6 +243,16 @@ def test_the_choice_where_there_is_no_inverse() -> None:
     assert make_criterion(design, True).name == "marginal"
 
 
+def test_the_choice_where_an_inverse_has_no_digits() -> None:
+    """Two levels that are nearly one: K has an inverse, but of the size of 1e10."""
+    K = dense_kernel(10).dense().copy()
+    K[1], K[:, 1] = K[0], K[:, 0]
+    K[1, 1] = K[0, 0] * (1.0 + 1e-10)
+    K[0, 1] = K[1, 0] = K[0, 0]
+    design = kin_design("y ~ x + (x | g)", Relatedness(K, labels=labels(10)), 8)
+    assert make_criterion(design, True).name == "marginal"
+
+
 def test_the_choice_where_blocks_have_no_room(monkeypatch: pytest.MonkeyPatch) -> None:
     design = kin_design("y ~ x + (x | g)", dense_kernel(10), 4)
     monkeypatch.setattr(choose_marginal, "_LARGEST_BLOCK", 30)
