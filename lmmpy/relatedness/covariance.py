@@ -19,7 +19,7 @@ from lmmpy.relatedness.definite import (
     Verdict,
     asymmetry,
     checked_diagonal,
-    judge,
+    judge_all,
     judge_values,
     lower_root,
 )
@@ -61,8 +61,9 @@ class Covariance(Form):
         """K, projected where rounding made it indefinite, and log|K|."""
         K, logdet, smallest = self.symmetric, 0.0, np.inf
         projected = {}
-        for number, (_, block) in enumerate(self.blocks(K)):
-            verdict = judge(block)
+        blocks = [block for _, block in self.blocks(K)]
+        for number, verdict in enumerate(judge_all(blocks)):
+            block = blocks[number]
             logdet += verdict.logdet
             if verdict.changes:
                 smallest = min(smallest, verdict.smallest)
@@ -178,7 +179,7 @@ class Dense(Covariance):
 
     @cached_property
     def symmetric(self) -> Floats:
-        K = self.raw
+        K: Floats = self.raw
         if not np.isfinite(K.sum()):
             wrong = np.argwhere(~np.isfinite(K))
             if len(wrong):

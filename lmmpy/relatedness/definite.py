@@ -11,7 +11,17 @@ from scipy.linalg import eigvalsh, lapack
 from lmmpy.errors import DataError
 from lmmpy.relatedness.form import Labels, name_of
 
-__all__ = ["INDEFINITE", "ROUNDING", "Verdict", "asymmetry", "checked_diagonal", "judge", "judge_values", "lower_root"]
+__all__ = [
+    "INDEFINITE",
+    "ROUNDING",
+    "Verdict",
+    "asymmetry",
+    "checked_diagonal",
+    "judge",
+    "judge_all",
+    "judge_values",
+    "lower_root",
+]
 
 Floats = NDArray[np.float64]
 # All relative to the mean of the diagonal. An eigenvalue above −ROUNDING is zero; below −INDEFINITE it is no rounding
@@ -20,6 +30,8 @@ ROUNDING, INDEFINITE = 1e-10, 1e-5
 # Entries that differ by less across the diagonal, relative to the diagonal, are equal.
 ASYMMETRY = 1e-8
 _TILE = 512
+# Blocks up to this size are factorised in stacks.
+_SMALL = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,13 +109,41 @@ def judge(K: Floats) -> Verdict:
     L = lower_root(K)
     if L is not None:
         pivots = L.diagonal() ** 2
-        # A pivot is a level's variance given those before it: below this it is rounding.
-        if (pivots > 10.0 * len(K) * np.finfo(float).eps * diagonal).all():
+        if (pivots > _rounding(len(K)) * diagonal).all():
             return Verdict(float(np.log(pivots).sum()))
     if lower_root(K, ROUNDING * scale) is not None:
         return Verdict(-np.inf)
     smallest = eigvalsh(K, subset_by_index=[0, 0], check_finite=False)[0]
     return Verdict(-np.inf, float(smallest) / scale)
+
+
+def judge_all(blocks: list[Floats]) -> list[Verdict]:
+    """The same of many blocks; small ones of one size are factorised together."""
+    verdicts: dict[int, Verdict] = {}
+    by_size: dict[int, list[int]] = {}
+    for number, block in enumerate(blocks):
+        by_size.setdefault(len(block), []).append(number)
+    for size, numbers in by_size.items():
+        if size <= _SMALL and len(numbers) > 1:
+            verdicts.update(zip(numbers, _judge_stack(np.stack([blocks[i] for i in numbers])), strict=True))
+        else:
+            verdicts.update({i: judge(blocks[i]) for i in numbers})
+    return [verdicts[i] for i in range(len(blocks))]
+
+
+def _judge_stack(stack: Floats) -> list[Verdict]:
+    try:
+        pivots = np.diagonal(np.linalg.cholesky(stack), axis1=1, axis2=2) ** 2
+    except np.linalg.LinAlgError:  # one of them is not regular: which, and what it is, is looked at one by one
+        return [judge(block) for block in stack]
+    regular = np.asarray((pivots > _rounding(stack.shape[1]) * np.diagonal(stack, axis1=1, axis2=2)).all(axis=1))
+    logdets = np.log(np.maximum(pivots, np.finfo(float).tiny)).sum(axis=1)
+    return [Verdict(float(x)) if good else judge(K) for x, good, K in zip(logdets, regular, stack, strict=True)]
+
+
+def _rounding(n: int) -> float:
+    """What of a pivot, relative to the diagonal, may be rounding: a pivot is a level's variance given those before."""
+    return 10.0 * n * float(np.finfo(float).eps)
 
 
 def judge_values(values: Floats, scale: float) -> Verdict:

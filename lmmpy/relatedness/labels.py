@@ -39,8 +39,19 @@ def as_texts(values: Any) -> list[str | None]:
             raise DataError(f"Ids must be a list or a column, one dimension; got an array of shape {array.shape}.")
         if array.dtype.kind in "iu":
             return list(map(str, array.tolist()))
+        if array.dtype.kind == "f":
+            known = np.where(np.isnan(array), 0.0, array)
+            if (known == np.trunc(known)).all() and (np.abs(known) < 1e15).all():  # integers beside missing values
+                return _without(list(map(str, known.astype(np.int64).tolist())), np.flatnonzero(np.isnan(array)))
         array = array.tolist()
     return [_text(value) for value in array]
+
+
+def _without(texts: list[str], missing: Ints) -> list[str | None]:
+    known: list[str | None] = [*texts]
+    for i in missing.tolist():
+        known[i] = None
+    return known
 
 
 def duplicates(labels: Iterable[str]) -> list[str]:

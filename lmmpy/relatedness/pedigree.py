@@ -250,7 +250,7 @@ class Pedigree:
     def _related(self, form: Form) -> Relatedness:
         rows = self.rows
         others = np.flatnonzero(rows.twin != np.arange(len(self.ids)))
-        return Relatedness.of(form, self.id, {self.ids[i]: self.ids[rows.twin[i]] for i in others})
+        return Relatedness.of(form, {self.ids[i]: self.ids[rows.twin[i]] for i in others}, self.id)
 
     # ---- to look at
 

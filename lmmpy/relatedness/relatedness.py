@@ -66,16 +66,16 @@ class Relatedness:
         self.aliases: dict[str, str] = dict(aliases or {})
 
     @classmethod
-    def of(cls, form: Form, id: str | None = None, aliases: Mapping[str, str] | None = None) -> Relatedness:
+    def of(cls, form: Form, aliases: Mapping[str, str] | None = None, id: str | None = None) -> Relatedness:
         """
         A Relatedness held in some form.
 
         Parameters
         ----------
         form : Form
-        id : str, optional
         aliases : mapping of str to str, optional
             Further ids of some levels (of identical twins), and the labels of those.
+        id : str, optional
         """
         made = cls.__new__(cls)
         made._set(form, id, aliases)
@@ -99,7 +99,7 @@ class Relatedness:
             As in the class.
         """
         given, own = _matrix(P, labels, "The precision")
-        return cls.of(Precision(sorted_csc(given), own), id)
+        return cls.of(Precision(sorted_csc(given), own), id=id)
 
     @classmethod
     def from_genotypes(cls, G: Any, labels: Any = None, id: str | None = None) -> Relatedness:
@@ -122,7 +122,7 @@ class Relatedness:
         array = _floats(G, "Genotypes")
         if array.ndim != 2 or 0 in array.shape:
             raise DataError(f"Genotypes must have a row an individual and a column a marker; got shape {array.shape}.")
-        return cls.of(Genotypes(array, _labels(labels, len(array))), id)
+        return cls.of(Genotypes(array, _labels(labels, len(array))), id=id)
 
     # ---- facts
 
@@ -248,21 +248,23 @@ class Relatedness:
         form = self.form.taken(self.positions(names))
         if form.labels != names:
             form = _relabelled(form, names)
-        return Relatedness.of(_looked_at(form), self.id)
+        return Relatedness.of(_looked_at(form), id=self.id)
 
     def for_levels(self, labels: Sequence[Any]) -> Relatedness:
         """
         The K that a model with these levels needs.
 
         Of an array or genotypes the subset, in this order; of a pedigree the ids and the ancestors that link them,
-        ancestors first; of a precision all of it. Identical twins are one level.
+        ancestors first; of a precision all of it. Identical twins are one level, named by one that is asked for.
         """
-        at = self.positions(as_labels(labels))
+        names = as_labels(labels)
+        at = self.positions(names)
         if self.aliases:
             at = at[np.sort(np.unique(at, return_index=True)[1])]
         form = _looked_at(self.form.needed(at))
         kept = set(form.labels or ())
-        return Relatedness.of(form, self.id, {twin: label for twin, label in self.aliases.items() if label in kept})
+        aliases = {twin: label for twin, label in self.aliases.items() if label in kept}
+        return Relatedness.of(*_named_as_asked(form, aliases, set(names)), id=self.id)
 
     def __repr__(self) -> str:
         what = f"{self.form.kind}, {self.size} levels"
@@ -287,6 +289,16 @@ def _relabelled(form: Form, names: tuple[str, ...]) -> Form:
     made.__dict__.update(form.__dict__)
     made.labels = names
     return made
+
+
+def _named_as_asked(form: Form, aliases: dict[str, str], asked: set[str]) -> tuple[Form, dict[str, str]]:
+    """Levels of which only another twin is asked for get that one's name; and the other names of all."""
+    new = {label: twin for twin, label in reversed(aliases.items()) if twin in asked and label not in asked}
+    if not new or form.labels is None:
+        return form, aliases
+    names = tuple(new.get(label, label) for label in form.labels)
+    others = {twin: new.get(label, label) for twin, label in aliases.items() if new.get(label) != twin}
+    return _relabelled(form, names), others | new
 
 
 def _refuse_both(labels: Any, what: str) -> None:

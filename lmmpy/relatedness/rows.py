@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -123,11 +124,12 @@ def _texts(name: str, column: Any, n: int) -> list[str | None]:
 
 def _parents(texts: list[str | None], place: dict[str, int]) -> Int32:
     """Row of each parent; those who have none get one behind the others, in `place`."""
-    return np.fromiter(
-        (-1 if text in _MISSING else place.setdefault(text, len(place)) for text in texts),  # type: ignore[arg-type]
-        np.int32,
-        len(texts),
-    )
+    found = np.fromiter(map(place.get, texts, repeat(-1)), np.int32, len(texts))  # type: ignore[arg-type]
+    for i in np.flatnonzero(found < 0).tolist():
+        text = texts[i]
+        if text is not None and text not in _MISSING:
+            found[i] = place.setdefault(text, len(place))
+    return found
 
 
 def _sexes(texts: list[str | None], ids: list[str]) -> NDArray[np.int8]:
