@@ -11,7 +11,6 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +25,6 @@ from lmmpy.engines.covariance_system import CovarianceSystem, FactoredCovariance
 from lmmpy.engines.criterion import Evaluation, Solution
 from lmmpy.engines.crossproducts import Basis, CrossProducts, for_response, times_Zt, with_response
 from lmmpy.engines.marginal_operators import MarginalOperators, level_variances
-from lmmpy.engines.operators import Operators
 from lmmpy.engines.penalty import Penalty
 from lmmpy.engines.system import apply_factors, transpose_apply_factors
 
@@ -194,11 +192,11 @@ class MarginalLikelihood:
         backs = [None if R is None else np.linalg.inv(R) for R in self.bases]
         return [v if back is None else back @ v @ back.T for v, back in zip(variances, backs, strict=True)]
 
-    def operators(self, theta: Floats) -> Operators:
+    def operators(self, theta: Floats) -> MarginalOperators:
         """See `Criterion.operators`."""
         state = self._state_at(theta)
         self._last = None
-        found = MarginalOperators(
+        return MarginalOperators(
             rows=self._rows,
             products=self.products,
             penalty=self._penalty,
@@ -208,7 +206,6 @@ class MarginalLikelihood:
             Q=self._basis.Q,
             QtVQ=state.S_chol @ state.S_chol.T,
         )
-        return cast(Operators, found)  # the same methods, by other means
 
     def _own_factors(self, theta: Floats) -> list[Factor]:
         terms = zip(self.design.random, self._spans, strict=True)

@@ -30,7 +30,7 @@ from lmmpy.engines.crossproducts import (
     times_Zt,
     with_response,
 )
-from lmmpy.engines.operators import Operators
+from lmmpy.engines.penalized_operators import PenalizedOperators
 from lmmpy.engines.penalty import Penalty
 from lmmpy.engines.system import (
     FactoredSystem,
@@ -252,11 +252,11 @@ class PenalizedLeastSquares:
         backs = [None if R is None else np.linalg.inv(R) for R in self.bases]
         return [v if back is None else back @ v @ back.T for v, back in zip(variances, backs, strict=True)]
 
-    def operators(self, theta: Floats) -> Operators:
+    def operators(self, theta: Floats) -> PenalizedOperators:
         """See `Criterion.operators`."""
         state, starts = self._state_at(theta), self.products.starts
         self._last = None
-        return Operators(
+        return PenalizedOperators(
             products=self.products,
             penalty=self.penalty,
             bases=self.bases,
