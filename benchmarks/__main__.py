@@ -5,21 +5,22 @@ import shlex
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks import bootstrap, growth, inference
+from benchmarks import bootstrap, growth, inference, kin, kin_growth
 from benchmarks.machine import describe
-from benchmarks.peers import PEERS
+from benchmarks.peers import PEERS, Peer
 from benchmarks.problems import PROBLEMS
-from benchmarks.report import Report, asked_anew, read, updated, write
-from benchmarks.runner import Settings, run_problem
+from benchmarks.report import Report, asked_anew, kin_anew, read, updated, write
+from benchmarks.runner import ProblemResult, Progress, Settings, Versions, run_problem
 
-HEAVY = {p.name for p in (*PROBLEMS.values(), *inference.MODELS.values()) if p.heavy} | {growth.NAME}
-NAMES = (*PROBLEMS, *inference.TASKS, bootstrap.NAME, growth.NAME)
+MODELS = (*PROBLEMS.values(), *inference.MODELS.values(), *kin.MODELS.values())
+HEAVY = {problem.name for problem in MODELS if problem.heavy} | {growth.NAME, kin_growth.NAME}
+NAMES = (*PROBLEMS, *inference.TASKS, *kin.TASKS, bootstrap.NAME, growth.NAME, kin_growth.NAME)
 DEFAULT_OUTPUT = Path(__file__).parent / "RESULTS.md"
 
 
@@ -37,6 +38,26 @@ def _parser() -> argparse.ArgumentParser:
     add("--update", action="store_true", help="keep what an earlier run wrote of problems that are not run")
     add("--output", type=Path, default=DEFAULT_OUTPUT, help="the page; results.json is written beside it")
     return parser
+
+
+Run = Callable[[str, Settings, Progress], tuple[ProblemResult, Versions]]
+Anew = Callable[[Report, ProblemResult], tuple[ProblemResult, ...]]
+
+
+def _steps(peers: Sequence[Peer], wanted: Sequence[str]) -> Iterator[tuple[str, Run, str, Anew]]:
+    """Tell of each problem and task: its name, what runs it, where its result goes in the report, and how."""
+
+    def problem(name: str, settings: Settings, progress: Progress) -> tuple[ProblemResult, Versions]:
+        return run_problem(PROBLEMS[name], peers, settings, progress)
+
+    kinds: tuple[tuple[Iterable[str], Run, str, Anew], ...] = (
+        (PROBLEMS, problem, "results", updated),
+        (inference.TASKS, inference.run, "inference", asked_anew),
+        (kin.TASKS, kin.run, "kin", kin_anew),
+    )
+    for names, run, place, anew in kinds:
+        for name in (name for name in names if name in wanted):
+            yield name, run, place, anew
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -70,20 +91,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         write(so_far, options.output)
         return so_far
 
-    for problem in (PROBLEMS[name] for name in PROBLEMS if name in wanted):
-        result, versions = run_problem(problem, peers, settings, told)
+    for name, run, place, anew in _steps(peers, wanted):
+        result, versions = run(name, settings, told)
         for version in versions.values():
             setting.update(version)
-        report = keep(results=updated(report, result))
-    for name in (name for name in inference.TASKS if name in wanted):
-        result, versions = inference.run(name, settings, told)
-        for version in versions.values():
-            setting.update(version)
-        report = keep(inference=asked_anew(report, result))
+        report = keep(**{place: anew(report, result)})
     if bootstrap.NAME in wanted:
         report = keep(refits=bootstrap.run(settings, told)[0])
     if growth.NAME in wanted:
-        keep(growth=growth.run(options.growth_budget, settings.threads, told))
+        report = keep(growth=growth.run(options.growth_budget, settings.threads, told))
+    if kin_growth.NAME in wanted:
+        keep(kin_growth=growth.run(options.growth_budget, settings.threads, told, kin_growth.NAME))
     print(f"written: {options.output}")
     return 0
 

@@ -6,6 +6,7 @@ the time. The slope is that of log time on log size over the upper half of the s
 
 import argparse
 import gc
+import importlib
 import json
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -27,6 +29,12 @@ NAME = "growth"
 DOUBLING = 2
 SHORT = 1.0  # seconds: below, a size is measured three times
 LINEAR = "1"
+
+
+def _lmer(formula: str, frame: pd.DataFrame) -> Any:
+    import lmmpy as lmm  # only in the process that measures
+
+    return lmm.lmer(formula, frame)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +55,8 @@ class Line:
         The smallest and the largest size; between them sizes double.
     expected : str
         The slope that the algorithm has for large sizes.
+    fit : callable
+        The call that is timed, given the formula and the frame.
     """
 
     name: str
@@ -56,6 +66,7 @@ class Line:
     first: int
     last: int
     expected: str = LINEAR
+    fit: Callable[[str, pd.DataFrame], Any] = _lmer
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,12 +184,10 @@ def _timed(call: Callable[[], object]) -> tuple[float, object]:
 
 def _point(line: Line, size: int) -> tuple[Point, float]:
     """Measure one size, thrice where it is quick; return the least times, and the seconds spent."""
-    import lmmpy as lmm  # only in the process that measures
-
     frame = line.make(size)
     fits, summaries = [], []
     while True:
-        seconds, fit = _timed(lambda: lmm.lmer(line.formula, frame))
+        seconds, fit = _timed(lambda: line.fit(line.formula, frame))
         fits.append(seconds)
         seconds, _ = _timed(lambda fit=fit: str(fit.summary()))  # type: ignore[misc,attr-defined]
         summaries.append(seconds)
@@ -221,12 +230,12 @@ def measure(lines: Sequence[Line], budget: float, largest: float = 1.0) -> Itera
         yield Measured(line.name, line.formula, line.axis, line.expected, tuple(points))
 
 
-def run(budget: float, threads: int, progress: Callable[[str], None]) -> tuple[Measured, ...]:
-    """Measure in a process of its own, so that the threads are set before numpy is there."""
-    progress(f"{NAME}: {len(LINES)} designs in about {budget:g} s")
+def run(budget: float, threads: int, progress: Callable[[str], None], module: str = NAME) -> tuple[Measured, ...]:
+    """Measure the lines of a module in a process of its own, so that the threads are set before numpy is there."""
+    progress(f"{module}: designs in about {budget:g} s")
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder) / "growth.json"
-        command = [sys.executable, "-m", "benchmarks.growth", str(output), "--budget", str(budget)]
+        command = [sys.executable, "-m", "benchmarks.growth", str(output), "--lines", module, "--budget", str(budget)]
         said = subprocess.run(
             command, env=environment(threads), cwd=ROOT, stderr=subprocess.PIPE, text=True, check=False
         )
@@ -246,12 +255,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, and write the lines as JSON after each of them."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.growth", description="Time against size.")
     parser.add_argument("output", type=Path)
+    parser.add_argument("--lines", default=NAME, metavar="NAME", help="growth, or kin-growth")
     parser.add_argument("--budget", type=float, default=180.0, metavar="S", help="seconds in all")
     parser.add_argument("--largest", type=float, default=1.0, metavar="F", help="shrink the largest sizes by this")
     options = parser.parse_args(arguments)
     warnings.simplefilter("ignore")
     done: list[dict[str, object]] = []
-    for line in measure(LINES, options.budget, options.largest):
+    lines = importlib.import_module(f"benchmarks.{options.lines.replace('-', '_')}").LINES
+    _point(lines[0], lines[0].first)  # what is imported only when it is wanted is not of the first size
+    for line in measure(lines, options.budget, options.largest):
         done.append(asdict(line))
         options.output.write_text(json.dumps(done), encoding="utf-8")
 

@@ -1,6 +1,6 @@
 """The picture of `growth.py`: time against size on log-log axes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,20 +11,23 @@ from benchmarks.growth import Measured
 # Okabe and Ito's colours, which the colour-blind can tell apart; the markers differ too
 STYLES = (("#0072B2", "o"), ("#D55E00", "s"), ("#009E73", "^"), ("#CC79A7", "D"))
 AXES = {"n": "rows, n (levels fixed)", "q": "random effects, q (rows of a level fixed)"}
+ANIMALS = {"n": "animals, n (a record each)"}
 WHAT = {"lmer": "lmer()", "summary": "str(fit.summary())"}
 
 
-def draw(lines: Sequence[Measured], output: Path) -> None:
-    """Draw a row of panels for `lmer()` and one for the summary, a column for n and one for q."""
+def draw(lines: Sequence[Measured], output: Path, axes: Mapping[str, str] = AXES) -> None:
+    """Draw a row of panels for `lmer()` and one for the summary, a column for each axis that there is."""
     import matplotlib as mpl
 
     mpl.use("Agg")
     mpl.rcParams["svg.hashsalt"] = "growth"  # the same ids each time
     import matplotlib.pyplot as plt
 
-    figure, panels = plt.subplots(2, 2, figsize=(11, 10), sharex="col", sharey="row", layout="constrained")
+    figure, panels = plt.subplots(
+        2, len(axes), figsize=(5.5 * len(axes), 10), sharex="col", sharey="row", layout="constrained", squeeze=False
+    )
     for row, (what, title) in zip(panels, WHAT.items(), strict=True):
-        for panel, (axis, label) in zip(row, AXES.items(), strict=True):
+        for panel, (axis, label) in zip(row, axes.items(), strict=True):
             chosen = [line for line in lines if line.axis == axis]
             for line, (colour, marker) in zip(chosen, STYLES, strict=False):
                 slope = line.slope(what)

@@ -7,6 +7,7 @@ from functools import partial
 import pandas as pd
 
 from benchmarks import simulate
+from benchmarks.relatives import Records
 
 DENSE_CROSSED = "crossed factors become one dense group: too large"
 LOOPS_OVER_GROUPS = "9 s for 2,000 groups (slopes): over half an hour"
@@ -86,6 +87,10 @@ class Problem:
         What lmmpy is to reach.
     baseline : str
         The peer to which times are ratios.
+    relatives : callable or None
+        Makes the records with the relatedness that the formula speaks of.
+    plain : str or None
+        The formula in lme4's syntax, for peers that are told the relatedness apart.
     """
 
     name: str
@@ -100,6 +105,8 @@ class Problem:
     min_rounds: int = 3
     target: Target | None = None
     baseline: str = "lme4"
+    relatives: Callable[[], Records] | None = None
+    plain: str | None = None
 
     @property
     def method(self) -> str:

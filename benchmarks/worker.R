@@ -32,10 +32,22 @@ load_frame <- function(job) {
   list2DF(lapply(job$columns, load_column))
 }
 
+# The relatedness of the levels of the job's grouping factor, a matrix with their names.
+load_relatedness <- function(job, frame) {
+  labels <- levels(frame[[job$relatives$group]])
+  size <- length(labels)
+  read <- function(i, what, bytes) readBin(job$relatives$paths[[i]], what, file.size(job$relatives$paths[[i]]) / bytes, bytes, endian = "little")
+  if (job$relatives$kind == "dense") return(matrix(read(1, "double", 8), size, dimnames = list(labels, labels)))
+  Matrix::sparseMatrix(
+    i = read(1, "integer", 4), j = read(2, "integer", 4), x = read(3, "double", 8),
+    dims = c(size, size), symmetric = TRUE, dimnames = list(labels, labels)
+  )
+}
+
 # Only the whole fitting call is timed; what it warns of is kept.
 fit_once <- function(adapter, job, frame) {
   noted <- character()
-  model <- as.formula(job$formula)
+  model <- as.formula(if (is.null(job$relatives)) job$formula else job$relatives$plain)
   if (!is.null(adapter$prepare)) adapter$prepare(model, frame, job$reml)
   gc(verbose = FALSE)
   reset_peak()
@@ -73,12 +85,13 @@ versions <- function(packages) {
 }
 
 # adapter: packages (told in the versions; the first is attached), fit (timed), read (not timed), and prepare, which is
-# called before each fit (not timed), or none.
+# called before each fit (not timed), or none; load is called once with the job and its frame (not timed), or none.
 serve <- function(adapter) {
   main <- function() {
     suppressPackageStartupMessages(library(adapter$packages[1], character.only = TRUE))
     job <- read_job(tail(commandArgs(trailingOnly = TRUE), 1))
     frame <- load_frame(job)
+    if (!is.null(adapter$load)) adapter$load(job, frame)
     gc(verbose = FALSE)
     say(ready = TRUE, loaded_rss_mb = memory_mb("VmRSS"), versions = versions(adapter$packages), error = NULL)
     input <- file("stdin", "r")

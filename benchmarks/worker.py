@@ -40,22 +40,30 @@ class Answer:
         Relative covariance parameters in lme4's order, where the peer has them.
     varcomp : dict or None
         Variance components by name, where it has these instead.
+    seconds, peak_rss_mb : float or None
+        Time and memory of the call, where the peer is a program of its own whose reading of files is not to count.
     """
 
     criterion: float
     beta: Sequence[float]
     theta: Sequence[float] | None = None
     varcomp: dict[str, Any] | None = None
+    seconds: float | None = None
+    peak_rss_mb: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Adapter:
-    """A peer: the timed call, what is read off its result, and what is done before each call, outside the time."""
+    """A peer: the timed call, what is read off its result, and what is done before each call, outside the time.
+
+    Its `version` is asked of the installed distribution unless it is told.
+    """
 
     distribution: str
     fit: Callable[[Job, pd.DataFrame], Any]
     read: Callable[[Job, Any], Answer]
     prepare: Callable[[Job, pd.DataFrame], None] | None = None
+    version: str | None = None
 
 
 def _memory_mb(entry: str) -> float | None:
@@ -107,12 +115,12 @@ def _answer(adapter: Adapter, job: Job, frame: pd.DataFrame) -> dict[str, Any]:
     peak = _memory_mb("VmHWM")  # before anything is read off: some peers compute the log-likelihood only then
     read = adapter.read(job, result)
     return {
-        "seconds": seconds,
+        "seconds": seconds if read.seconds is None else read.seconds,
         "criterion": float(read.criterion),
         "beta": [float(value) for value in read.beta],
         "theta": None if read.theta is None else [float(value) for value in read.theta],
         "varcomp": read.varcomp,
-        "peak_rss_mb": peak,
+        "peak_rss_mb": peak if read.peak_rss_mb is None else read.peak_rss_mb,
         "warnings": list(dict.fromkeys(str(w.message) for w in caught))[:KEPT_WARNINGS],
         "error": None,
     }
@@ -131,7 +139,7 @@ def serve(adapter: Adapter) -> None:
     job = read_job(Path(sys.argv[-1]))
     frame = read_frame(job)
     gc.collect()
-    versions = {adapter.distribution: _version(adapter.distribution)}
+    versions = {adapter.distribution: adapter.version or _version(adapter.distribution)}
     _say(channel, {"ready": True, "loaded_rss_mb": _memory_mb("VmRSS"), "versions": versions, "error": None})
     for line in sys.stdin:
         if line.strip() == "fit":

@@ -55,11 +55,27 @@ def main() -> None:
     print()
     print(singular.convergence)
 
+    _relatives()
+
     _title("Known variance components: BLUE and BLUP of six records by three sires")
     sire = lmm.datasets.load("sire")
     known = lmm.lmer("y ~ 0 + env + (1 | sire)", sire, varcomp={"sire": 2, "Residual": 6})
     print(known.fixef.to_string())
     print(known.ranef()["sire"].to_string())
+
+
+def _relatives() -> None:
+    _title("Relatedness: 398 people in 21 families, simulated")
+    family = lmm.datasets.load("family")
+    ped = lmm.Pedigree.from_frame(lmm.datasets.load("family_pedigree"))
+    print(ped)
+    print()
+    related = lmm.lmer("bmi ~ age + sex + (1 | household) + kin(ped)", family)
+    print(related.summary())
+    print()
+    print(related.heritability().to_string(index=False))
+    print()
+    print(lmm.qtl.polygenic("bmi ~ age + sex", family, ped, household="household", screen=True))
 
 
 if __name__ == "__main__":

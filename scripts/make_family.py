@@ -124,7 +124,7 @@ def shared(alleles: np.ndarray) -> np.ndarray:
 
 
 def households(people: pd.DataFrame) -> np.ndarray:
-    """Grandparents; couples with their children; who is single alone. Numbered from 1."""
+    """Grandparents; a father, his children, and their mother if she married in; others alone. Numbered from 1."""
     names = []
     for row in people.itertuples():
         if row.generation == 0:

@@ -174,7 +174,7 @@ descriptions <- list(
     package = NULL,
     title = "Gain before weaning of five beef calves, with their pedigree",
     citation = paste("Mrode, Linear Models for the Prediction of Animal Breeding Values, 2nd ed., 2005, example 3.1;",
-                     "with variances 20 (animal) and 40 (residual) BLUE is 4.358 for males and 3.404 for females"),
+                     "with variances 20 (animal) and 40 (residual) BLUE is 4.359 for males and 3.404 for females"),
     columns = list(
       ID = c("", "animal; the first three, the base, have no record"),
       FA = c("", "its sire; 0 when not known"),
@@ -193,7 +193,7 @@ descriptions <- list(
       fvii = c("", "a second trait, factor VII; NaN for 30 people"),
       age = c("year", "age"),
       sex = c("", "sex; 1 and 2 in family_pedigree"),
-      household = c("", "number of the household; couples and their children live together"),
+      household = c("", "number of the household: a father, his children, and their mother if she married in"),
       snp7 = c("", "copies of an allele that raises bmi by 0.45 each"))),
   family_pedigree = list(
     package = NULL,

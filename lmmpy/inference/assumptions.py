@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import linalg, stats
 
 from lmmpy.design.values import Floats
 from lmmpy.inference.deletion import Deletion
@@ -21,6 +21,7 @@ __all__ = [
     "VERDICTS",
     "Judged",
     "between_groups",
+    "decorrelated",
     "influential",
     "normality",
     "smoothed_spread",
@@ -101,6 +102,26 @@ def normality(values: Floats) -> Judged | None:
     text = f"skewness {skewness:.2f}, excess kurtosis {kurtosis:.2f}; {name} {_p(p_value)}"
     figure = skewness if abs(skewness) / _SKEWNESS[0] > abs(kurtosis) / _KURTOSIS[0] else kurtosis
     return Judged(_verdict(p_value, *sizes), figure, p_value, text)
+
+
+def decorrelated(values: Floats, covariance: Floats) -> Floats:
+    """
+    L⁻¹v with LLᵀ the covariance of v, by Cholesky with pivots: independent and of variance one if the model holds.
+
+    Parameters
+    ----------
+    values : ndarray, shape (m,)
+    covariance : ndarray, shape (m, m)
+        Positive semi-definite.
+
+    Returns
+    -------
+    ndarray, shape (rank,)
+        Without those that the others determine.
+    """
+    L, pivots, rank, _ = linalg.lapack.dpstrf(covariance, lower=1, tol=1e-6 * float(covariance.diagonal().max()))
+    order = pivots[:rank] - 1
+    return np.asarray(linalg.solve_triangular(L[:rank, :rank], values[order], lower=True))
 
 
 def spread_on_fitted(residual: Floats, fitted: Floats) -> Judged | None:

@@ -1,7 +1,7 @@
 """How well random effects are predicted: the variance of b̂ − b, β̂ estimated with them.
 
-With C = Cov(b | y, β)/σ² and B = C ZᵀWX, Henderson's (1975) equations give Var(b̂ − b) = σ²[C + B(XᵀV⁻¹X)⁻¹Bᵀ]: the block
-C²² of their inverse.
+With C = Cov(b | y, β)/σ² and B = C ZᵀWX, Var(b̂ − b) = σ²[C + B(XᵀV⁻¹X)⁻¹Bᵀ]: the block C²² of the inverse of the mixed
+model equations (Henderson 1975).
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def prediction_error_variances(criterion: Criterion, theta: Floats, unscaled_vco
         for first in range(0, design.p, step):
             B = operators.conditional_covariance(operators.ZtWX @ root[:, first : first + step])[part]
             found += np.einsum("qp,qp->q", B, B).reshape(found.shape)
-    return np.maximum(found, 0.0)
+    return np.asarray(np.maximum(found, 0.0))
 
 
 def accuracies(term: RandomEffects, theta: Floats, variances: Floats) -> Floats:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.optimize import brentq
 
 from lmmpy.design import Design
 from lmmpy.design.values import Floats
 
-__all__ = ["Share", "boundary_weights", "row_moments", "share_of_term"]
+__all__ = ["Share", "boundary_weights", "profile_of_one", "row_moments", "share_of_term"]
+
+# A limit is found to this, and a share of more than the last counts as one: the residual vanishes there.
+_FOUND, _LAST = 1e-9, 1.0 - 1e-8
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -105,3 +109,35 @@ def boundary_weights(k: int, structure: str) -> dict[int, float] | None:
     if k > 1 and structure != "diag":
         return None
     return {i: math.comb(k, i) * 0.5**k for i in range(k + 1)}
+
+
+def profile_of_one(value: Callable[[float], float], estimate: float, z: float) -> tuple[float, float]:
+    """
+    The interval of shares at which −2 log-likelihood is less than z² above its minimum, for one share in all.
+
+    Parameters
+    ----------
+    value : callable
+        Share, from 0 to less than 1 → −2 log-likelihood.
+    estimate : float
+        Where it is least.
+    z : float
+        The normal quantile.
+
+    Returns
+    -------
+    tuple of float
+        From 0 or to 1 where the likelihood there is within.
+    """
+    least = value(estimate)
+
+    def excess(share: float) -> float:
+        """√(D − D̂) − z, nearly linear in the share."""
+        return math.sqrt(max(value(share) - least, 0.0)) - z
+
+    low, high = 0.0, 1.0
+    if estimate > 0.0 and excess(0.0) > 0.0:
+        low = float(brentq(excess, 0.0, estimate, xtol=_FOUND))
+    if estimate < _LAST and excess(_LAST) > 0.0:
+        high = float(brentq(excess, estimate, _LAST, xtol=_FOUND))
+    return low, high

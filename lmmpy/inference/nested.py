@@ -21,10 +21,10 @@ def random_not_nested(small: Design, large: Design) -> str | None:
     The first random term of one model that no term of another, of the same rows, contains.
 
     A term is contained when every covariance that it can give the response is one that the other can give: its columns
-    are combinations of those of an unstructured term of the same grouping factor and relatedness, or are those of a term whose
-    structure allows for its own (``us`` for all, ``cs`` and ``ar1`` for independent effects, different variances for
-    equal ones); a term of a finer grouping factor, such as ``(1 | g:f)``, is contained in ``(0 + f | g)``. Special
-    cases that two terms give only together are not seen.
+    are combinations of those of an unstructured term of the same grouping factor and relatedness, or are those of a
+    term whose structure allows for its own (``us`` for all, ``cs`` and ``ar1`` for independent effects, different
+    variances for equal ones); a term of a finer grouping factor, such as ``(1 | g:f)``, is contained in
+    ``(0 + f | g)``. Special cases that two terms give only together are not seen.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Products with the relatedness of the levels of a random term, which for an ordinary grouping factor change nothing."""
+"""Products with the relatedness of the levels of a random term, which change nothing for an ordinary factor."""
 
 from __future__ import annotations
 

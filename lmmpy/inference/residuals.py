@@ -86,7 +86,7 @@ def cholesky_residuals(design: Design, Ts: Sequence[Floats], residual: Floats) -
 def _between(term: RandomEffects, codes: Codes) -> NDArray[Any]:
     """K between the levels of some rows, shape (m, m)."""
     if term.relatedness.is_identity:
-        return codes[:, None] == codes
+        return np.asarray(codes[:, None] == codes)
     levels, places = np.unique(codes, return_inverse=True)
     return np.asarray(term.relatedness.block(levels, levels))[np.ix_(places, places)]
 

@@ -52,8 +52,9 @@ def breeding_values(fit: LmmFit, name: str | None) -> pd.DataFrame:
     if full.size != term.n_levels:
         design = with_levels(design, {term.group: full})
         b = relatives_effects(fit.design, design, theta, fit.solution.beta, b)
-        criterion = criterion_at_once(design, fit.reml)
         term = design.random[place]
+    if design is not fit.design or criterion.name == "spectral":  # whose rotations cost more than one factorisation
+        criterion = criterion_at_once(design, fit.reml)
     variances = prediction_error_variances(criterion, theta, fit.solution.unscaled_vcov, place)
     effects = b[design.starts[place] : design.starts[place + 1]].reshape(-1, term.k)
     accuracy = accuracies(term, design.split_theta(theta)[place], variances)
@@ -78,7 +79,7 @@ def _place(fit: LmmFit, name: str | None) -> int:
     if name is None and len(terms) == 1:
         return next(iter(terms))
     if name is None:
-        raise ModelError(f"Several terms have a relatedness: {shown(names, 20)}. Choose one, breeding_values(term=...).")
+        raise ModelError(f"{shown(names, 20)} have a relatedness each. Choose one, breeding_values(term=...).")
     if name not in names:
         raise ModelError(f"{name!r} is no random term with a relatedness; {shown(names, 20)} are.")
     return names[name]

@@ -16,6 +16,7 @@ from lmmpy.inference.assumptions import (
     VERDICTS,
     Judged,
     between_groups,
+    decorrelated,
     influential,
     normality,
     smoothed_spread,
@@ -35,6 +36,8 @@ _WIDTH = 88
 _MARKS = {"ok": "ok", "look": "LOOK", "concern": "CONCERN"}
 # Variance inflation, and the least eigenvalue of a term's correlation matrix.
 _INFLATION, _NEARLY_SINGULAR = (10.0, 100.0), 0.02
+# How many related levels are made independent at most; numbers in the columns solved for that, but so many levels.
+_RELATIVES, _SOLVED, _FEW_RELATIVES = 1_000, 20_000_000, 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,20 +288,15 @@ def _residual_normality(values: Floats, evened: bool) -> Finding:
 
 
 def _effect_normality(fit: LmmFit, leverage: Leverage) -> list[Finding]:
-    """Conditional modes of levels with rows over their own standard deviation, Var(b̂) = G − Var(b | y)."""
+    """Conditional modes of levels with rows, made independent where levels are related."""
     found, effects = [], fit.ranef()
     parts = fit.design.split_theta(fit.optimum.theta)
-    for term, part, conditional in zip(fit.design.random, parts, leverage.variances, strict=True):
+    for t, (term, part) in enumerate(zip(fit.design.random, parts, strict=True)):
         T = term.structure.factor(part).T
         prior = np.einsum("ab,ab->a", T, T)
         for a, column in enumerate(term.columns):
-            own = prior[a] * term.relatedness.diagonal()
-            variance = own - conditional[:, a, a]
-            known = (variance > 1e-6 * own) & term.recorded
-            judged = None
-            if prior[a] > 0 and known.sum() >= 0.5 * term.n_recorded:
-                values = effects[term.name].to_numpy()[known, a] / (fit.sigma * np.sqrt(variance[known]))
-                judged = normality(values)
+            values = _standardized(leverage, t, a, prior[a], effects[term.name].to_numpy()[:, a] / fit.sigma)
+            judged = None if values is None else normality(values)
             found.append(
                 _finding(
                     f"normality of {column} | {term.name}",
@@ -311,6 +309,29 @@ def _effect_normality(fit: LmmFit, leverage: Leverage) -> list[Finding]:
                 )
             )
     return found
+
+
+def _standardized(leverage: Leverage, t: int, a: int, prior: float, modes: Floats) -> Floats | None:
+    """
+    Modes of effect a of term t with a variance of one by the model, Cov(b̂) = G − Cov(b | y).
+
+    Those of relatives are correlated, as tests of normality do not expect: of at most so many levels, at even steps,
+    they are made independent.
+    """
+    term, conditional = leverage.design.random[t], leverage.variances[t][:, a, a]
+    own = prior * term.relatedness.diagonal()
+    variance = own - conditional
+    known = (variance > 1e-6 * own) & term.recorded
+    if not prior > 0 or known.sum() < 0.5 * term.n_recorded:
+        return None
+    if term.relatedness.is_identity:
+        return np.asarray(modes[known] / np.sqrt(variance[known]))
+    levels = np.flatnonzero(known)
+    most = min(_RELATIVES, max(_FEW_RELATIVES, _SOLVED // leverage.design.q))
+    if len(levels) > most:
+        levels = levels[np.linspace(0, len(levels) - 1, most).astype(int)]
+    between = leverage.covariance(leverage.design.starts[t] + levels * term.k + a)
+    return decorrelated(modes[levels], prior * term.relatedness.block(levels, levels) - between)
 
 
 def _influence(fit: LmmFit, leverage: Leverage) -> list[Finding]:

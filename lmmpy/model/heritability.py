@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from lmmpy.design.values import Floats
 from lmmpy.errors import ModelError, shown
 from lmmpy.formula.syntax import names_in
 from lmmpy.formula.update import formula_text, random_text
-from lmmpy.inference.heritability import boundary_weights, row_moments, share_of_term
+from lmmpy.inference.heritability import Share, boundary_weights, profile_of_one, row_moments, share_of_term
 from lmmpy.inference.intervals import checked_level
 from lmmpy.inference.lrt import likelihood_ratio, mixture_p_value, regression_loglik
 from lmmpy.inference.variance_parameters import components
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from lmmpy.model.lmm_fit import LmmFit
 
 __all__ = ["heritability"]
+
+# A share of less is none.
+_NIL = 1e-8
 
 
 def heritability(fit: LmmFit, level: float, method: str, at: Mapping[str, Any] | None) -> pd.DataFrame:
@@ -37,25 +40,40 @@ def heritability(fit: LmmFit, level: float, method: str, at: Mapping[str, Any] |
     shares = {term.name: share_of_term(fit.design, place, moments) for place, term in terms.items()}
     values = components(fit.design, fit.optimum.theta, fit.sigma).values
     estimate = np.array([share(values)[0] for share in shares.values()])
-    error, limits, tests = np.full(len(terms), np.nan), np.full((len(terms), 2), np.nan), np.full((len(terms), 2), np.nan)
+    error, limits, tests = (np.full((len(terms), m), np.nan) for m in (1, 2, 2))
     if not fit.optimum.held:
-        error, _ = standard_errors(fit, shares)
+        error = np.where(estimate > 1.0 - _NIL, np.nan, standard_errors(fit, shares)[0])[:, None]
         if method == "wald":
-            limits = estimate[:, None] + np.outer(error, np.array([-1.0, 1.0]) * norm.ppf(0.5 + 0.5 * level))
+            limits = estimate[:, None] + error * np.array([-1.0, 1.0]) * norm.ppf(0.5 + 0.5 * level)
         else:
-            limits = np.clip(profile_intervals(fit, shares, level), 0.0, 1.0)
+            limits = _profile(fit, shares, moments, level)
         tests = np.array([_boundary_test(fit, term) for term in terms.values()])
     return pd.DataFrame(
         {
             "term": list(shares),
             "estimate": estimate,
-            "std_error": error,
+            "std_error": error[:, 0],
             "conf_low": limits[:, 0],
             "conf_high": limits[:, 1],
             "chisq": tests[:, 0],
             "p_value": tests[:, 1],
         }
     )
+
+
+def _profile(fit: LmmFit, shares: Mapping[str, Share], moments: Sequence[Floats], level: float) -> Floats:
+    """Profile intervals, by one search along the criterion where the share is all that it depends on."""
+    if fit.design.n_theta > 1 or moments[0].size > 1:
+        limits = profile_intervals(fit, shares, level)
+        return np.where(limits < _NIL, 0.0, np.where(limits > 1.0 - _NIL, 1.0, limits))
+    scale = float(moments[0].item())
+
+    def value(share: float) -> float:
+        return fit.criterion.evaluate(np.array([np.sqrt(share / (1.0 - share) / scale)]), 0).value
+
+    (share,) = shares.values()
+    estimate = share(components(fit.design, fit.optimum.theta, fit.sigma).values)[0]
+    return np.array([profile_of_one(value, estimate, float(norm.ppf(0.5 + 0.5 * level)))])
 
 
 def _columns(fit: LmmFit, at: Mapping[str, Any] | None) -> list[Floats]:

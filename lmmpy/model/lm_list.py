@@ -14,7 +14,8 @@ from lmmpy.design.rank import independent_columns
 from lmmpy.design.values import Floats
 from lmmpy.errors import DataError, FormulaError, ModelError, shown
 from lmmpy.formula import deparse, read_expression
-from lmmpy.formula.syntax import Binary
+from lmmpy.formula.kin import is_kin
+from lmmpy.formula.syntax import Binary, walk
 from lmmpy.inference.intervals import checked_level, percent_labels
 from lmmpy.model.checks import warn_about_design
 from lmmpy.model.lformula import data_index
@@ -199,6 +200,11 @@ def _as_mixed(formula: Any) -> tuple[str, str]:
     tree = read_expression(formula)
     match tree:
         case Binary("~", response, Binary("|", columns, group)):
+            if any(is_kin(part) for part in walk(group)):
+                raise FormulaError(
+                    f"{formula!r}: lm_list fits each group by itself, so that it has no use for how groups are "
+                    "related. Give the column of ids, y ~ x | id."
+                )
             mixed = f"{deparse(response)} ~ {deparse(columns)} + (1 | {deparse(group)})"
             return mixed, deparse(tree)
     raise FormulaError(f"{formula!r} has not the form of lm_list, 'y ~ x | g': predictors, a bar, and the group.")

@@ -15,9 +15,9 @@ from lmmpy.design.values import Floats, Named
 from lmmpy.engines import Solution, one_blas_thread
 from lmmpy.errors import DataError, ModelError, RankDeficiencyWarning, shown
 from lmmpy.formula import read_expression
+from lmmpy.inference.breeding_values import criterion_at_once
 from lmmpy.inference.chosen_effects import chosen_effects
 from lmmpy.inference.intervals import checked_level
-from lmmpy.inference.breeding_values import criterion_at_once
 from lmmpy.inference.prediction import PredictionRows, not_estimable, rows_of_data, rows_of_fit
 from lmmpy.inference.prediction_relatives import (
     given_relatedness,
@@ -59,7 +59,7 @@ def predict_rows(
     b = solution.b
     if newdata is None:
         if relmat is not None:
-            raise ModelError("relmat is for relatives in newdata; the rows of the fit have the relatedness that it had.")
+            raise ModelError("relmat is for relatives in newdata; rows of the fit have its own relatedness.")
         rows = rows_of_fit(design, kept, observations)
     else:
         design, b = _with_relatives(fit, solution, evaluator, kept, relmat)
@@ -86,7 +86,7 @@ def predict_rows(
 def _with_relatives(
     fit: FitResults, solution: Solution, evaluator: Evaluator, kept: Iterable[int], relmat: Mapping[str, Any] | None
 ) -> tuple[Design, Floats]:
-    """The design with the levels of all relatives that the new data ask for, and the effects predicted of its levels."""
+    """The design with the levels of all relatives that the new data ask for, and the effects predicted of them."""
     design, blueprint, given = fit.design, fit.blueprint, {}
     if relmat is not None:
         given = given_relatedness(design, blueprint, relmat, evaluator.columns)

@@ -56,7 +56,7 @@ def check(design: Design, engine: str, theta: np.ndarray) -> None:
         np.testing.assert_allclose(np.hstack(batches), found[:, columns], **TOLERANCE)
         blocks = ZtVZ[columns, columns].reshape(term.n_levels, term.k, term.n_levels, term.k)
         np.testing.assert_allclose(at.traces()[t], np.einsum("lalb->ab", blocks), rtol=1e-8, atol=1e-9 * size)
-    by_columns = squares_by_columns(at.products, level_groups(at.products), at._through_V)
+    by_columns = squares_by_columns(at.products, at.penalty, level_groups(at.products, at.penalty), at._through_V)
     both = [turned_squares(by_columns, at.bases)]
     own = at.eliminated_squares(10**9)
     if own is not None:
@@ -93,7 +93,7 @@ def test_squares_are_made_without_columns_where_few_effects_are_left() -> None:
     design = build_design("y ~ x + (x | g) + (x | h)", data)[0]
     theta = np.array([0.8, 0.1, 0.5, 0.7, -0.2, 0.4])
     at = make_criterion(design, True).operators(theta)
-    columns = sum(design.random[t].k * len(groups) for t, groups in enumerate(level_groups(at.products)))
+    columns = sum(design.random[t].k * len(groups) for t, groups in enumerate(level_groups(at.products, at.penalty)))
     assert columns == design.q
     assert at.eliminated_squares(columns) is not None
     check(design, "blocked", theta)

@@ -72,19 +72,19 @@ def kernel(kind: str) -> Any:
 
 
 @cache
-def fit(name: str, kind: str = "pedigree", engine: str = "auto", reml: bool = True, weighted: bool = True) -> lmm.LmmFit:
+def fit(name: str, kind: str = "pedigree", engine: str = "auto", reml: bool = True) -> lmm.LmmFit:
     frame = data()
     if kind == "precision":  # knows the twins by one name
         frame = frame.assign(id=frame["id"].replace({pedigree().ids[-1]: pedigree().ids[-2]}))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", lmm.LmmpyWarning)
         return lmm.lmer(
-            FORMULAS[name], frame, reml=reml, weights="w" if weighted else None, relmat={"K": kernel(kind)},
-            control=control(engine),
-        )  # fmt: skip
+            FORMULAS[name], frame, reml=reml, weights="w", relmat={"K": kernel(kind)}, control=control(engine)
+        )
 
 
 def control(engine: str) -> lmm.Control:
+    """Also for the engines that are chosen for relatedness only."""
     made = lmm.Control()
     object.__setattr__(made, "engine", engine)
     return made

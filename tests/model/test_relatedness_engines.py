@@ -30,6 +30,18 @@ def of_profile(fit: lmm.LmmFit) -> pd.DataFrame:
     return fit.profile().confint()
 
 
+def of_check(fit: lmm.LmmFit) -> pd.Series:
+    """But for what twins change when they are two levels and not one, and the noise of the last step."""
+    found = fit.check().to_frame().set_index("check")["figure"]
+    return found.drop([name for name in found.index if "kin(id, K)" in name or name == "convergence"])
+
+
+def of_plots(fit: lmm.LmmFit) -> np.ndarray:
+    frames = [caterpillar_frame(fit, "hh"), shrinkage_frame(fit, "hh"), groups_frame(fit, "x", "hh")]
+    return np.concatenate([frame.select_dtypes("number").to_numpy(float).ravel() for frame in frames])
+
+
+SHARE = {1: "`kin(id, K)` / (`kin(id, K)` + hh + Residual)", 2: "`kin(id, K).x` / (`kin(id, K).x` + Residual)"}
 QUESTIONS: dict[str, Numbers] = {
     "fixef": lambda fit: fit.fixef,
     "vcov": lambda fit: fit.vcov(),
@@ -37,20 +49,21 @@ QUESTIONS: dict[str, Numbers] = {
     "varcorr": lambda fit: fit.varcorr.to_frame()[["vcov", "sdcor"]],
     "summary satterthwaite": lambda fit: fit.tidy(ddf="satterthwaite").select_dtypes("number"),
     "summary kenward-roger": lambda fit: fit.tidy(ddf="kenward-roger").select_dtypes("number"),
-    "anova I": lambda fit: lmm.anova(fit, type=1).frame,
-    "anova II": lambda fit: lmm.anova(fit, type=2, ddf="kenward-roger").frame,
-    "anova III": lambda fit: lmm.anova(fit, type=3).frame,
+    "anova I": lambda fit: lmm.anova(fit, type=1),
+    "anova II": lambda fit: lmm.anova(fit, type=2, ddf="kenward-roger"),
+    "anova III": lambda fit: lmm.anova(fit, type=3),
     "contest": lambda fit: lmm.contest(fit, np.eye(fit.design.p)[1:]),
     "wald": lambda fit: fit.confint(method="wald"),
     "profile": of_profile,
     "parameters": lambda fit: fit.parameters().select_dtypes("number"),
-    "vpredict": lambda fit: fit.vpredict("V1/(V1 + V2 + V3)"),
-    "ranova": lambda fit: lmm.ranova(fit).frame,
+    "vpredict": lambda fit: fit.vpredict(h2=SHARE[fit.design.random[0].k]),
+    "ranova": lmm.ranova,
     "rows": of_rows,
     "influence": lambda fit: fit.influence("hh", refit=False).dfbetas,
     "influence refitted": lambda fit: fit.influence("hh").fixef,
     "re_pca": lambda fit: fit.re_pca().to_frame()[["sdev", "proportion"]],
-    "check": lambda fit: fit.check().to_frame()["figure"].iloc[1:],
+    "check": of_check,
+    "plots": of_plots,
     "emmeans": lambda fit: lmm.emmeans(fit, "~ x").to_frame().select_dtypes("number"),
 }
 

@@ -127,6 +127,7 @@ def test_seeds_of_ordinary_terms_draw_what_they_drew():
     b = model.sigma * generator.standard_normal((9, 2)) @ T.T
     term = model.design.random[0]
     mean = model.design.X @ model.fixef.to_numpy()
-    expected = mean + np.einsum("nk,nk->n", term.values, b[term.codes]) + model.sigma * generator.standard_normal(model.nobs)
+    noise = model.sigma * generator.standard_normal(model.nobs)
+    expected = mean + np.einsum("nk,nk->n", term.values, b[term.codes]) + noise
     found = draw_response(model.design, mean, [T], model.sigma, default_rng(6))
     np.testing.assert_allclose(found, expected, rtol=1e-12)

@@ -1,4 +1,4 @@
-"""What a newcomer sees first: the figures that R prints, and no warning."""
+"""What a newcomer sees first: the figures that R and SOLAR print, and no warning."""
 
 import contextlib
 import io
@@ -31,9 +31,13 @@ def printed() -> str:
         "REML criterion at convergence: 247",
         " cask:batch (Intercept) 8.434    2.904",
         " Batch    (Intercept) 0.000",
+        "<Pedigree: 398 individuals, 105 founders, 3 generations, id 'ID'>",
+        " kin(ped)  (Intercept) 2.03406  1.4262",
+        " household (Intercept) 0.03262  0.1806",
+        "household polygenic -678.5997 -333.078782 0.727912 0.009799",
         "env1     8.222222",
         "b        0.111111",
     ],
 )
-def test_the_demonstration_prints_what_r_prints(printed: str, line: str) -> None:
+def test_the_demonstration_prints_what_r_and_solar_print(printed: str, line: str) -> None:
     assert line in printed.splitlines() or any(text.startswith(line) for text in printed.splitlines())
