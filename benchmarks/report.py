@@ -269,8 +269,7 @@ def _kin(results: Sequence[ProblemResult]) -> list[str]:
         "GEMMA's is its null model after it has read its files. The ratio is lmmpy's time to the peer's, must what "
         "that (or lmmpy's own time and memory) may be at most, and the criterion −2 log-likelihood, the peer's less "
         "lmmpy's. The large pedigrees have no peer here: pedigreemm and lme4qtl multiply by a factor of the "
-        "relatedness, which is dense already in one herd of a thousand (pedigreemm took a minute for 1,000 animals "
-        "and was stopped after two at 2,000), and GEMMA decomposes it."
+        "relatedness, which is dense already in one herd of a thousand animals, and GEMMA decomposes it."
     )
     header = ("task", "package", "median", "ratio", "must", "met", "criterion − lmmpy's", "peak MB", "note")
     told = [f"- {r.problem.name}: `{r.problem.formula}`, {r.n_rows:,} rows, {_related(r)}" for r in results]

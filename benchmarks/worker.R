@@ -36,7 +36,10 @@ load_frame <- function(job) {
 load_relatedness <- function(job, frame) {
   labels <- levels(frame[[job$relatives$group]])
   size <- length(labels)
-  read <- function(i, what, bytes) readBin(job$relatives$paths[[i]], what, file.size(job$relatives$paths[[i]]) / bytes, bytes, endian = "little")
+  read <- function(i, what, bytes) {
+    path <- job$relatives$paths[[i]]
+    readBin(path, what, file.size(path) / bytes, bytes, endian = "little")
+  }
   if (job$relatives$kind == "dense") return(matrix(read(1, "double", 8), size, dimnames = list(labels, labels)))
   Matrix::sparseMatrix(
     i = read(1, "integer", 4), j = read(2, "integer", 4), x = read(3, "double", 8),

@@ -316,6 +316,8 @@ class _Search:
         """Come near from afar, as long as every step gains a lot."""
         if self.control.optimizer != "newton":
             return theta, None
+        if may_saturate(self.design):  # these steps crawl where a level has one record, and the start is near
+            return theta, self.evaluate(theta, "start")
         now, gain = self.evaluate(theta, "start", order=1), np.inf
         for _ in range(_SCORING_STEPS):
             candidate = scoring_step(self.criterion, theta, now) if np.isfinite(now.value) and self.left() > 0 else None

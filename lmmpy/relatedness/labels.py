@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -44,7 +45,7 @@ def as_texts(values: Any) -> list[str | None]:
             if (known == np.trunc(known)).all() and (np.abs(known) < 1e15).all():  # integers beside missing values
                 return _without(list(map(str, known.astype(np.int64).tolist())), np.flatnonzero(np.isnan(array)))
         array = array.tolist()
-    return [_text(value) for value in array]
+    return list(array) if set(map(type, array)) == {str} else [_text(value) for value in array]
 
 
 def _without(texts: list[str], missing: Ints) -> list[str | None]:
@@ -91,7 +92,7 @@ def as_labels(values: Any, what: str = "labels") -> tuple[str, ...]:
     if None in texts:
         at = [i for i, text in enumerate(texts) if text is None]
         raise DataError(f"{what}: {len(at)} ids are missing, at positions {shown(at)} (counted from 0).")
-    labels = tuple(text for text in texts if text is not None)
+    labels = cast(tuple[str, ...], tuple(texts))
     if len(set(labels)) < len(labels):
         raise DataError(f"{what}: ids that occur more than once: {shown(duplicates(labels))}. Each must occur once.")
     return labels
@@ -109,7 +110,7 @@ def positions(place: dict[str, int], labels: Any, where: str) -> Ints:
     if isinstance(labels, str):
         raise DataError(f"Give a list of ids, not one text {labels!r}.")
     texts = as_texts(labels if isinstance(labels, list | tuple | np.ndarray) else list(labels))
-    found = np.fromiter((place.get(text, -1) if text is not None else -1 for text in texts), np.intp, len(texts))
+    found = np.fromiter(map(place.get, texts, itertools.repeat(-1)), np.intp, len(texts))  # type: ignore[arg-type]
     if (found < 0).any():
         unknown = list(dict.fromkeys(texts[i] for i in np.flatnonzero(found < 0)))
         raise DataError(
