@@ -29,7 +29,8 @@ Floats = NDArray[np.float64]
 class Analysis:
     """A symbolic analysis; `matrix` holds the lower triangle, as in every call of `factorize`."""
 
-    def __init__(self, matrix: sparse.csc_matrix) -> None:
+    def __init__(self, matrix: sparse.csc_matrix, last: NDArray[np.bool_] | None = None) -> None:
+        del last  # CHOLMOD's own order is as good, and only takes longer to find
         self._symbolic = cholmod.CholeskyFactor(matrix, lower=True)
 
     def factorize(self, matrix: sparse.csc_matrix) -> Numeric:

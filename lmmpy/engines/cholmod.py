@@ -28,6 +28,9 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int32]
 
 
+_MANY_ROWS = 10_000
+
+
 class NotPositiveDefiniteError(ArithmeticError):
     """The matrix has a pivot that is not positive."""
 
@@ -71,6 +74,9 @@ class SymbolicCholesky:
     indptr : ndarray of int, shape (q + 1,)
     indices : ndarray of int, shape (n_entries,)
         The lower triangle, diagonal included, by compressed columns, rows ascending.
+    crowded_last : bool
+        Whether to eliminate rows with very many entries last, such as those of sires with many offspring, and to look
+        for an order of the others only.
 
     Raises
     ------
@@ -78,13 +84,14 @@ class SymbolicCholesky:
         When the pattern is not such a triangle, or too large for 32-bit indices.
     """
 
-    def __init__(self, indptr: NDArray[Any], indices: NDArray[Any]) -> None:
+    def __init__(self, indptr: NDArray[Any], indices: NDArray[Any], crowded_last: bool = False) -> None:
         if len(indices) >= np.iinfo(np.int32).max:
             raise ValueError(f"the system has {len(indices)} entries, more than 32-bit indices can hold")
         self._indptr: Ints = np.array(indptr, dtype=np.int32)
         self._indices: Ints = np.array(indices, dtype=np.int32)
         _require_lower_triangle(self._indptr, self._indices)
-        self._analysis = Analysis(self._matrix(np.ones(self.n_entries)))
+        crowded = _crowded(self._indptr, self._indices) if crowded_last else None
+        self._analysis = Analysis(self._matrix(np.ones(self.n_entries)), crowded)
 
     @property
     def n_entries(self) -> int:
@@ -125,6 +132,15 @@ class SymbolicCholesky:
         data = np.array(values, dtype=float)  # scikit-sparse 0.5 takes no read-only array
         size = len(self._indptr) - 1
         return sparse.csc_matrix((data, self._indices, self._indptr), shape=(size, size))
+
+
+def _crowded(indptr: Ints, indices: Ints) -> NDArray[np.bool_] | None:
+    """Rows with more than ½√q entries, q ≥ 10,000; None when there are none, or too many to be few."""
+    q = len(indptr) - 1
+    if q < _MANY_ROWS:
+        return None
+    crowded = np.diff(indptr) + np.bincount(indices, minlength=q) > 0.5 * np.sqrt(q)
+    return crowded if 0 < crowded.sum() < 0.01 * q else None
 
 
 def _require_lower_triangle(indptr: Ints, indices: Ints) -> None:

@@ -66,7 +66,9 @@ class SparseMatrix:
         rows, columns = (np.concatenate([self._wanted[side], *(b[side] for b in between)]) for side in (0, 1))
         self._order = np.lexsort((rows, columns))
         self._indices, self._columns = rows[self._order], columns[self._order]
-        self._symbolic = SymbolicCholesky(np.searchsorted(self._columns, np.arange(self.q + 1)), self._indices)
+        related = any(K is not None for K in precisions)
+        pointers = np.searchsorted(self._columns, np.arange(self.q + 1))
+        self._symbolic = SymbolicCholesky(pointers, self._indices, crowded_last=related)
         self._selected: tuple[SelectedInverse, Ints] | None = None
 
     @staticmethod

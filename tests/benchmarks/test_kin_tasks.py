@@ -60,7 +60,16 @@ def test_breeding_values_have_the_covariance_of_the_pedigree() -> None:
     people = three_generations(11 * 20_000)
     g = relatives.breeding_values(people, np.random.default_rng(1)).reshape(-1, 11)
     found = np.cov(g.T)
-    expected = {(0, 0): 1.0, (0, 1): 0.0, (0, 4): 0.5, (4, 5): 0.5, (0, 8): 0.25, (8, 9): 0.5, (5, 8): 0.25, (8, 8): 1.0}
+    expected = {
+        (0, 0): 1.0,
+        (0, 1): 0.0,
+        (0, 4): 0.5,
+        (4, 5): 0.5,
+        (0, 8): 0.25,
+        (8, 9): 0.5,
+        (5, 8): 0.25,
+        (8, 8): 1.0,
+    }
     for at, value in expected.items():
         assert found[at] == pytest.approx(value, abs=0.03)
 

@@ -10,15 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import linalg
+from sksparse import cholmod
 
-from lmmpy.engines.cholmod import NotPositiveDefiniteError, SymbolicCholesky
+from lmmpy.engines.cholmod import NotPositiveDefiniteError, SymbolicCholesky, _crowded
 
 # The matrices below have condition numbers under 1e4 unless a test says otherwise.
 CLOSE = {"rtol": 1e-10, "atol": 1e-12}
 
 SMALL, LARGE = 12, 160
-SUPERNODAL_FROM = 40
-"""Operations for each entry of L from which CHOLMOD works by dense blocks (its supernodal_switch)."""
+SUPERNODAL_FROM = 300
+"""Operations for each entry of L from which the adapter asks for dense blocks; CHOLMOD's own rule says 40."""
 
 
 def random_mask(size, density, seed):
@@ -40,7 +41,7 @@ MASKS = {
     "arrow": arrow_mask(9),
     "small": random_mask(SMALL, 0.3, 1),
     "sparse, many columns": random_mask(LARGE, 0.005, 2),
-    "large": random_mask(LARGE, 0.3, 3),
+    "large": random_mask(600, 0.3, 3),
     "full": np.tril(np.ones((LARGE // 2, LARGE // 2), dtype=bool)),
 }
 each_mask = pytest.mark.parametrize("mask", MASKS.values(), ids=MASKS.keys())
@@ -278,3 +279,50 @@ def test_a_factor_is_freed_with_its_last_user(name):
 def test_pattern_that_is_no_lower_triangle(indptr, indices, message):
     with pytest.raises(ValueError, match=message):
         SymbolicCholesky(np.array(indptr), np.array(indices))
+
+
+# ---- rows with very many entries
+
+
+def crowded_mask(size, crowded, seed):
+    """A thin pattern with some rows that meet nearly all others, anywhere in the order."""
+    rng = np.random.default_rng(seed)
+    whole = random_mask(size, 0.5 / size, seed)
+    whole |= whole.T
+    for row in rng.choice(size, crowded, replace=False):
+        met = rng.random(size) < 0.7
+        whole[row] |= met
+        whole[:, row] |= met
+    return np.tril(whole)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_crowded_rows_may_come_last(monkeypatch, seed):
+    """Another order, the same matrix: everything that is asked of a factor agrees with itself and with M."""
+    monkeypatch.setattr("lmmpy.engines.cholmod._MANY_ROWS", 50)
+    mask = crowded_mask(400, 3, seed)
+    symbolic = SymbolicCholesky(*compressed(mask), crowded_last=True)
+    for draw in range(2):
+        values, M = random_values(mask, draw)
+        assert_factor_of(symbolic.factorize(values), M)
+
+
+@pytest.mark.skipif(hasattr(cholmod, "CholeskyFactor"), reason="scikit-sparse 0.5 keeps CHOLMOD's order")
+def test_the_crowded_rows_are_the_last(monkeypatch):
+    monkeypatch.setattr("lmmpy.engines.cholmod._MANY_ROWS", 50)
+    mask = crowded_mask(400, 3, 5)
+    whole = mask | mask.T
+    expected = set(np.argsort(whole.sum(axis=0))[-3:].tolist())
+    values, _ = random_values(mask, 0)
+    factor = SymbolicCholesky(*compressed(mask), crowded_last=True).factorize(values)
+    assert set(factor.permutation()[-3:].tolist()) == expected
+
+
+def test_few_rows_or_even_ones_are_left_to_the_usual_order(monkeypatch):
+    mask = crowded_mask(400, 3, 6)
+    pointers, rows = compressed(mask)
+    assert _crowded(pointers, rows) is None
+    monkeypatch.setattr("lmmpy.engines.cholmod._MANY_ROWS", 50)
+    assert _crowded(pointers, rows).sum() == 3
+    assert _crowded(*compressed(np.eye(400, dtype=bool))) is None
+    assert _crowded(*compressed(crowded_mask(400, 40, 7))) is None
