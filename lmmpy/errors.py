@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "ScaleWarning",
     "SingularFitWarning",
     "shown",
+    "similar",
 ]
 
 
@@ -70,3 +72,14 @@ def shown(values: Iterable[object], limit: int = 5) -> str:
     text = ", ".join(repr(item) if isinstance(item, str) else str(item) for item in items[:limit])
     more = len(items) - limit
     return f"{text} and {more} more" if more > 0 else text
+
+
+def similar(name: str, known: Iterable[str], limit: int = 3) -> list[str]:
+    """Known names that are spelt much like one that is not, whatever their case; those alike but for case alone."""
+    folded: dict[str, list[str]] = {}
+    for one in known:
+        folded.setdefault(one.casefold(), []).append(one)
+    if name.casefold() in folded:
+        return folded[name.casefold()][:limit]
+    close = difflib.get_close_matches(name.casefold(), folded, n=limit)
+    return [one for key in close for one in folded[key]][:limit]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -12,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from lmmpy.design.values import Categorical, as_factor, factorize
-from lmmpy.errors import DataError, shown
+from lmmpy.errors import DataError, shown, similar
 
 __all__ = ["Columns"]
 
@@ -92,7 +91,7 @@ class Columns:
 
     def not_found(self, name: str) -> str:
         """The message for a name that is no column."""
-        close = difflib.get_close_matches(name, self.names, n=3)
+        close = similar(name, self.names)
         hint = f"Did you mean {shown(close)}?" if close else f"The columns are {shown(self.names, 12)}."
         return f"There is no column {name!r} in the {'new ' if self._is_new else ''}data. {hint}"
 

@@ -47,7 +47,7 @@ class RandomEffects:
     relatedness: Relatedness
 
     def __repr__(self) -> str:
-        return f"RandomEffects({', '.join(self.columns)} | {self.name}, {self.n_levels} levels)"
+        return f"RandomEffects({', '.join(self.columns)} | {self.name}, {self.count})"
 
     @property
     def group(self) -> str:
@@ -78,6 +78,11 @@ class RandomEffects:
     def n_recorded(self) -> int:
         """Number of levels that rows have."""
         return int(np.count_nonzero(self.recorded))
+
+    @property
+    def count(self) -> str:
+        """Number of levels, in words; of relatives also how many are there without rows."""
+        return f"{self.n_recorded} levels" + (f" with rows of {self.n_levels}" * (self.n_recorded < self.n_levels))
 
     @property
     def k(self) -> int:

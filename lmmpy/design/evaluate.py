@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import difflib
 import operator
 import types
 from collections.abc import Callable, Container, Iterator, Mapping, MutableMapping, Sequence
@@ -17,7 +16,7 @@ from lmmpy.design.contrasts import CONTRAST_NAMES, Contrast
 from lmmpy.design.factor_functions import numeric
 from lmmpy.design.functions import CONSTANTS, FUNCTIONS, REMEMBERING, RESERVED
 from lmmpy.design.values import Categorical, Named, factorize, label_of, missing, truth
-from lmmpy.errors import DataError, FormulaError, LmmpyError, shown
+from lmmpy.errors import DataError, FormulaError, LmmpyError, shown, similar
 from lmmpy.formula import Node, deparse
 from lmmpy.formula.kin import is_kin
 from lmmpy.formula.syntax import Argument, Binary, Call, Index, Name, Number, Paren, Python, String, Unary, walk
@@ -238,7 +237,7 @@ class Evaluator:
     def similar(self, name: str) -> str:
         """A suggestion for the name of a function."""
         known = [*FUNCTIONS, *(key for key, value in self.scope.items() if callable(value))]
-        close = difflib.get_close_matches(name, known, n=2)
+        close = similar(name, known, limit=2)
         return f" Did you mean {shown(close)}?" if close else ""
 
     def place(self, node: Index) -> Any:

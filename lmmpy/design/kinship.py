@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections import ChainMap
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -143,7 +143,7 @@ def read_kinships(
             value = look_up(grouping.kin.relatedness, names, columns, grouping.label)
         else:
             value = relmat[grouping.label]
-        given = made.setdefault(id(value), _given(value, grouping.label))
+        given = made.setdefault(id(value), _given(value, grouping.label, columns))
         found[grouping.label] = Kinship(grouping.label, given, _ids(grouping, given, columns))
     return found
 
@@ -167,7 +167,7 @@ def _checked(relmat: Mapping[str, Any] | None, parsed: ParsedFormula) -> Mapping
     return relmat
 
 
-def _given(value: Any, label: str) -> Given:
+def _given(value: Any, label: str, columns: Columns) -> Given:
     """A relatedness, or a square matrix without labels."""
     is_sparse = bool(sparse.issparse(value))
     if is_sparse or (isinstance(value, np.ndarray) and value.ndim == 2):
@@ -176,7 +176,7 @@ def _given(value: Any, label: str) -> Given:
             raise DataError(f"{label}: the relatedness has the shape {shape}; it must be square.")
         return sparse.csr_array(value) if is_sparse else value
     if isinstance(value, Relatedness | Pedigree | pd.DataFrame):
-        return _made(value, label)
+        return _made(value, label, columns=columns)
     of = f" of the shape {value.shape}" if isinstance(value, np.ndarray) else ""
     raise FormulaError(
         f"{label}: the relatedness is a {type(value).__name__}{of}. Expected a Relatedness, a Pedigree, a square "
@@ -184,9 +184,9 @@ def _given(value: Any, label: str) -> Given:
     )
 
 
-def _made(value: Any, label: str, labels: Sequence[str] | None = None) -> Relatedness:
+def _made(value: Any, label: str, labels: Sequence[str] | None = None, columns: Container[str] = ()) -> Relatedness:
     try:
-        made: Relatedness = as_relatedness(value, labels)
+        made: Relatedness = as_relatedness(value, labels, columns)
         return made
     except LmmpyError as error:
         raise type(error)(f"{label}: {error}") from error

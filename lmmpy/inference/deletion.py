@@ -92,8 +92,9 @@ def delete_groups(
     """
     Leave out each of several sets of rows, θ held.
 
-    As for one row, with the block K of the hat matrix for its value h: β̂₋ − β̂ = −C X̃ᵀ(I − K)⁻¹ê and
-    r²₋ = r² − êᵀ(I − K)⁻¹ê. Where the block is large it is quicker to solve the model without the rows.
+    As for one row, with the block H of the hat matrix for its value h: β̂₋ − β̂ = −C X̃ᵀ(I − H)⁻¹ê and
+    r²₋ = r² − êᵀ(I − H)⁻¹ê. Where the block is large it is quicker to solve the model without the rows; single rows,
+    such as those of relatives with one record each, are done at once.
 
     Parameters
     ----------
@@ -112,8 +113,11 @@ def delete_groups(
     Deletion
     """
     Q, lines = _orthonormal(leverage), []
+    alone = delete_rows(leverage, residual, solution.r2) if any(len(rows) == 1 for rows in groups) else None
     for rows in groups:
-        if _all_of_a_direction(Q[rows]):
+        if alone is not None and len(rows) == 1:
+            lines.append(_line(alone, int(rows[0])))
+        elif _all_of_a_direction(Q[rows]):
             lines.append(_nothing(leverage.design.p))
         elif len(rows) > _LARGE and leverage.met(rows) > _LARGE:
             again = solve_without(rows)
@@ -122,6 +126,10 @@ def delete_groups(
             lines.append(_block(leverage, residual, solution.r2, rows))
     beta, variance, r2, distance, expected = zip(*lines, strict=True)
     return Deletion(np.array(beta), np.array(variance), np.array(r2), np.array(distance), np.array(expected))
+
+
+def _line(found: Deletion, row: int) -> _Line:
+    return found.beta[row], found.variance[row], float(found.r2[row]), float(found.distance[row]), found.expected[row]
 
 
 def _nothing(p: int) -> _Line:
@@ -146,7 +154,7 @@ def _block(leverage: Leverage, residual: Floats, r2: float, rows: Ints) -> _Line
 
 
 def _without(leverage: Leverage, rows: Ints, right: Floats) -> Floats:
-    """(I − K)⁻¹ times some columns, K the block F S Fᵀ of the hat matrix, by the smaller of the two systems."""
+    """(I − H)⁻¹ times some columns, H the block F S Fᵀ of the hat matrix, by the smaller of the two systems."""
     Z, B = leverage.random_part(rows)
     F = np.hstack([Z, leverage.XL[rows]])
     SFt = np.vstack([B @ Z.T, leverage.XL[rows].T])

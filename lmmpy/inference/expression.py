@@ -244,6 +244,8 @@ def _ends(text: str, at: int, name: str) -> bool:
 
 def _named(name: str, known: Mapping[str, int], text: str) -> Name:
     if name not in known:
+        if f"`{name}`" in known:  # the name of a column with a space has its backticks
+            return Name(known[f"`{name}`"])
         for other, place in known.items():
             if _spaced(other).fullmatch(name):
                 return Name(place)

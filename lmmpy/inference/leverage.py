@@ -191,9 +191,17 @@ class Leverage:
         width = max(1, _BLOCK // self.design.q)
         return np.hstack([self._columns(rank, a, a + width) for a in range(0, m, width)]), rank
 
-    def covariance(self, effects: Ints) -> Floats:
-        """B between some effects, shape (m, m)."""
-        if self._kept is not None:
+    def covariance(self, effects: Ints, once: bool = False) -> Floats:
+        """
+        B between some effects, shape (m, m).
+
+        Parameters
+        ----------
+        effects : ndarray of int, shape (m,)
+        once : bool
+            Whether nothing further is to be asked, so that all of B is not made when these alone are fewer columns.
+        """
+        if not (once and len(effects) <= self._ranks().max()) and self._kept is not None:
             B, rank = self._kept
             together = self._component[effects][:, None] == self._component[effects]
             return np.where(together, B[np.ix_(effects, rank[effects])], 0.0)

@@ -162,7 +162,7 @@ def given_relatedness(
     design, blueprint
         Of the fit.
     relmat : mapping
-        As in `lmer`: by the A of ``kin(id, A)``, or by grouping factor.
+        As in `lmer`: by the A of ``kin(id, A)``, or by grouping factor; or by the name of the term.
     columns : Columns
         Of the new data.
 
@@ -186,18 +186,18 @@ def given_relatedness(
     used: set[str] = set()
     for term in design.random:
         kin, label = term.term.grouping.kin, term.group
-        names = {label} if kin is None else names_used(kin.relatedness)
+        names = {label} if kin is None or label in relmat else names_used(kin.relatedness)
         if label in found or label not in blueprint.relatedness or not names & set(relmat):
             continue
         used |= names & set(relmat)
         scope = ChainMap(dict(relmat), dict(blueprint.scope))
-        value = relmat[label] if kin is None else look_up(kin.relatedness, scope, columns, label)
+        value = relmat[label] if kin is None or label in relmat else look_up(kin.relatedness, scope, columns, label)
         found[label] = _agreeing(term, value)
     unused = [key for key in relmat if key not in used]
     if unused:
         raise ModelError(
             f"relmat holds {shown(unused)}, which is no relatedness of the fit. Its terms with one are "
-            f"{shown(blueprint.relatedness, 20) or '(none)'}; a key is the A of kin(id, A), or the grouping factor."
+            f"{shown(blueprint.relatedness, 20) or '(none)'}; a key is one of these names, or the A of kin(id, A)."
         )
     return found
 

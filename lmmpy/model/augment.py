@@ -167,7 +167,9 @@ def _variables(fit: LmmFit) -> dict[str, Node]:
     found = {deparse(node): node for node in (parsed.response, *parsed.fixed.variables)}
     found |= {f"offset({deparse(node)})": node for node in parsed.fixed.offsets}
     for term in parsed.random:
-        found |= {deparse(node): node for node in (*term.lhs.variables, *term.grouping.factors)}
+        kin = term.grouping.kin
+        groups = term.grouping.factors if kin is None or kin.id is None else (kin.id,)
+        found |= {deparse(node): node for node in (*term.lhs.variables, *groups)}
     return found
 
 

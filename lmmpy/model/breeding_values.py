@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from lmmpy.model.lmm_fit import LmmFit
 
 __all__ = ["breeding_values", "related_terms"]
+
+# An integer as it would be written, which "007" is not, and in the range of 64 bits.
+_WHOLE = re.compile(r"0|-?[1-9]\d{0,17}")
 
 
 def related_terms(fit: LmmFit, what: str) -> dict[int, RandomEffects]:
@@ -59,7 +63,7 @@ def breeding_values(fit: LmmFit, name: str | None) -> pd.DataFrame:
     effects = b[design.starts[place] : design.starts[place + 1]].reshape(-1, term.k)
     accuracy = accuracies(term, design.split_theta(theta)[place], variances)
     ids, levels = _everybody(full, term)
-    columns = {"id": np.repeat(np.array(ids, dtype=object), term.k)}
+    columns = {"id": np.repeat(_like_the_data(ids, term, fit), term.k)}
     if term.columns != ("(Intercept)",):
         columns["effect"] = np.tile(np.array(term.columns, dtype=object), len(ids))
     columns["estimate"] = effects[levels].ravel()
@@ -87,8 +91,14 @@ def _place(fit: LmmFit, name: str | None) -> int:
 
 def _everybody(full: Relatedness, term: RandomEffects) -> tuple[list[str], np.ndarray[tuple[int], np.dtype[np.intp]]]:
     """All ids in the order of the relatedness, identical twins one behind the other; and their levels in the term."""
-    twins: dict[str, list[str]] = {}
-    for other, first in full.aliases.items():
-        twins.setdefault(first, []).append(other)
-    ids = [one for label in full.labels or () for one in (label, *twins.get(label, ()))]
+    ids = list(full.ids)
     return ids, np.asarray(term.relatedness.positions(ids))
+
+
+def _like_the_data(ids: list[str], term: RandomEffects, fit: LmmFit) -> np.ndarray[tuple[int], np.dtype[Any]]:
+    """Ids as numbers where the data have numbers and all ids are whole ones, so that both can be joined; else text."""
+    factors = term.term.grouping.factors
+    values = fit.evaluator().column(factors[0]) if len(factors) == 1 else None
+    if isinstance(values, np.ndarray) and values.dtype.kind in "iuf" and all(map(_WHOLE.fullmatch, ids)):
+        return np.array(ids).astype(np.int64)
+    return np.array(ids, dtype=object)

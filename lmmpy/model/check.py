@@ -37,7 +37,7 @@ _MARKS = {"ok": "ok", "look": "LOOK", "concern": "CONCERN"}
 # Variance inflation, and the least eigenvalue of a term's correlation matrix.
 _INFLATION, _NEARLY_SINGULAR = (10.0, 100.0), 0.02
 # How many related levels are made independent at most; numbers in the columns solved for that, but so many levels.
-_RELATIVES, _SOLVED, _FEW_RELATIVES = 1_000, 20_000_000, 50
+_RELATIVES, _SOLVED, _FEW_RELATIVES = 500, 20_000_000, 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,7 +330,7 @@ def _standardized(leverage: Leverage, t: int, a: int, prior: float, modes: Float
     most = min(_RELATIVES, max(_FEW_RELATIVES, _SOLVED // leverage.design.q))
     if len(levels) > most:
         levels = levels[np.linspace(0, len(levels) - 1, most).astype(int)]
-    between = leverage.covariance(leverage.design.starts[t] + levels * term.k + a)
+    between = leverage.covariance(leverage.design.starts[t] + levels * term.k + a, once=True)
     return decorrelated(modes[levels], prior * term.relatedness.block(levels, levels) - between)
 
 

@@ -85,7 +85,7 @@ def _check_size(design: Design, term: RandomEffects) -> None:
         raise ModelError(
             f"The grouping factor {term.group!r} of ({term.term.text}) has as many levels ({term.n_recorded}) as there "
             f"are rows ({design.n}), so its variance and the residual variance cannot be told apart.{why} Group by "
-            "something that repeats."
+            f"something that repeats{_how_to_relate(term)}."
         )
     # An autoregression is determined by the decay of its correlations even with one record an effect.
     if term.term.structure != "ar1":
@@ -94,6 +94,16 @@ def _check_size(design: Design, term: RandomEffects) -> None:
             f"for {design.n} rows, so they and the residual variance cannot be told apart. Use fewer columns left of "
             "the bar; control=Control(check_sizes='ignore') fits it all the same."
         )
+
+
+def _how_to_relate(term: RandomEffects) -> str:
+    """What may have been forgotten of an ordinary grouping factor."""
+    if term.term.grouping.kin is not None or not term.relatedness.is_identity:
+        return ""
+    kin = f"write kin({term.group}, A) or " if len(term.term.grouping.factors) == 1 else "give "
+    return (
+        f", or, if its levels are related, {kin}relmat={{{term.group!r}: A}} with a pedigree or another relatedness A"
+    )
 
 
 def _unrelated(term: RandomEffects) -> bool:

@@ -85,7 +85,8 @@ class Genetic(FitResults):
         Returns
         -------
         DataFrame
-            One row an individual (and effect): `id`; `effect`, where it is not the intercept alone; `estimate`;
+            One row an individual (and effect): `id`, integers where the column of ids in the data has numbers and all
+            ids of the relatedness are whole ones, else text; `effect`, where it is not the intercept alone; `estimate`;
             `std_error`; `accuracy`, the correlation √(1 − PEV/(σ_g² K_ii)) of prediction and truth, for which K_ii is
             1 + F of a pedigree; `recorded`, whether rows have the id itself; and `inbreeding`, F, when the relatedness
             is the additive one of a pedigree. Identical twins are both there and have the same values.

@@ -69,7 +69,7 @@ class ModelDesign:
         if design.dropped:
             lines.append(f"  dropped, others determine them: {', '.join(design.dropped)}")
         for term in design.random:
-            lines.append(f"  random: {', '.join(term.columns)} | {term.name} ({term.n_recorded} levels)")
+            lines.append(f"  random: {', '.join(term.columns)} | {term.name} ({term.count})")
         return "\n".join(lines)
 
 

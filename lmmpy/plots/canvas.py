@@ -172,13 +172,17 @@ def points(n: int) -> dict[str, Any]:
     return {"s": size, "alpha": alpha, "linewidths": 0, "rasterized": n > 3_000}
 
 
-def group_axis(ax: Axes, levels: Sequence[str], group: str) -> str:
-    """Name the levels along the vertical axis, bottom up, where there is room; the label that the axis should have."""
+def group_axis(ax: Axes, levels: Sequence[str], group: str, recorded: int | None = None) -> str:
+    """
+    Name the levels along the vertical axis, bottom up, where there is room; the label that the axis should have.
+
+    Where there is no room, it says how many there are, and how many of them are `recorded`, if not all.
+    """
     m = len(levels)
     ax.set_ylim(-0.6, m - 0.4)
     if m > _MOST_NAMES:
         ax.set_yticks([])
-        return f"{group} ({m} levels)"
+        return f"{group} ({m} levels)" if recorded in (None, m) else f"{group} ({recorded} levels with rows of {m})"
     ax.set_yticks(range(m), labels=list(levels), fontsize="small" if m <= 20 else "x-small")
     ax.tick_params(axis="y", length=0)
     return group

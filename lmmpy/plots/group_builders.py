@@ -91,8 +91,8 @@ def caterpillar_frame(
     Returns
     -------
     DataFrame
-        Columns `term, effect, level, estimate, std_error, conf_low, conf_high`, and `varies`, whether the effect's
-        variance is not estimated as zero; rows as in `ranef`.
+        Columns `term, effect, level, estimate, std_error, conf_low, conf_high`; `recorded`, whether the data have the
+        level; and `varies`, whether the effect's variance is not estimated as zero. Rows as in `ranef`.
 
     Raises
     ------
@@ -111,6 +111,7 @@ def caterpillar_frame(
             "std_error": sd,
             "conf_low": estimate - z * sd,
             "conf_high": estimate + z * sd,
+            "recorded": found.recorded,
         }
         parts.append(pd.DataFrame(columns | {"varies": not _does_not_vary(fit, found, a)}))
     return pd.concat(parts, ignore_index=True)

@@ -89,7 +89,7 @@ def draw_caterpillar(
         y, low, high, color="0.8" if many else FAINT, linewidth=0.6 if many else 1.4, rasterized=len(frame) > 3_000
     )
     ax.scatter(frame["estimate"].to_numpy(), y, color=ACCENT, s=4 if many else 18, linewidths=0, zorder=3)
-    label = group_axis(ax, [str(level) for level in frame["level"]], group)
+    label = group_axis(ax, [str(level) for level in frame["level"]], group, int(frame["recorded"].sum()))
     remark(frame, ax)
     return cleaned(ax, xlabel, label)
 

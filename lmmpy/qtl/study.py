@@ -111,6 +111,8 @@ def read_study(
     FormulaError, DataError, ModelError
         Each names what is wrong and says what to do.
     """
+    if isinstance(formula, str) and "~" not in formula:
+        raise FormulaError(_without_tilde(formula))
     parsed = parse_formula(formula)
     if parsed.response is None:
         raise FormulaError(f"{formula!r} has no trait. Write it on the left: 'trait ~ age + sex'.")
@@ -119,7 +121,7 @@ def read_study(
     columns = Columns(data)
     frame = Source(data).frame(np.ones(columns.n_rows, dtype=bool))
     frame.columns = [str(column) for column in frame.columns]
-    relatedness = _relatedness(pedigree)
+    relatedness = _relatedness(pedigree, columns)
     id = _id_column(columns, id, relatedness)
     response, trait = parsed.response, deparse(parsed.response)
     if isinstance(response, Name) and response.id in columns:
@@ -134,6 +136,11 @@ def read_study(
     return Study(frame, relatedness, name, id, trait, response, parsed.fixed, others, household, alone, size)
 
 
+def _without_tilde(formula: str) -> str:
+    trait = formula.strip() if formula.strip().isidentifier() else "trait"
+    return f"{formula!r} has no '~'. Write '{trait} ~ 1', or with covariates '{trait} ~ age + sex'."
+
+
 def _check_others(terms: Sequence[RandomTerm]) -> None:
     kin = [random_text(term) for term in terms if term.grouping.kin is not None]
     if kin:
@@ -143,13 +150,13 @@ def _check_others(terms: Sequence[RandomTerm]) -> None:
         )
 
 
-def _relatedness(pedigree: Any) -> Relatedness:
+def _relatedness(pedigree: Any, columns: Columns) -> Relatedness:
     if isinstance(pedigree, pd.DataFrame) and pedigree.shape[0] != pedigree.shape[1]:
         raise DataError(
             f"pedigree is a table with the columns {shown(pedigree.columns)}, not a pedigree. If it lists people and "
             "their parents, make it one: lmm.Pedigree.from_frame(table, id=..., father=..., mother=...)."
         )
-    return as_relatedness(pedigree)
+    return as_relatedness(pedigree, columns=columns)
 
 
 def _id_column(columns: Columns, id: str | None, relatedness: Relatedness) -> str:

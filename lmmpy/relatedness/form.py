@@ -11,7 +11,7 @@ from scipy import sparse
 from lmmpy.errors import DataError
 from lmmpy.relatedness.labels import Ints
 
-__all__ = ["MOST_DENSE", "Floats", "Form", "Identity", "Labels", "Scattered", "name_of"]
+__all__ = ["MOST_DENSE", "Floats", "Form", "Identity", "Labels", "Scattered", "name_of", "refuse_dense"]
 
 Floats = NDArray[np.float64]
 Labels = tuple[str, ...] | None
@@ -23,6 +23,16 @@ MOST_DENSE = 30_000
 def name_of(labels: Labels, at: int) -> str:
     """A level for a message: its label, or its number where it has none."""
     return repr(labels[at]) if labels is not None else f"number {at}"
+
+
+def refuse_dense(what: str, size: int) -> None:
+    """Say that a dense array of some levels would be too large, when it would."""
+    if size > MOST_DENSE:
+        gigabytes = 8.0 * size**2 / 2**30
+        raise DataError(
+            f"A dense {what} of {size} levels would take {gigabytes:,.0f} GiB. Ask for the levels you need, "
+            "with .subset(ids) or .block(rows, columns), or for products with .times(V)."
+        )
 
 
 class Form(ABC):
@@ -107,12 +117,7 @@ class Form(ABC):
 
     def refuse_dense(self, what: str) -> None:
         """Say that a dense array of all levels would be too large, when it would."""
-        if self.size > MOST_DENSE:
-            gigabytes = 8.0 * self.size**2 / 2**30
-            raise DataError(
-                f"A dense {what} of {self.size} levels would take {gigabytes:,.0f} GiB. Ask for the levels you need, "
-                "with .subset(ids) or .block(rows, columns), or for products with .times(V)."
-            )
+        refuse_dense(what, self.size)
 
 
 class Identity(Form):

@@ -202,7 +202,8 @@ class Pedigree:
         if len(inbred):
             raise DataError(
                 f"Dominance relationships are not defined by the pedigree's formula for the inbred: "
-                f"{shown(self.labels[i] for i in inbred)}. Leave them out with pedigree.prune(ids)."
+                f"{shown(self.labels[i] for i in inbred)}. Leave them out: pedigree.prune(ids) keeps the ids given and "
+                "their ancestors, so give it those of others who do not descend from them."
             )
         return self._kernel(dominance_block)
 
@@ -258,7 +259,8 @@ class Pedigree:
         """
         One row an individual, in the order given: id, father, mother, sex, twin, generation, family.
 
-        Unknown parents are None; sex is "male", "female" or "unknown"; twins have the id of the first of them.
+        Unknown parents are missing (None or NaN, as pandas holds text), as is the twin of who has none; sex is "male",
+        "female" or "unknown"; twins have the id of the first of them.
         """
         rows = self.rows
         names = np.array([*self.ids, None], dtype=object)

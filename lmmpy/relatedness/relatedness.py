@@ -12,7 +12,7 @@ from scipy import sparse
 
 from lmmpy.errors import DataError, shown
 from lmmpy.relatedness.covariance import Covariance, Dense, SparseCovariance, sorted_csc
-from lmmpy.relatedness.form import Floats, Form, Identity, Labels, Scattered
+from lmmpy.relatedness.form import Floats, Form, Identity, Labels, Scattered, refuse_dense
 from lmmpy.relatedness.genotypes import Genotypes
 from lmmpy.relatedness.labels import Ints, as_labels, by_label, positions
 from lmmpy.relatedness.precision import Precision
@@ -209,7 +209,40 @@ class Relatedness:
         """
         return self.form.spectrum()
 
+    def to_frame(self, labels: Sequence[Any] | None = None) -> pd.DataFrame:
+        """
+        K of some ids, to look at or to export.
+
+        Parameters
+        ----------
+        labels : sequence, optional
+            In this order; by default all of `ids`. Identical twins have a row each, so that K of both is singular.
+
+        Returns
+        -------
+        DataFrame
+            Square; index and columns are the ids as they were asked for (else text), the index named by `id`.
+
+        Raises
+        ------
+        DataError
+            When an id is not known or asked for twice, or a dense matrix of so many would be too large.
+        """
+        names = self.ids if labels is None else as_labels(labels)
+        refuse_dense("K", len(names))
+        at = self.positions(names)
+        index = pd.Index(names if labels is None else list(labels), name=self.id)
+        return pd.DataFrame(self.block(at, at), index=index, columns=index.rename(None))
+
     # ---- labels
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """All ids: the labels, each with its identical twins behind it."""
+        twins: dict[str, list[str]] = {}
+        for other, first in self.aliases.items():
+            twins.setdefault(first, []).append(other)
+        return tuple(one for label in self.labels or () for one in (label, *twins.get(label, ())))
 
     @cached_property
     def _places(self) -> dict[str, int]:

@@ -150,15 +150,18 @@ def _by_role(sex: NDArray[np.int8], father: Int32, mother: Int32, ids: tuple[str
     is_father[father[father >= 0]] = True
     is_mother[mother[mother >= 0]] = True
 
-    def refuse(wrong: NDArray[np.bool_], what: str) -> None:
+    def refuse(wrong: NDArray[np.bool_], what: str, hint: str = "") -> None:
         who = np.flatnonzero(wrong)
         if len(who):
             i = who[0]
             child = ids[int(np.flatnonzero((father == i) | (mother == i))[0])]
-            raise DataError(f"Pedigree: {what}: {shown(ids[j] for j in who)} (a child of {ids[i]!r} is {child!r}).")
+            raise DataError(
+                f"Pedigree: {what}: {shown(ids[j] for j in who)} (a child of {ids[i]!r} is {child!r}).{hint}"
+            )
 
-    refuse(is_father & (sex == FEMALE), "fathers who are recorded as female")
-    refuse(is_mother & (sex == MALE), "mothers who are recorded as male")
+    codes = " The codes of sex are 1 male, 2 female, 0 not known."
+    refuse(is_father & (sex == FEMALE), "fathers who are recorded as female", codes)
+    refuse(is_mother & (sex == MALE), "mothers who are recorded as male", codes)
     refuse(is_father & is_mother, "both a father and a mother, which nobody can be")
     sex = sex.copy()
     sex[is_father], sex[is_mother] = MALE, FEMALE

@@ -314,6 +314,24 @@ def test_ids_are_looked_for_in_a_column_named_id():
     )
 
 
+def test_ids_are_looked_for_in_the_column_that_the_index_is_named_by():
+    data = frame().rename(columns={"id": "animal"})
+    named = K.rename_axis(index="animal")
+    found = design("y ~ x + kin(A)", data, scope={"A": named})
+    assert_related(found, data, K, column="animal")
+    assert_related(design("y ~ x + kin(A)", scope={"A": named}), frame(), K)  # no such column: the one named id
+    says(FormulaError, ["no column 'id'"], "kin(A)", data, scope={"A": K.rename_axis(index="cow")})
+
+
+def test_levels_without_rows_are_counted_apart():
+    data = frame().assign(id=np.tile(["h", "i", "g"], 8))
+    found = design("y ~ x + kin(id, A) + (1 | g)", data, relmat={"A": pedigree()}).random
+    related = next(term for term in found if term.group == "kin(id, A)")
+    assert related.n_levels > 3 and related.count == f"3 levels with rows of {related.n_levels}"
+    assert repr(related) == f"RandomEffects((Intercept) | kin(id, A), {related.count})"
+    assert next(term for term in found if term.group == "g").count == "4 levels"
+
+
 def test_relmat_is_used_or_refused():
     says(ModelError, ["relmat holds 'B'", "'kin(A)', 'g'"], "kin(A) + (1 | g)", relmat={"A": K, "B": K})
     says(ModelError, ["relmat holds 'id'", "'kin(id, A)'"], "kin(id, A)", relmat={"A": K, "id": K})

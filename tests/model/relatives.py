@@ -78,13 +78,5 @@ def fit(name: str, kind: str = "pedigree", engine: str = "auto", reml: bool = Tr
         frame = frame.assign(id=frame["id"].replace({pedigree().ids[-1]: pedigree().ids[-2]}))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", lmm.LmmpyWarning)
-        return lmm.lmer(
-            FORMULAS[name], frame, reml=reml, weights="w", relmat={"K": kernel(kind)}, control=control(engine)
-        )
-
-
-def control(engine: str) -> lmm.Control:
-    """Also for the engines that are chosen for relatedness only."""
-    made = lmm.Control()
-    object.__setattr__(made, "engine", engine)
-    return made
+        how = {"reml": reml, "weights": "w", "relmat": {"K": kernel(kind)}, "control": lmm.Control(engine=engine)}
+        return lmm.lmer(FORMULAS[name], frame, **how)

@@ -130,11 +130,28 @@ def test_known_variances_give_the_textbook_answer() -> None:
     calves = pd.DataFrame({"id": [4, 5, 6, 7, 8], "sex": ["m", "f", "f", "m", "m"], "y": [4.5, 2.9, 3.9, 3.5, 5.0]})
     ped = Pedigree(list(range(1, 9)), [0, 0, 0, 1, 3, 1, 4, 3], [0, 0, 0, 0, 2, 2, 5, 6])
     fit = quiet("y ~ 0 + sex + kin(id, ped)", calves, relmat={"ped": ped}, varcomp={"kin(id, ped)": 20, "Residual": 40})
-    found = fit.breeding_values().set_index("id").loc[[str(i) for i in range(1, 9)]]
+    found = fit.breeding_values().set_index("id").loc[range(1, 9)]
     expected = [0.098, -0.019, -0.041, -0.009, -0.186, 0.177, -0.249, 0.183]
     np.testing.assert_allclose(found["estimate"], expected, atol=6e-4)
     expected = [0.471, 0.492, 0.456, 0.428, 0.428, 0.442, 0.442, 0.422]
     np.testing.assert_allclose(found["std_error"] ** 2 / 40, expected, atol=6e-4)
+
+
+def test_ids_are_numbers_where_those_of_the_data_are_and_all_can_be() -> None:
+    ids, varcomp = np.arange(1, 11), {"kin(id, P)": 1, "Residual": 1}
+    frame = pd.DataFrame({"id": np.repeat(ids, 2), "y": np.random.default_rng(3).normal(size=20)})
+
+    def found(data: pd.DataFrame, last: object = 11) -> pd.DataFrame:
+        P = Pedigree([*ids, last], [0] * 9 + [1, 3], [0] * 9 + [2, 4])
+        return lmm.lmer("y ~ kin(id, P)", data, varcomp=varcomp, relmat={"P": P}).breeding_values()
+
+    assert found(frame)["id"].to_list() == [*range(1, 12)] and found(frame)["id"].dtype == np.int64
+    assert len(frame.merge(found(frame), on="id")) == 20
+    of_floats = found(frame.astype({"id": float}))
+    assert len(frame.astype({"id": float}).merge(of_floats, on="id")) == 20
+    for text in (found(frame.astype({"id": str})), found(frame, "new"), found(frame, "011")):
+        assert all(isinstance(one, str) for one in text["id"]) and text["id"][0] == "1"
+    assert len(frame.astype({"id": str}).merge(found(frame.astype({"id": str})), on="id")) == 20
 
 
 def test_a_variance_of_zero_predicts_zero_with_no_accuracy() -> None:

@@ -90,6 +90,11 @@ def test_leverage_between_terms_in_small_batches(monkeypatch):
     np.testing.assert_allclose(leverage_of(model).diagonal, model.hatvalues(), rtol=1e-9)
 
 
+def test_covariances_of_some_effects_asked_once(model):
+    one, two, effects = leverage_of(model), leverage_of(model), np.arange(0, model.design.q, 5)
+    np.testing.assert_allclose(one.covariance(effects, once=True), two.covariance(effects), rtol=1e-8, atol=1e-12)
+
+
 # ---- deletions
 
 
@@ -112,9 +117,7 @@ def test_groups_are_left_out_in_closed_form(model, large, monkeypatch):
     factor = factorize(data()["id"].to_numpy())
     groups = [np.flatnonzero(factor.codes == code) for code in range(0, len(factor.levels), 4)]
     solve_without = SolveWithout(design, model.reml, theta)
-    leave = deletion.delete_groups(
-        leverage_of(model), weighted_residual(model), model.solution, groups, solve_without
-    )
+    leave = deletion.delete_groups(leverage_of(model), weighted_residual(model), model.solution, groups, solve_without)
     for i, rows in enumerate(groups):
         kept = ~np.isin(np.arange(design.n), rows)
         naive = at(model)
@@ -144,14 +147,6 @@ def test_refits_without_a_group_are_those_of_the_other_rows(name, kind, group):
         assert found.parameters.loc[level].iloc[0] == pytest.approx(
             expected.varcorr.to_frame()["sdcor"].iloc[0], rel=1e-4
         )
-
-
-def test_the_check_looks_at_levels_with_records(model):
-    findings = model.check().to_frame().set_index("check")
-    assert not findings.loc[[c for c in findings.index if c.startswith("normality of")], "found"].str.contains(
-        "not judged"
-    ).all()
-    assert np.isfinite(findings.loc["normality of residuals", "figure"])
 
 
 def test_quantiles_are_of_effects_over_the_standard_deviation_of_their_level():

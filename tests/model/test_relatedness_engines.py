@@ -68,15 +68,16 @@ QUESTIONS: dict[str, Numbers] = {
 }
 
 
-@pytest.mark.parametrize("question", QUESTIONS)
-@pytest.mark.parametrize(
-    ("name", "first", "second"),
-    [
-        ("household", ("pedigree", "sparse"), ("pedigree", "marginal")),
-        ("household", ("pedigree", "sparse"), ("twins", "marginal")),
-        ("slope", ("pedigree", "sparse"), ("pedigree", "marginal")),
-    ],
-)
+PAIRS = [
+    ("household", ("pedigree", "sparse"), ("pedigree", "marginal")),
+    ("household", ("pedigree", "sparse"), ("twins", "marginal")),
+    ("slope", ("pedigree", "sparse"), ("pedigree", "marginal")),
+]
+# The profile of a slope takes eight seconds, and the household's shows as much.
+CASES = [(*pair, question) for pair in PAIRS for question in QUESTIONS if (pair[0], question) != ("slope", "profile")]
+
+
+@pytest.mark.parametrize(("name", "first", "second", "question"), CASES)
 def test_engines_agree(name, first, second, question):
     found, expected = (numbers(QUESTIONS[question](fit(name, *how))) for how in (second, first))
     np.testing.assert_allclose(found, expected, **CLOSE)

@@ -125,6 +125,12 @@ def test_nested_names_and_names_of_options() -> None:
     assert frame.loc["level", "estimate"] == pytest.approx(b / (b + c + e))
 
 
+def test_a_name_that_is_quoted_itself() -> None:
+    names = ["`my g`", "Residual"]
+    for text in ("`my g` / Residual", "`my g`/`Residual`"):
+        assert parse_expression(text, names)(np.array([6.0, 2.0]))[0] == 3.0
+
+
 def test_the_delta_method_in_the_balanced_one_way_layout(dyestuff: lmm.LmmFit) -> None:
     """MSA and MSE are independent, with variances 2 E²/f: the intraclass correlation's variance follows by hand."""
     a, n = 6, 5

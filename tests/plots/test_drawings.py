@@ -15,7 +15,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.testing.compare import compare_images
 
 import lmmpy as lmm
-from lmmpy.plots import draw_qq, qq_frame, residual_frame
+from lmmpy.plots import caterpillar_frame, draw_caterpillar, draw_qq, qq_frame, residual_frame
 from tests.plots.pictures import BASELINE, MODELS, PICTURES, draw, figure_of, fit, picture
 
 # Root mean square difference of the pixels, of 255. Without text matplotlib 3.9 to 3.11 draw the same pixels; one point
@@ -175,6 +175,12 @@ def test_many_levels_are_counted_not_named():
     model = lmm.lmer("log(total.fruits + 1) ~ amd + (1 | plant)", data)
     ax = model.plot.caterpillar()
     assert (ax.get_ylabel(), level_names(ax)) == ("plant (70 levels)", [])
+    plant = model.design.random[0]
+    frame = caterpillar_frame(model)
+    assert frame["recorded"].all() and len(frame) == plant.n_levels
+    assert (
+        draw_caterpillar(frame.assign(recorded=np.arange(70) < 60)).get_ylabel() == "Level (60 levels with rows of 70)"
+    )
     ax = model.plot.influence("plant", refit=False)
     frame = model.influence("plant", refit=False)
     largest = frame.cooks[frame.cooks > frame.cut].nlargest(8)

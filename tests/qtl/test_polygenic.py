@@ -85,6 +85,11 @@ def test_a_kinship_matrix_does_as_well_as_a_pedigree():
     )
 
 
+def test_the_index_of_a_kinship_matrix_may_name_the_column_of_ids():
+    found = polygenic("bmi ~ age + sex", people(), kinship().rename_axis(index="ID"))
+    assert found.loglik == pytest.approx(analysed("polygenic_bmi").loglik, abs=1e-7)
+
+
 def test_intervals_are_walds_or_profile_likelihoods():
     wald, profile = (
         analysed("polygenic_fvii"),
@@ -275,6 +280,11 @@ def test_columns_with_names_that_need_quotes():
     data = people().rename(columns={"ID": "my id"})
     found = polygenic("bmi ~ age + sex", data, pedigree(), "HHID", id="my id")
     assert found.models.to_numpy() == pytest.approx(analysed("house_bmi").models.to_numpy(), abs=1e-7)
+    found = polygenic("bmi ~ age + sex", people().rename(columns={"HHID": "my home"}), pedigree(), "my home")
+    assert found.models.to_numpy() == pytest.approx(analysed("house_bmi").models.to_numpy(), abs=1e-7)
+    assert found.c2 == pytest.approx(analysed("house_bmi").c2, abs=1e-6)
+    shares = found.fit.vpredict(c2="`my home` / (`kin(ID, pedigree)` + `my home` + Residual)")
+    assert shares["estimate"].iloc[0] == pytest.approx(found.c2, abs=1e-12)
 
 
 def test_heavy_tails_are_warned_of_and_the_transform_helps():
@@ -356,6 +366,7 @@ def test_columns_that_are_not_there():
         DataError, "no column 'ID' in the data.*name the right one with id=", data=people().rename(columns={"ID": "id"})
     )
     refuse(DataError, "no column 'bmj'", "bmj ~ age")
+    refuse(DataError, "no column 'BMI' in the data. Did you mean 'bmi'", "BMI ~ age")
     refuse(DataError, "no column 'id'.*id=", ped=kinship())
     refuse(DataError, "household='ID' is the column of the ids", household="ID")
     refuse(DataError, "household is the name of a column, not a list", household=["HHID"])
@@ -379,6 +390,8 @@ def test_traits_that_are_no_quantities():
 
 def test_formulas_that_are_no_polygenic_model():
     refuse(FormulaError, "no trait", "~ age")
+    refuse(FormulaError, "'bmi' has no '~'. Write 'bmi ~ 1', or with covariates 'bmi ~ age . sex'", "bmi")
+    refuse(FormulaError, "Write 'trait ~ 1', or with covariates 'trait ~ age . sex'", "age + sex")
     refuse(FormulaError, "is the argument pedigree", "bmi ~ age + kin(ID, ped)")
     refuse(FormulaError, "random slopes", "bmi ~ age + (age | HHID)")
     refuse(FormulaError, "a trait that is a column", "log(bmi) ~ age", transform="inormal")

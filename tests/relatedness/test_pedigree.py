@@ -265,6 +265,7 @@ def test_families_summary_and_frame():
     frame = pedigree.to_frame()
     assert list(frame.columns) == ["who", "father", "mother", "sex", "twin", "generation", "family"]
     assert frame["sex"].to_list() == ["male", "female", "female", "male", "unknown", "female"]
+    assert frame["father"].isna().to_list() == [True, True, False, True, True, False] and frame["twin"].isna().all()
     again = Pedigree.from_frame(frame, "who", "father", "mother", "sex", "twin")
     np.testing.assert_array_equal(again.additive().dense(), pedigree.additive().dense())
 
@@ -294,6 +295,11 @@ def test_twins_are_one_level():
         two.precision  # noqa: B018
     left = pedigree.prune(["t2"])  # the other twin goes, and is no error
     assert left.ids == ("f", "m", "t2") and left.to_frame()["twin"].isna().all()
+    frame = A.to_frame()
+    assert sorted(frame.index) == sorted(pedigree.ids) and list(frame.index) == list(frame.columns)
+    assert A.ids.index("t2") == A.ids.index("t1") + 1 and A.subset(["t2"]).ids == ("t2",)
+    np.testing.assert_array_equal(frame.to_numpy(), A.subset(A.ids).dense())
+    assert frame.loc["t1", "t2"] == 1.0 and frame.loc["k1", "t2"] == 0.5
     dominance = pedigree.dominance().for_levels(["t2", "k1", "t1"])
     assert dominance.labels == ("t1", "k1") and dominance.positions(["t2", "t1"]).tolist() == [0, 0]
 
@@ -314,8 +320,14 @@ def test_a_pedigree_is_its_additive_relatedness():
         ((["a", "0", None], [0, 0, 0], [0, 0, 0]), r"2 ids are missing .* in rows 1, 2"),
         ((["a"], ["a"], [0]), r"own ancestor: 'a' → 'a'"),
         ((["d", "a", "b", "c"], ["a", "b", "c", "a"], [0, 0, 0, 0]), r"own ancestor: '(\w)' → '\w' → '\w' → '\1'"),
-        ((["c", "f", "m"], ["f", 0, 0], ["m", 0, 0], [1, 2, 2]), r"fathers who are recorded as female: 'f'"),
-        ((["c", "f", "m"], ["f", 0, 0], ["m", 0, 0], [1, 1, "M"]), r"mothers who are recorded as male: 'm'"),
+        (
+            (["c", "f", "m"], ["f", 0, 0], ["m", 0, 0], [1, 2, 2]),
+            r"fathers who are recorded as female: 'f' .*codes of sex are 1 male, 2 female",
+        ),
+        (
+            (["c", "f", "m"], ["f", 0, 0], ["m", 0, 0], [1, 1, "M"]),
+            r"mothers who are recorded as male: 'm' .*codes of sex are 1 male, 2 female",
+        ),
         ((["c", "d", "f"], ["f", 0, 0], [0, "f", 0]), r"both a father and a mother, .*: 'f'"),
         ((["a", "b"], [0, 0], [0, 0], [1, 3]), r"sex '3' is not understood, of 'b'"),
         ((["a", "b"], [0, 0], [0, 0], [1, 1], [0, 7]), r"'b' is the only one of twin group '7'"),
@@ -358,3 +370,6 @@ def test_a_dense_matrix_of_too_many_is_refused():
     A = Pedigree(range(1, n + 1), [0] * n, [0] * n).additive()
     with pytest.raises(DataError, match="40000 levels would take 12 GiB"):
         A.dense()
+    with pytest.raises(DataError, match="40000 levels would take 12 GiB"):
+        A.to_frame()
+    assert A.to_frame([40_000, 1]).index.to_list() == [40_000, 1]

@@ -213,6 +213,38 @@ def test_what_stands_for_a_relatedness():
         Relatedness(made)
 
 
+@pytest.mark.parametrize("form", FORMS)
+def test_a_frame_of_it(form):
+    K, made = FORMS[form]()
+    every, some = made.to_frame(), made.to_frame(["f", "b"])
+    assert list(every.index) == list(every.columns) == list(made.ids) == IDS
+    np.testing.assert_allclose(every, K, **CLOSE)
+    np.testing.assert_allclose(some, K[np.ix_([5, 1], [5, 1])], **CLOSE)
+    assert list(some.index) == ["f", "b"]
+    every.iloc[0, 0] = 99.0  # is the caller's own
+    np.testing.assert_allclose(made.dense(), K, **CLOSE)
+
+
+def test_what_no_frame_is_made_of():
+    K = Relatedness(families(), IDS)
+    with pytest.raises(DataError, match="does not have 1 of the ids asked for: 'x'"):
+        K.to_frame(["a", "x"])
+    with pytest.raises(DataError, match="more than once: 'a'"):
+        K.to_frame(["a", "a"])
+    with pytest.raises(DataError, match="not one text"):
+        K.to_frame("abc")
+    for unlabelled in (Relatedness(families()), Relatedness.identity(3)):
+        with pytest.raises(DataError, match="has no labels"):
+            unlabelled.to_frame()
+
+
+def test_the_name_of_an_index_is_that_of_the_ids_if_the_data_have_it():
+    frame = pd.DataFrame(families(), pd.Index(IDS, name="who"), IDS)
+    assert as_relatedness(frame, columns=["y", "who"]).id == "who"
+    assert as_relatedness(frame, columns=["y", "id"]).id is None
+    assert as_relatedness(frame).id is None and as_relatedness(frame.rename_axis(None), columns=["y"]).id is None
+
+
 # ---- what is no covariance
 
 
