@@ -114,7 +114,7 @@ class LmmFit(Tested, Bounded, Diagnosed, Framed, Genetic):
             Coverage of the interval.
         relmat : mapping, optional
             Relatednesses of more ids than those of the fit, newborn ones for example, to be used in their place; named
-            as in `lmer`. Between ids of the fit they must be what they were.
+            as in `lmer`, or by the name of the term. Between ids of the fit they must be what they were.
 
         Returns
         -------
