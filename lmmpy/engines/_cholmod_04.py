@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from scipy import sparse
 from sksparse import cholmod
 
+from lmmpy.engines._fronts import column_counts
+
 __all__ = ["Analysis", "Numeric"]
 
 Floats = NDArray[np.float64]
@@ -32,7 +34,8 @@ class Analysis:
         how = {} if self._arranged is None else {"ordering_method": "natural"}
         matrix = self._turned(matrix)
         self._symbolic = cholmod.analyze(matrix, mode="simplicial", **how)
-        counts = np.diff(self._symbolic.cholesky(_unit_matrix(matrix)).L().indptr).astype(float)
+        order = np.array(self._symbolic.P(), dtype=np.intp)
+        counts = column_counts(matrix.indptr, matrix.indices, order).astype(float)
         if (counts**2).sum() > _DENSE_BLOCKS_PAY * counts.sum():
             self._symbolic = cholmod.analyze(matrix, mode="supernodal", **how)
 
@@ -102,11 +105,3 @@ class Numeric:
     def lower(self) -> sparse.csc_array:
         """L of L L', a copy, with the zeros that the pattern has."""
         return sparse.csc_array(self._factor.L())
-
-
-def _unit_matrix(matrix: sparse.csc_matrix) -> sparse.csc_matrix:
-    """The identity, with zeros wherever the pattern has an entry."""
-    unit = matrix.copy()
-    unit.data[:] = 0.0
-    unit.data[unit.indptr[:-1]] = 1.0
-    return unit

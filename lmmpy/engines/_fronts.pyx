@@ -226,3 +226,61 @@ cdef void fill(double* front, double* block, double* product, int width, int bel
         dgemm(
             &TRANSPOSED, &NO, &width, &width, &below, &one, block + width, &size, product, &below, &one, front, &size
         )
+
+
+def column_counts(const int[::1] pointers, const int[::1] rows, const Py_ssize_t[::1] order):
+    """
+    Entries of each column of the Cholesky factor of a permuted matrix, by its elimination tree (Liu 1990).
+
+    Parameters
+    ----------
+    pointers : ndarray of int32, shape (q + 1,)
+    rows : ndarray of int32, shape (entries,)
+        The lower triangle by compressed columns.
+    order : ndarray of int, shape (q,)
+        Row and column of the matrix at each place of the factor.
+
+    Returns
+    -------
+    ndarray of int64, shape (q,)
+    """
+    cdef Py_ssize_t q = pointers.shape[0] - 1, j, e, i, k, above
+    cdef Py_ssize_t[::1] place = np.empty(q, dtype=np.intp)
+    cdef Py_ssize_t[::1] starts = np.zeros(q + 2, dtype=np.intp)
+    cdef Py_ssize_t[::1] left = np.empty(rows.shape[0], dtype=np.intp)
+    cdef Py_ssize_t[::1] parent = np.full(q, -1, dtype=np.intp)
+    cdef Py_ssize_t[::1] ancestor = np.full(q, -1, dtype=np.intp)
+    cdef Py_ssize_t[::1] seen = np.full(q, -1, dtype=np.intp)
+    cdef long long[::1] counts = np.ones(q, dtype=np.int64)
+    with nogil:
+        for j in range(q):
+            place[order[j]] = j
+        # The places left of each one in its row, row by row.
+        for j in range(q):
+            for e in range(pointers[j], pointers[j + 1]):
+                starts[max(place[j], place[rows[e]]) + 2] += 1
+        for j in range(q + 1):
+            starts[j + 1] += starts[j]
+        for j in range(q):
+            for e in range(pointers[j], pointers[j + 1]):
+                i, k = place[j], place[rows[e]]
+                left[starts[max(i, k) + 1]] = min(i, k)
+                starts[max(i, k) + 1] += 1
+        for i in range(q):
+            for e in range(starts[i], starts[i + 1]):
+                k = left[e]
+                while k != -1 and k < i:
+                    above = ancestor[k]
+                    ancestor[k] = i
+                    if above == -1:
+                        parent[k] = i
+                    k = above
+        for i in range(q):
+            seen[i] = i
+            for e in range(starts[i], starts[i + 1]):
+                k = left[e]
+                while seen[k] != i:
+                    seen[k] = i
+                    counts[k] += 1
+                    k = parent[k]
+    return np.asarray(counts)

@@ -30,10 +30,16 @@ class SelectedInverse:
     ----------
     L : csc_array, shape (q, q)
         A Cholesky factor, rows ascending in each column; only its pattern is used.
+
+    Attributes
+    ----------
+    flops : float
+        Multiplications, Σ (entries of a column of L)².
     """
 
     def __init__(self, L: sparse.csc_array) -> None:
         self._pointers = L.indptr.astype(np.int32)
+        self.flops = float((np.diff(L.indptr).astype(float) ** 2).sum())
         self._supernodes = _fronts.supernodes(self._pointers, L.indices.astype(np.int32))
 
     def compute(self, values: Floats) -> Floats:

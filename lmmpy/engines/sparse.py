@@ -7,6 +7,7 @@ with a relatedness, where it is I ⊗ K⁻¹.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from lmmpy.engines.crossproducts import Block, CrossProducts, places
 from lmmpy.engines.penalty import Penalty
 from lmmpy.engines.selected_inverse import SelectedInverse
 from lmmpy.engines.system import regular_inverse, transpose_apply_factors
+from lmmpy.engines.threads import all_blas_threads
 
 __all__ = ["FactoredSparse", "SparseMatrix", "SparseSystem", "traces_from_slopes"]
 
@@ -26,6 +28,8 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
 
 _NEARBY = 1e-6
+# Multiplications of an inverse from which threads pay.
+_MANY_THREADS = 1e10
 
 
 class SparseMatrix:
@@ -102,7 +106,9 @@ class SparseMatrix:
         if self._selected is None:
             self._selected = SelectedInverse(L), self._places_in(L, factor.permutation())
         inverse, where = self._selected
-        parts = np.split(inverse.compute(L.data)[where], self._cuts)
+        with all_blas_threads() if inverse.flops > _MANY_THREADS else nullcontext():
+            values = inverse.compute(L.data)[where]
+        parts = np.split(values, self._cuts)
         return [self._whole(block, part) for block, part in zip(self.blocks, parts, strict=True)]
 
     def _whole(self, block: Block, part: Floats) -> Floats:

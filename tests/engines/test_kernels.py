@@ -309,3 +309,22 @@ def test_symmetrize_changes_no_lower_triangle(size, seed):
     _kernels.symmetrize(A)
     np.testing.assert_array_equal(np.tril(A), np.tril(before))
     np.testing.assert_array_equal(A, A.T)
+
+
+# ---- column_counts
+
+
+@given(st.integers(1, 40), st.sampled_from([0.0, 0.05, 0.2, 0.6, 1.0]), seeds)
+def test_column_counts(size, density, seed):
+    """Against elimination by hand, in any order."""
+    rng = np.random.default_rng(seed)
+    pattern = np.tril(rng.random((size, size)) < density) | np.eye(size, dtype=bool)
+    columns, rows = np.nonzero(pattern.T)
+    pointers = np.searchsorted(columns, np.arange(size + 1)).astype(np.int32)
+    order = rng.permutation(size)
+    filled = (pattern | pattern.T)[np.ix_(order, order)]
+    for j in range(size):
+        below = j + 1 + np.flatnonzero(filled[j + 1 :, j])
+        filled[np.ix_(below, below)] = True
+    counts = _fronts.column_counts(*frozen(pointers, rows.astype(np.int32), order))
+    np.testing.assert_array_equal(counts, np.tril(filled).sum(axis=0))
