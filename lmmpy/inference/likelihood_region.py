@@ -28,6 +28,9 @@ Function = Callable[[Floats], tuple[float, Floats]]
 _ACCURACY, _MOST_ITERATIONS, _SATISFIED = 1e-12, 200, 1e-6
 # Room that is none, and a slope that is none; the error of an extreme is of the order of its square.
 _AT_EDGE, _STILL = 1e-3, 1e-2
+# SLSQP's words for: done; the line search finds nothing better; as many steps as allowed. It creeps along where a
+# variance vanishes, and is there all the same: whether it is at an extreme is looked at.
+_ENDED = (0, 8, 9)
 # In units of the region's radius, how far off a point where h has no slope a search begins.
 _OFF = 0.5
 
@@ -78,7 +81,7 @@ class _Region:
         )
         s = np.asarray(found.x, dtype=float)
         room = self.room(s)
-        ended = found.status in (0, 8) and room > -_SATISFIED and self._is_extreme(s, room)
+        ended = found.status in _ENDED and room > -_SATISFIED and self._is_extreme(s, room)
         return (self.objective(s)[0], s) if ended else None
 
     def _is_extreme(self, s: Floats, room: float) -> bool:
