@@ -47,7 +47,7 @@ class SpectralSystem:
         (term,) = design.random
         x = term.values[:, 0] if design.weights is None else term.values[:, 0] * np.sqrt(design.weights)
         D = np.bincount(term.codes, weights=x**2, minlength=term.n_levels)
-        levels = np.flatnonzero(np.bincount(term.codes, minlength=term.n_levels))
+        levels = np.flatnonzero(D)  # of others the rows know nothing
         self._thin: Floats | None = None
         self._matrix: Reduction
         if factor is None:
@@ -68,7 +68,7 @@ class SpectralSystem:
         unit = np.divide(x, np.sqrt(D[term.codes]), out=np.zeros_like(x), where=D[term.codes] > 0.0)
         places = np.arange(design.n), column[term.codes]
         self._levels = sparse.csr_array((unit, places), shape=(design.n, len(levels)))
-        self._complete = factor is None and len(levels) == design.n and bool(np.all(D[levels] > 0.0))
+        self._complete = factor is None and len(levels) == design.n
         self.values = (np.ones((len(self._matrix.eigenvalues), 1)),)
 
     @property

@@ -158,7 +158,8 @@ def refit_theta(criterion: Criterion, optimum: Optimum, control: Control) -> Opt
     """
     if optimum.held:
         return hold_theta(criterion, optimum.theta)
-    return fit_theta(criterion, control, near=None if optimum.on_boundary.any() else optimum.theta)
+    far = optimum.saturated or optimum.on_boundary.any()
+    return fit_theta(criterion, control, near=None if far else optimum.theta)
 
 
 def fit_theta(
@@ -359,6 +360,9 @@ class _Search:
         """The first run; where it goes far out, a look at the end of that way, where no residual variance is left."""
         free = np.ones(len(start), dtype=bool)
         distant = DISTANT if may_saturate(self.design) and self.control.optimizer == "newton" else np.inf
+        size = float(np.abs(start / self.scale).max())
+        if size > distant:  # where the criterion is flat nothing tells the way
+            start, known = start * (distant / size), None
         minimum = self.run(start, free, _COARSE, known, distant)
         if not np.abs(minimum.theta / self.scale).max() > distant:
             return minimum

@@ -18,6 +18,8 @@ __all__ = ["accuracies", "criterion_at_once", "inbreeding_coefficients", "predic
 
 # Numbers in some columns over the effects: 64 MB.
 _BLOCK = 8_000_000
+# Up to so many rows their covariance may be formed, whatever it would cost to fit with it.
+_FEW_ROWS = 8_000
 
 
 def criterion_at_once(design: Design, reml: bool) -> Criterion:
@@ -32,7 +34,9 @@ def criterion_at_once(design: Design, reml: bool) -> Criterion:
     kernels = [term.relatedness for term in design.random if not term.relatedness.is_identity]
     if not kernels:
         return make_criterion(design, reml)
-    return make_criterion(design, reml, "sparse" if all(K.is_sparse for K in kernels) else "marginal")
+    if all(K.is_sparse for K in kernels):
+        return make_criterion(design, reml, "sparse")
+    return make_criterion(design, reml, "marginal" if design.n <= _FEW_ROWS else "auto")
 
 
 def prediction_error_variances(criterion: Criterion, theta: Floats, unscaled_vcov: Floats, place: int) -> Floats:

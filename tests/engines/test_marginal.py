@@ -280,3 +280,18 @@ def test_a_covariance_without_room(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(choose_marginal, "_MOST_ROWS", 20)
     with pytest.raises(ModelError, match=r"covariance of 30 rows .* as a pedigree or as a sparse precision"):
         make_criterion(kin_design("y ~ x + (x | g)", dense_kernel(30)), True)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_level_whose_rows_say_nothing_beside_markers_that_repeat(seed):
+    """A slope that is zero in all rows of a level, and genotypes with columns that others determine."""
+    rng = np.random.default_rng(seed)
+    markers = rng.normal(size=(12, 6))
+    markers[:, 4], markers[:, 5] = markers[:, 1], 0.0
+    K = Relatedness.from_genotypes(markers, labels=labels(12))
+    data = {"y": rng.normal(size=24), "x": rng.normal(size=24), "g": np.arange(24) // 2}
+    data["x"][[2, 3, 8, 9]] = 0.0
+    design = build_design("y ~ 1 + (0 + x | g)", data)[0]
+    design = replace(design, random=tuple(related(term, K) for term in design.random))
+    for theta in (0.3, 1.5):
+        check(design, "spectral", np.array([theta]))

@@ -84,3 +84,25 @@ def test_a_small_residual_variance_that_is_there_is_found():
     assert fit.sigma == pytest.approx(0.01, rel=0.3)
     assert fit.theta.iloc[0] > 50
     assert fit.convergence.ok
+
+
+@pytest.mark.filterwarnings("ignore::lmmpy.SingularFitWarning")
+def test_a_refit_does_not_stay_where_no_residual_was_left():
+    """There the criterion is flat, whatever the response."""
+    saturated = next(
+        fit
+        for fit in (lmm.lmer("y ~ 1 + kin(K)", {"y": drawn(seed, 2.0 * K)}) for seed in range(10))
+        if fit.optimum.saturated
+    )
+    for seed in range(5):
+        y = drawn(20 + seed, 0.5 * K, 0.5 * np.eye(SIZE))
+        again, anew = saturated.refit(y), lmm.lmer("y ~ 1 + kin(K)", {"y": y})
+        assert again.reml_criterion == pytest.approx(anew.reml_criterion, abs=1e-6)
+
+
+def test_a_start_far_out_does_not_decide():
+    y = drawn(21, 0.5 * K, np.eye(SIZE))
+    anew = lmm.lmer("y ~ 1 + kin(K)", {"y": y})
+    fit = lmm.lmer("y ~ 1 + kin(K)", {"y": y}, start=[1e4])
+    assert not anew.optimum.saturated
+    assert fit.theta.iloc[0] == pytest.approx(anew.theta.iloc[0], rel=1e-4)
