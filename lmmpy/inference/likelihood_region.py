@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from lmmpy.engines import Criterion
+from lmmpy.fitting.start import typical_scale
+from lmmpy.inference.absolute_deviations import Chart, Deviations, chart_of
 from lmmpy.inference.profile_coordinates import free_scale
 
 __all__ = ["profile_limits"]
@@ -31,15 +33,20 @@ _AT_EDGE, _STILL = 1e-3, 1e-2
 # SLSQP's words for: done; the line search finds nothing better; as many steps as allowed. It creeps along where a
 # variance vanishes, and is there all the same: whether it is at an extreme is looked at.
 _ENDED = (0, 8, 9)
+# A change over the region, relative to the value, that is none: the function has an extreme at the centre.
+_LEVEL = 1e-6
+# A step for second derivatives, relative to the deviations at the centre.
+_WIDE_STEP = 0.02
 # In units of the region's radius, how far off a point where h has no slope a search begins.
 _OFF = 0.5
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class _Region:
-    """D̂ + z² ≥ D at x = x̂ + L s, with L Lᵀ = 2H⁻¹: near the unit ball of radius z."""
+    """D̂ + z² ≥ D at y = ŷ + L s, with L Lᵀ = 2H⁻¹: near the unit ball of radius z."""
 
     criterion: Criterion
+    chart: Chart
     function: Function
     centre: Floats
     L: Floats
@@ -50,16 +57,17 @@ class _Region:
     unit: float
 
     def objective(self, s: Floats) -> tuple[float, Floats]:
-        value, gradient = self.function(self.centre + self.L @ s)
-        return self.sign * value / self.unit, self.sign * (gradient @ self.L) / self.unit
+        x, jacobian = self.chart.to_x(self.centre + self.L @ s)
+        value, gradient = self.function(x)
+        return self.sign * value / self.unit, self.sign * (gradient @ jacobian @ self.L) / self.unit
 
     def room(self, s: Floats) -> float:
         """How much of the region's allowance is left, relative to z²."""
-        found = free_scale(self.criterion, self.centre + self.L @ s)
+        found = free_scale(self.criterion, self.chart.to_x(self.centre + self.L @ s)[0])
         return 1.0 - (found.value - self.minimum) / self.z**2 if math.isfinite(found.value) else -1e3
 
     def room_slope(self, s: Floats) -> Floats:
-        gradient = free_scale(self.criterion, self.centre + self.L @ s).gradient
+        gradient = _slope(self.criterion, self.chart, self.centre + self.L @ s)
         return np.zeros(len(s)) if gradient is None else -(gradient @ self.L) / self.z**2
 
     def extreme(self, start: Floats) -> tuple[float, Floats] | None:
@@ -119,19 +127,27 @@ def profile_limits(
     tuple of float
         NaN for a limit that the search does not find.
     """
-    centre = np.append(theta, math.log(sigma))
-    at = free_scale(criterion, centre)
+    chart = chart_of(criterion.design, typical_scale(criterion))
+    centre = chart.of(theta, sigma)
+    x, jacobian = chart.to_x(centre)
+    at = free_scale(criterion, x)
     assert at.information is not None and at.bend is not None
-    L = _whitening(at.information + at.bend)
-    bounds = np.concatenate([*(term.structure.lower for term in criterion.design.random), [-np.inf]])
-    value, gradient = function(centre)
-    slope = gradient @ L
+    if isinstance(chart, Deviations):
+        L = _whitening(_differences(criterion, chart, centre))
+        lower = np.full(len(centre), -np.inf)
+    else:
+        L = _whitening(at.information + at.bend)
+        lower = np.concatenate([*(term.structure.lower for term in criterion.design.random), [-np.inf]])
+    value, gradient = function(x)
+    slope = gradient @ jacobian @ L
     unit = float(np.linalg.norm(slope)) * z
-    unit = unit if math.isfinite(unit) and unit > 0 else max(abs(value), 1.0)
+    if not (math.isfinite(unit) and unit > _LEVEL * abs(value)):
+        slope, unit = np.zeros(len(slope)), abs(value) or 1.0
+    still = np.flatnonzero(_vanishing(chart, centre))
     limits = []
     for sign in (1.0, -1.0):
-        region = _Region(criterion, function, centre, L, bounds, at.value, z, sign, unit)
-        found = [region.extreme(start) for start in _starts(slope, sign, z, L, theta)]
+        region = _Region(criterion, chart, function, centre, L, lower, at.value, z, sign, unit)
+        found = [region.extreme(start) for start in _starts(slope, sign, z, L, still)]
         best = min((f for f in found if f is not None), key=lambda f: f[0], default=None)
         limits.append(math.nan if best is None else sign * unit * best[0])
     return limits[0], limits[1]
@@ -144,9 +160,34 @@ def _whitening(hessian: Floats) -> Floats:
     return np.asarray((vectors * np.sqrt(2.0 / np.maximum(np.abs(values), 1e-3))) / size[:, None])
 
 
-def _starts(slope: Floats, sign: float, z: float, L: Floats, theta: Floats) -> list[Floats]:
-    """Down the slope of the function; and off each zero of θ, where the slope says nothing."""
+def _slope(criterion: Criterion, chart: Chart, y: Floats) -> Floats | None:
+    """Of −2 log-likelihood in y, shape (m,)."""
+    x, jacobian = chart.to_x(y)
+    gradient = free_scale(criterion, x).gradient
+    return None if gradient is None else gradient @ jacobian
+
+
+def _differences(criterion: Criterion, chart: Chart, centre: Floats) -> Floats:
+    """The second derivative in y, shape (m, m), by differences wide enough for what is flat at the centre."""
+    step = _WIDE_STEP * float(np.linalg.norm(centre))
+    columns = []
+    for unit in np.eye(len(centre)):
+        ahead, behind = (_slope(criterion, chart, centre + sign * step * unit) for sign in (1.0, -1.0))
+        columns.append(np.zeros(len(centre)) if ahead is None or behind is None else (ahead - behind) / (2.0 * step))
+    hessian = np.array(columns)
+    return np.asarray(0.5 * (hessian + hessian.T))
+
+
+def _vanishing(chart: Chart, centre: Floats) -> NDArray[np.bool_]:
+    """Coordinates in which the likelihood is even, at zero."""
+    if isinstance(chart, Deviations):
+        return np.abs(centre) <= 1e-3 * np.linalg.norm(centre)
+    return np.append(centre[:-1] == 0.0, False)
+
+
+def _starts(slope: Floats, sign: float, z: float, L: Floats, still: NDArray[np.intp]) -> list[Floats]:
+    """Down the slope of the function; and off each zero, where the slope says nothing."""
     length = float(np.linalg.norm(slope))
     first = -sign * z * _OFF * slope / length if length > 0 else np.zeros(len(slope))
-    off = [L[place] / np.linalg.norm(L[place]) for place in np.flatnonzero(theta == 0.0)]
+    off = [L[place] / np.linalg.norm(L[place]) for place in still]
     return [first, *(first + z * _OFF * direction for direction in off)]
