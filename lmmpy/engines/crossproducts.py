@@ -87,6 +87,8 @@ class CrossProducts:
         Length of the weighted residual y − Xβ₀.
     logdet_weights : float
         log|W|.
+    spreads : tuple of float
+        Root of the typical diagonal of each term's K; one for unrelated levels.
     """
 
     n: int
@@ -101,6 +103,7 @@ class CrossProducts:
     beta0: Floats
     scale: float
     logdet_weights: float
+    spreads: tuple[float, ...]
 
     @property
     def Zty(self) -> Floats:
@@ -119,7 +122,7 @@ class CrossProducts:
         for block in self.blocks:
             if block.diagonal:
                 squares = np.einsum("laa->a", block.values) / self.n
-                found.append(1.0 / np.sqrt(np.where(squares > 0, squares, 1.0)))
+                found.append(1.0 / np.sqrt(np.where(squares > 0, squares, 1.0)) / self.spreads[block.t])
         return found
 
 
@@ -239,6 +242,7 @@ def cross_products(design: Design, basis: Basis) -> CrossProducts:
         beta0=basis.beta0,
         scale=basis.scale,
         logdet_weights=0.0 if w is None else float(np.log(w).sum()),
+        spreads=tuple(np.sqrt(term.relatedness.typical_variance) for term in design.random),
     )
 
 

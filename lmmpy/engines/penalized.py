@@ -146,8 +146,8 @@ class PenalizedLeastSquares:
     @property
     def units(self) -> list[Floats]:
         """See `Criterion.units`."""
-        pairs = zip(self.products.units, self.bases, strict=True)
-        return [unit if R is None else 1.0 / np.sqrt(np.einsum("ab,ab->b", R, R)) for unit, R in pairs]
+        terms = zip(self.products.units, self.bases, self.products.spreads, strict=True)
+        return [unit if R is None else 1.0 / np.sqrt(np.einsum("ab,ab->b", R, R)) / spread for unit, R, spread in terms]
 
     @property
     def name(self) -> str:

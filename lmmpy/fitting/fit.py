@@ -13,7 +13,7 @@ from lmmpy.errors import ModelError, shown
 from lmmpy.fitting.boundary import canonical, descent_from_zero, near_boundary, pinned
 from lmmpy.fitting.derivative_free import minimise_by_values
 from lmmpy.fitting.progress import Progress
-from lmmpy.fitting.saturation import DISTANT, falls_outwards, held_at_limit, is_at_limit, limit, may_saturate
+from lmmpy.fitting.saturation import DISTANT, falls_outwards, held_at_limit, is_at_limit, limit, may_saturate, outlook
 from lmmpy.fitting.scoring import scoring_step
 from lmmpy.fitting.start import start_values, typical_scale
 from lmmpy.fitting.trust_region import Minimum, Step, minimise
@@ -366,9 +366,14 @@ class _Search:
         minimum = self.run(start, free, _COARSE, known, distant)
         if not np.abs(minimum.theta / self.scale).max() > distant:
             return minimum
-        theta, allowed = limit(minimum.theta, self.scale), minimum.evaluation.value + _slack(minimum)
+        allowed = minimum.evaluation.value + _slack(minimum)
+        ahead = outlook(minimum.theta, self.scale)
+        found = self.evaluate(ahead, "outlook", below=allowed)
+        if found.gradient is None or found.value > allowed or not falls_outwards(ahead, found.gradient):
+            return self.run(minimum.theta, free, _COARSE, minimum.evaluation)
+        theta = limit(minimum.theta, self.scale)
         found = self.evaluate(theta, "no residual", below=allowed)
-        if found.gradient is None or found.value > allowed or not falls_outwards(theta, found.gradient):
+        if found.gradient is None or found.value > allowed:
             return self.run(minimum.theta, free, _COARSE, minimum.evaluation)
         self.held_far = True
         return self.run(theta, ~self.stuck(theta), _COARSE, found)

@@ -12,21 +12,24 @@ from numpy.typing import NDArray
 
 from lmmpy.design import Design
 
-__all__ = ["DISTANT", "falls_outwards", "held_at_limit", "is_at_limit", "limit", "may_saturate"]
+__all__ = ["DISTANT", "falls_outwards", "held_at_limit", "is_at_limit", "limit", "may_saturate", "outlook"]
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
-# Standard deviations relative to σ, in typical sizes: at which one looks ahead, and what stands for infinity. There the
-# residual has a share of 10⁻⁸, and the criterion is within some n · 10⁻⁸ of its limit.
-DISTANT, _LIMIT = 10.0, 1e4
-# A slope in log θ that is rounding.
-_LEVEL = 1e-7
+# Standard deviations relative to σ, in typical sizes: at which one looks ahead, where to, and what stands for infinity.
+# There the residual has a share of 10⁻⁸, and the criterion is within some n · 10⁻⁸ of its limit.
+DISTANT, _OUTLOOK, _LIMIT = 10.0, 300.0, 1e4
 
 
 def may_saturate(design: Design) -> bool:
     """Whether related levels may take all of the variance."""
     return any(not term.relatedness.is_identity for term in design.random)
+
+
+def outlook(theta: Floats, scale: Floats) -> Floats:
+    """A point in the direction of θ from which the slope still tells where the criterion falls; shape (n_theta,)."""
+    return np.asarray(theta * (_OUTLOOK / np.abs(theta / scale).max()))
 
 
 def limit(theta: Floats, scale: Floats) -> Floats:
@@ -45,5 +48,5 @@ def held_at_limit(theta: Floats, scale: Floats) -> Mask:
 
 
 def falls_outwards(theta: Floats, gradient: Floats) -> bool:
-    """Whether the criterion still falls, or is level, when all θ grow in proportion."""
-    return float(gradient @ theta) <= _LEVEL
+    """Whether the criterion falls when all θ grow in proportion."""
+    return float(gradient @ theta) < 0.0

@@ -88,3 +88,21 @@ def test_what_has_no_data_does_no_harm():
         warnings.simplefilter("ignore", lmm.LmmpyWarning)
         found = lmm.lmer("y ~ x + (z || kin(id, K))", frame, relmat={"K": K})
     assert found.convergence.ok and np.isfinite(found.optimization.iloc[0, :2].to_numpy(float)).all()
+
+
+@pytest.mark.parametrize("size", [1e-8, 1e-3, 1e4, 1e8])
+@pytest.mark.parametrize("engine", ["spectral", "marginal", "sparse"])
+def test_the_scale_of_a_relatedness_changes_no_step(size, engine):
+    """σ_g² takes it up: the same evaluations, the same likelihood."""
+    rng = np.random.default_rng(4)
+    factor = rng.normal(size=(40, 60))
+    K = factor @ factor.T / 60 + 0.1 * np.eye(40)
+    y = np.linalg.cholesky(K) @ rng.normal(size=40) + rng.normal(size=40)
+    fits = [
+        lmm.lmer("y ~ 1 + kin(K)", {"y": y}, relmat={"K": c * K}, control=lmm.Control(engine=engine))
+        for c in (1.0, size)
+    ]
+    plain, scaled = fits
+    assert scaled.optimum.evaluations == plain.optimum.evaluations
+    assert scaled.loglik == pytest.approx(plain.loglik, rel=1e-10)
+    assert scaled.theta.iloc[0] * np.sqrt(size) == pytest.approx(plain.theta.iloc[0], rel=1e-6)
