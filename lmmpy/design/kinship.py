@@ -17,7 +17,7 @@ from lmmpy.design.columns import Columns
 from lmmpy.design.lookup import look_up, names_used
 from lmmpy.design.values import Categorical, label_of
 from lmmpy.errors import DataError, FormulaError, LmmpyError, ModelError, shown
-from lmmpy.formula import Grouping, Node, ParsedFormula
+from lmmpy.formula import Grouping, Node, ParsedFormula, deparse
 from lmmpy.formula.syntax import Name
 from lmmpy.relatedness import Pedigree, Relatedness, as_relatedness
 
@@ -64,8 +64,8 @@ class Kinship:
             named.labels = tuple(self.id.labels)
             related = Relatedness.of(named)
             return related if every else related.subset(labels)
-        # The rows that are left out may hold anything: who was not genotyped has no relatives.
-        return _made(self.given if every else self.given[rows][:, rows], self.label, labels)
+        # The rows that are left out may hold anything: who was not genotyped has no relatives. A copy in any case.
+        return _made(self.given.copy() if every else self.given[rows][:, rows], self.label, labels)
 
     def levels(self, factor: Categorical, full: Relatedness) -> tuple[Categorical, Relatedness]:
         """
@@ -89,9 +89,10 @@ class Kinship:
         Raises
         ------
         DataError
-            For ids that the relatedness does not have.
+            For ids that the relatedness does not have, or that are counts of its rows and nothing else.
         """
         labels = list(dict.fromkeys(factor.labels))
+        _require_own_labels(self.label, labels, full)
         _require_known(self.label, labels, full)
         kept = full.for_levels(labels)
         levels = np.array(kept.labels, dtype=object)
@@ -134,7 +135,7 @@ def read_kinships(
     """
     relmat = _checked(relmat, parsed)
     found: dict[str, Kinship] = {}
-    made: dict[int, Any] = {}  # terms of one relatedness share the object
+    made: dict[int, tuple[Any, Given]] = {}  # terms of one relatedness share the object, held so that no other is it
     for grouping in (term.grouping for term in parsed.random):
         if grouping.label in found or (grouping.kin is None and grouping.label not in relmat):
             continue
@@ -143,7 +144,9 @@ def read_kinships(
             value = look_up(grouping.kin.relatedness, names, columns, grouping.label)
         else:
             value = relmat[grouping.label]
-        given = made.setdefault(id(value), _given(value, grouping.label, columns))
+        if id(value) not in made:
+            made[id(value)] = value, _given(value, grouping, columns)
+        given = made[id(value)][1]
         found[grouping.label] = Kinship(grouping.label, given, _ids(grouping, given, columns))
     return found
 
@@ -167,20 +170,37 @@ def _checked(relmat: Mapping[str, Any] | None, parsed: ParsedFormula) -> Mapping
     return relmat
 
 
-def _given(value: Any, label: str, columns: Columns) -> Given:
-    """A relatedness, or a square matrix without labels."""
+def _given(value: Any, grouping: Grouping, columns: Columns) -> Given:
+    """A relatedness, or a square matrix without labels; of a frame, which the user may change, a copy."""
+    label = grouping.label
     is_sparse = bool(sparse.issparse(value))
     if is_sparse or (isinstance(value, np.ndarray) and value.ndim == 2):
         shape = np.shape(value)
         if shape[0] != shape[1]:
             raise DataError(f"{label}: the relatedness has the shape {shape}; it must be square.")
         return sparse.csr_array(value) if is_sparse else value
-    if isinstance(value, Relatedness | Pedigree | pd.DataFrame):
-        return _made(value, label, columns=columns)
+    if isinstance(value, pd.DataFrame):
+        _refuse_table(value, grouping)
+        return _made(value.copy(), label, columns=columns)
+    if isinstance(value, Relatedness | Pedigree):
+        return _made(value, label)
     of = f" of the shape {value.shape}" if isinstance(value, np.ndarray) else ""
     raise FormulaError(
         f"{label}: the relatedness is a {type(value).__name__}{of}. Expected a Relatedness, a Pedigree, a square "
         "DataFrame whose rows and columns are labelled by ids, or a square array with one row a row of the data."
+    )
+
+
+def _refuse_table(frame: pd.DataFrame, grouping: Grouping) -> None:
+    """A frame that is far from a matrix of its own ids is surely a pedigree; one column more may be that of the ids."""
+    n, m = frame.shape
+    if n == m or m == n + 1 or set(map(label_of, frame.columns)) & set(map(label_of, frame.index)):
+        return
+    name = deparse(grouping.kin.relatedness) if grouping.kin is not None else "frame"
+    raise DataError(
+        f"{grouping.label}: the DataFrame has {n} rows and the columns {shown(map(str, frame.columns), 6)}; a "
+        "matrix of relatedness is square, with the ids as index and columns. Is it a pedigree? Then write "
+        f"lmm.Pedigree.from_frame({name})."
     )
 
 
@@ -225,6 +245,15 @@ def _id_column(grouping: Grouping, given: Relatedness, columns: Columns) -> str:
         f"{grouping.label}: there is no column {name!r}, which {whose}. The columns are {shown(columns.names, 12)}: "
         f"write kin(<column>, {inner}) with the one that holds the ids."
     )
+
+
+def _require_own_labels(label: str, ids: Sequence[str], full: Relatedness) -> None:
+    """The counts 0 … n−1 of a DataFrame without labels are ids only where the data count from 0 as well."""
+    if full.is_counted and "0" not in ids:
+        raise DataError(
+            f"{label}: K has no labels of its own (its index counts 0…{full.size - 1}), and the data's ids begin at "
+            f"{ids[0]!r}: give K.index and K.columns the ids, or lmm.Relatedness(K.to_numpy(), labels=ids)."
+        )
 
 
 def _require_known(label: str, ids: Sequence[str], full: Relatedness) -> None:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 from sksparse import cholmod
 
-from lmmpy.engines._fronts import column_counts
+from lmmpy.engines import _fronts
 
 __all__ = ["Analysis", "Numeric"]
 
@@ -35,7 +35,7 @@ class Analysis:
         matrix = self._turned(matrix)
         self._symbolic = cholmod.analyze(matrix, mode="simplicial", **how)
         order = np.array(self._symbolic.P(), dtype=np.intp)
-        counts = column_counts(matrix.indptr, matrix.indices, order).astype(float)
+        counts = _fronts.column_counts(matrix.indptr, matrix.indices, order).astype(float)
         if (counts**2).sum() > _DENSE_BLOCKS_PAY * counts.sum():
             self._symbolic = cholmod.analyze(matrix, mode="supernodal", **how)
 

@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from scipy import sparse
 from sksparse import cholmod
 
+from lmmpy.errors import ModelError
+
 if TYPE_CHECKING or hasattr(cholmod, "CholeskyFactor"):
     from lmmpy.engines._cholmod_05 import Analysis, Numeric
 else:
@@ -29,6 +31,7 @@ Ints = NDArray[np.int32]
 
 
 _MANY_ROWS = 10_000
+_NO_ROOM = (MemoryError, cholmod.CholmodTooLargeError, cholmod.CholmodOutOfMemoryError)
 
 
 class NotPositiveDefiniteError(ArithmeticError):
@@ -114,6 +117,8 @@ class SymbolicCholesky:
         ------
         NotPositiveDefiniteError
             When a pivot is negative, zero, or no finite number.
+        ModelError
+            When the factor does not fit into memory, or its size into 32 bits.
         """
         if values.shape != (self.n_entries,):
             raise ValueError(f"expected {self.n_entries} values, one for each entry, not {values.shape}")
@@ -121,6 +126,12 @@ class SymbolicCholesky:
             factor = self._analysis.factorize(self._matrix(values))
         except cholmod.CholmodNotPositiveDefiniteError as error:
             raise NotPositiveDefiniteError(str(error)) from error
+        except _NO_ROOM as error:
+            raise ModelError(
+                f"There is no room for the factor of {len(self._indptr) - 1:,} random effects ({error}): too many of "
+                "them are linked with too many others, as in a large pedigree where everybody mates with anybody. "
+                "Use fewer records or generations."
+            ) from error
         pivots = factor.pivots()
         # An indefinite matrix can pass as L D Lᵀ with a negative pivot, and one with NaN as any.
         wrong = np.flatnonzero(~((pivots > 0) & np.isfinite(pivots)))

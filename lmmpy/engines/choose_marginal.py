@@ -17,7 +17,7 @@ _LARGEST_BLOCK, _MOST_ROWS = 12_000, 40_000
 # So many times fewer effects than rows in a block make up for what sparse storage of dense arrays costs.
 _FEWER = 3.0
 # An eigenvalue that is smaller than so, relatively to the largest, is too near zero to be divided by.
-_REGULAR = 1e-8
+_REGULAR = 1e-6
 # A factor with so many fewer columns than levels saves the n × n array.
 _LOW_RANK = 0.7
 

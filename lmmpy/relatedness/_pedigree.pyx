@@ -137,7 +137,8 @@ def couples_by_ancestors(const int[::1] father, const int[::1] mother, const int
             total += a * b * D[j]
             for side in range(2):
                 p = mother[j] if side else father[j]
-                if p < 0:
+                # After some thousand generations halves of halves are zero, and would look as if not met yet.
+                if p < 0 or (0.5 * a == 0.0 and 0.5 * b == 0.0):
                     continue
                 if L[p, 0] == 0.0 and L[p, 1] == 0.0:
                     link[p] = head[generation[p]]

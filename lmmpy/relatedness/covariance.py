@@ -25,6 +25,7 @@ from lmmpy.relatedness.definite import (
 )
 from lmmpy.relatedness.form import Floats, Form, Labels, Scattered, name_of
 from lmmpy.relatedness.labels import Ints
+from lmmpy.relatedness.rounding import rounding_of
 
 __all__ = ["Covariance", "Dense", "SparseCovariance"]
 
@@ -59,7 +60,7 @@ class Covariance(Form):
     @cached_property
     def _checked(self) -> tuple[Any, float]:
         """K, projected where rounding made it indefinite, and log|K|."""
-        K, logdet, smallest = self.symmetric, 0.0, np.inf
+        K, logdet, smallest, decimals = self.symmetric, 0.0, np.inf, 0
         projected = {}
         blocks = [block for _, block in self.blocks(K)]
         for number, verdict in enumerate(judge_all(blocks)):
@@ -67,11 +68,11 @@ class Covariance(Form):
             logdet += verdict.logdet
             if verdict.changes:
                 smallest = min(smallest, verdict.smallest)
-                self._refuse_indefinite(verdict)
+                decimals = max(decimals, self._refuse_indefinite(verdict, block))
                 values, vectors = np.linalg.eigh(block)
                 projected[number] = (vectors * np.maximum(values, 0.0)) @ vectors.T
         if projected:
-            self._warn(smallest)
+            self._warn(smallest, decimals)
             K = self.replaced(projected)
         return K, logdet
 
@@ -89,21 +90,28 @@ class Covariance(Form):
             state["_checked"], state["symmetric"] = self._checked, self._checked[0]
         return state
 
-    def _refuse_indefinite(self, verdict: Verdict) -> None:
-        if verdict.smallest < -INDEFINITE:
-            raise DataError(
-                f"K ({self.size} levels) is not positive semi-definite: its smallest eigenvalue is "
-                f"{verdict.smallest:.6g} times the mean of its diagonal, far below what rounding explains. No random "
-                "effects have such covariances. Was it put together from pieces of different studies, or thresholded "
-                "(small values set to zero)? Take the matrix before that."
-            )
+    def _refuse_indefinite(self, verdict: Verdict, block: Floats) -> int:
+        """Refuse what no rounding explains; else the decimals of the rounding, 0 where they need not be known."""
+        if verdict.smallest >= -INDEFINITE:
+            return 0
+        decimals, allowance = rounding_of(block)
+        if verdict.smallest * float(block.diagonal().mean()) >= -allowance and decimals:
+            return decimals
+        explained = f"rounding to {decimals} decimals" if decimals else "rounding"
+        raise DataError(
+            f"K ({self.size} levels) is not positive semi-definite: its smallest eigenvalue is "
+            f"{verdict.smallest:.6g} times the mean of its diagonal, far below what {explained} explains. No random "
+            "effects have such covariances. Was it put together from pieces of different studies, or thresholded "
+            "(small values set to zero)? Take the matrix before that."
+        )
 
-    def _warn(self, smallest: float) -> None:
+    def _warn(self, smallest: float, decimals: int) -> None:
         if not getattr(self, "_warned", False):
             self._warned = True
+            rounding = f"its entries being rounded to {decimals} decimals" if decimals else "rounding"
             warnings.warn(
-                f"K ({self.size} levels) has negative eigenvalues from rounding, the smallest {smallest:.3g} times the "
-                "mean of its diagonal; they are set to zero. Write the matrix with more digits to be rid of this.",
+                f"K ({self.size} levels) has negative eigenvalues from {rounding}, the smallest {smallest:.3g} times "
+                "the mean of its diagonal; they are set to zero. Write the matrix with more digits to be rid of this.",
                 RelatednessWarning,
                 stacklevel=2,
             )
@@ -160,12 +168,11 @@ class Covariance(Form):
     def spectrum(self) -> tuple[Floats, Floats]:
         """Eigenvalues and vectors of K; checks definiteness by the way, if nothing has done so before."""
         self.refuse_dense("K")
-        K = self.symmetric
-        values, vectors = np.linalg.eigh(K if isinstance(K, np.ndarray) else K.toarray())
-        verdict = judge_values(values, float(self.diagonal().mean()))
-        self._refuse_indefinite(verdict)
+        K = self.symmetric if isinstance(self.symmetric, np.ndarray) else self.symmetric.toarray()
+        values, vectors = np.linalg.eigh(K)
+        verdict = judge_values(values, float(K.diagonal().mean()))
         if verdict.changes:
-            self._warn(verdict.smallest)
+            self._warn(verdict.smallest, self._refuse_indefinite(verdict, K))
         return np.maximum(values, 0.0), vectors
 
 

@@ -25,7 +25,8 @@ __all__ = [
 
 Floats = NDArray[np.float64]
 # All relative to the mean of the diagonal. An eigenvalue above −ROUNDING is zero; below −INDEFINITE it is no rounding
-# of the figures of a file (seven decimals for 4,000 levels change eigenvalues by 4e-6), and K is no covariance.
+# of the figures of a file (seven decimals for 4,000 levels change eigenvalues by 4e-6), and K is no covariance, unless
+# its entries show that it was written with fewer (see `rounding_of`).
 ROUNDING, INDEFINITE = 1e-10, 1e-5
 # Entries that differ by less across the diagonal, relative to the diagonal, are equal.
 ASYMMETRY = 1e-8

@@ -98,6 +98,11 @@ class Form(ABC):
         self.refuse_dense("factor")
         return self.root_times(np.eye(self.rank))
 
+    @property
+    def typical_variance(self) -> float:
+        """A typical diagonal entry of K."""
+        return float(self.diagonal().mean())
+
     def spectrum(self) -> tuple[Floats, Floats]:
         """Eigenvalues, ascending and not negative, and eigenvectors of K."""
         values, vectors = np.linalg.eigh(self.dense())
@@ -127,6 +132,7 @@ class Identity(Form):
     is_identity = is_sparse = is_scaled_identity = True
     precision = None
     logdet = 0.0
+    typical_variance = 1.0
 
     def __init__(self, size: int, labels: Labels = None) -> None:
         self.size, self.labels = size, labels

@@ -31,13 +31,15 @@ class Pedigree:
     Parameters
     ----------
     id, father, mother : sequence, length n
-        Ids of any kind: 1, 1.0 and "1" are the same. A parent that is 0, "0", "", "NA", None or NaN is not known; one
-        of the two may be. A parent without a row is added as a founder; `added` names them.
+        Ids of any kind: 1, 1.0 and "1" are the same; blanks around texts do not count. A parent that is 0, None, NaN or
+        one of the texts "" (or blanks), "0", "0.0", "000", ".", "*", "?", "-", "NA", "N/A", "n/a", "<NA>", "nan",
+        "NaN", "None", "null" or "NULL" is not known; one of the two may be. No id can be one of these. A parent without
+        a row is added as a founder; `added` names them. A negative number (-9) can only be a parent who has a row.
     sex : sequence, length n, optional
         1, "M" or "male"; 2, "F" or "female"; 0 or blank when not known. Parents have the sex that they must have.
     twin : sequence, length n, optional
-        A number (or any name) that identical twins share, not used by others; 0 or blank for all who are none. Twins
-        are one genetic level, named by the first of them, in everything that is computed.
+        A number (or any name) that identical twins share, not used by others; 0, blank or another of the codes above
+        for all who are none. Twins are one genetic level, named by the first of them, in everything that is computed.
 
     Attributes
     ----------
@@ -53,8 +55,9 @@ class Pedigree:
     Raises
     ------
     DataError
-        Naming the individuals: ids missing or twice, a father recorded as female or a mother as male, somebody both
-        father and mother, somebody who is his own ancestor, twins of different parents or sex.
+        Naming the individuals: ids missing or twice, a parent or a twin that looks like a code for unknown, a father
+        recorded as female or a mother as male, somebody both father and mother, somebody who is his own ancestor, twins
+        of different parents or sex.
     """
 
     def __init__(self, id: Any, father: Any, mother: Any, sex: Any = None, twin: Any = None) -> None:

@@ -16,7 +16,8 @@ from lmmpy.relatedness.labels import Ints
 
 __all__ = ["Precision"]
 
-_MOST_COLUMNS = 64
+# Columns that are solved together, as far as they hold fewer numbers than this (128 MiB).
+_MOST_COLUMNS, _MOST_NUMBERS = 64, 2**24
 
 
 class Precision(Form):
@@ -63,6 +64,11 @@ class Precision(Form):
     def logdet(self) -> float:
         return -float(np.log(self._root.U.diagonal()).sum())
 
+    @property
+    def typical_variance(self) -> float:
+        """The geometric mean of K's eigenvalues: the diagonal would take a solve a level."""
+        return float(np.exp(self.logdet / self.size))
+
     def dense(self) -> Floats:
         self.refuse_dense("K")
         everything = np.arange(self.size)
@@ -72,13 +78,18 @@ class Precision(Form):
         product: Floats = self._root.solve(np.array(values, dtype=np.float64))
         return product
 
+    @property
+    def _width(self) -> int:
+        return min(_MOST_COLUMNS, max(1, _MOST_NUMBERS // self.size))
+
     def block(self, rows: Ints, columns: Ints) -> Floats:
         rows, columns = np.asarray(rows), np.asarray(columns)
         if len(rows) < len(columns):
             return self.block(columns, rows).T
         out = np.empty((len(rows), len(columns)))
-        for start in range(0, len(columns), _MOST_COLUMNS):
-            batch = columns[start : start + _MOST_COLUMNS]
+        width = self._width
+        for start in range(0, len(columns), width):
+            batch = columns[start : start + width]
             unit = np.zeros((self.size, len(batch)))
             unit[batch, np.arange(len(batch))] = 1.0
             out[:, start : start + len(batch)] = self.times(unit)[rows]
@@ -87,8 +98,9 @@ class Precision(Form):
     @cached_property
     def _diagonal(self) -> Floats:
         out = np.empty(self.size)
-        for start in range(0, self.size, _MOST_COLUMNS):
-            batch = np.arange(start, min(start + _MOST_COLUMNS, self.size))
+        width = self._width
+        for start in range(0, self.size, width):
+            batch = np.arange(start, min(start + width, self.size))
             out[batch] = self.block(batch, batch).diagonal()
         return out
 

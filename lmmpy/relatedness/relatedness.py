@@ -28,7 +28,8 @@ class Relatedness:
     ----------
     K : ndarray or DataFrame or scipy sparse matrix, shape (n, n)
         Symmetric and positive semi-definite. The columns of a DataFrame are matched with its index by name. An array of
-        float64 is held, not copied: do not change it afterwards.
+        float64 is held, not copied: do not change it afterwards. (A matrix that a formula finds as it is, without a
+        Relatedness around it, is copied.)
     labels : sequence, optional
         The id of each row; 1, 1.0 and "1" are the same id. Not for a DataFrame, whose index has them.
     id : str, optional
@@ -41,13 +42,16 @@ class Relatedness:
     labels : tuple of str or None
         Of the levels; None for the identity. Identical twins in a pedigree are one level, named by the first of them.
     id : str or None
+    is_counted : bool
+        Whether the labels are 0 … size − 1 only because a DataFrame was given none.
 
     Raises
     ------
     DataError
         At once when the shape or the labels are wrong. When its numbers are first used, and then of the levels that are
         used only: entries that are not finite, a diagonal that is not positive, an asymmetry above 1e-8 of the
-        diagonal, a smallest eigenvalue below −1e-5 of the mean of the diagonal. Smaller negative eigenvalues are set to
+        diagonal, a smallest eigenvalue below −1e-5 of the mean of the diagonal and below what rounding explains, where
+        all entries have at most eight decimals (about −10⁻ᵈ√n for d decimals). Smaller negative eigenvalues are set to
         zero, with a RelatednessWarning below −1e-10.
     """
 
@@ -57,6 +61,7 @@ class Relatedness:
         given, own = _matrix(K, labels, "K")
         form = Dense(given, own) if isinstance(given, np.ndarray) else SparseCovariance(given, own)
         self._set(form, id)
+        self.is_counted = isinstance(K, pd.DataFrame) and _counts(K.index) and _counts(K.columns)
 
     def _set(self, form: Form, id: str | None, aliases: Mapping[str, str] | None = None) -> None:
         self.form = form
@@ -64,6 +69,7 @@ class Relatedness:
         self.labels: Labels = form.labels
         self.id = id
         self.aliases: dict[str, str] = dict(aliases or {})
+        self.is_counted = False
 
     @classmethod
     def of(cls, form: Form, aliases: Mapping[str, str] | None = None, id: str | None = None) -> Relatedness:
@@ -180,6 +186,16 @@ class Relatedness:
     def diagonal(self) -> Floats:
         """The diagonal of K, shape (size,)."""
         return self.form.diagonal()
+
+    @property
+    def typical_variance(self) -> float:
+        """
+        A typical diagonal entry of K, cheap in every form: the scale of the effects before θ.
+
+        The mean of the diagonal; of a precision, whose diagonal would take a solve a level, exp(log|K|/size), which is
+        at most the geometric mean of the diagonal (Hadamard).
+        """
+        return self.form.typical_variance
 
     def components(self) -> Ints:
         """Number of the group of related levels that each belongs to, shape (size,); groups are unrelated."""
@@ -337,6 +353,11 @@ def _named_as_asked(form: Form, aliases: dict[str, str], asked: set[str]) -> tup
 def _refuse_both(labels: Any, what: str) -> None:
     if labels is not None:
         raise DataError(f"A DataFrame of {what} has its ids in its index; leave labels out, or give the array.")
+
+
+def _counts(index: pd.Index) -> bool:
+    """Whether an index is the one that pandas gives to what has none."""
+    return isinstance(index, pd.RangeIndex) and index.start == 0 and index.step == 1
 
 
 def _floats(values: Any, what: str) -> Floats:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Container
 from dataclasses import dataclass
 from itertools import repeat
 from typing import Any
@@ -16,11 +18,13 @@ __all__ = ["FEMALE", "MALE", "UNKNOWN", "Int32", "PedigreeRows", "read_rows"]
 
 Int32 = NDArray[np.int32]
 UNKNOWN, MALE, FEMALE = 0, 1, 2
-_MISSING = {"0", "", "NA", None}
+# What text columns hold where nobody is meant, besides nothing but zeros and dots. (NAN or Nan may be a name.)
+_NOBODY = {"*", "?", "-", "NA", "na", "N/A", "n/a", "<NA>", "nan", "NaN", "None", "null", "NULL", "unknown", "Unknown"}
+_NEGATIVE = re.compile(r"-\d+(\.\d*)?")
 _SEX = {
     **dict.fromkeys(("1", "m", "male"), MALE),
     **dict.fromkeys(("2", "f", "female"), FEMALE),
-    **dict.fromkeys(("0", "", "na", "u", "unknown"), UNKNOWN),
+    **dict.fromkeys(("na", "u", "unknown"), UNKNOWN),
 }
 _NAMES = {MALE: "male", FEMALE: "female", UNKNOWN: "unknown"}
 
@@ -82,9 +86,10 @@ def read_rows(id: Any, father: Any, mother: Any, sex: Any = None, twin: Any = No
     """
     ids = _ids(id)
     columns = {"father": father, "mother": mother, "sex": sex, "twin": twin}
-    texts = {name: _texts(name, column, len(ids)) for name, column in columns.items() if column is not None}
+    zeros = {label for label in ids if not label.strip("0.")}
+    texts = {name: _texts(name, column, len(ids), zeros) for name, column in columns.items() if column is not None}
     place = {label: i for i, label in enumerate(ids)}
-    parents = {name: _parents(texts[name], place) for name in ("father", "mother")}
+    parents = {name: _parents(texts[name], place, name) for name in ("father", "mother")}
     n_added = len(place) - len(ids)
     everyone = tuple(place)
     nobody = np.full(n_added, -1, dtype=np.int32)
@@ -99,41 +104,72 @@ def read_rows(id: Any, father: Any, mother: Any, sex: Any = None, twin: Any = No
     return PedigreeRows(everyone, dad, mom, sexes, group, n_added)
 
 
+def _read(column: Any, zeros: Container[str]) -> list[str | None]:
+    """A column as texts without blanks around them, None where nobody is meant; `zeros` like "0.0" are somebody."""
+    texts = as_texts(column if isinstance(column, list | tuple | np.ndarray) else list(column))
+    if isinstance(column, np.ndarray) and column.dtype.kind in "iuf":  # numbers have no other code for nobody
+        return [None if text == "0" else text for text in texts]
+    bare = [None if text is None else text.strip() for text in texts]
+    return [
+        None if text is None or text in _NOBODY or (not text.strip("0.") and text not in zeros) else text
+        for text in bare
+    ]
+
+
+class _ButPlain:
+    """All ways to write zero but the plain ones."""
+
+    def __contains__(self, text: object) -> bool:
+        return text not in ("", "0", ".")
+
+
 def _ids(id: Any) -> list[str]:
-    texts = as_texts(id if isinstance(id, list | tuple | np.ndarray) else list(id))
-    missing = [i for i, text in enumerate(texts) if text in _MISSING]
+    texts = _read(id, _ButPlain())
+    missing = [i for i, text in enumerate(texts) if text is None]
     if missing:
         raise DataError(
-            f"Pedigree: {len(missing)} ids are missing (0, blank and NA mean nobody), in rows {shown(missing)}."
+            f"Pedigree: {len(missing)} ids are missing (0, blank, NA, nan, '.', '*', '?' and the like mean nobody), in "
+            f"rows {shown(missing)}."
         )
     if not texts:
         raise DataError("Pedigree: there are no rows.")
     return list(as_labels(texts, "Pedigree ids"))
 
 
-def _texts(name: str, column: Any, n: int) -> list[str | None]:
+def _texts(name: str, column: Any, n: int, zeros: Container[str]) -> list[str | None]:
     if isinstance(column, str):
         raise DataError(
             f"Pedigree: {name} must be a column, not the text {column!r}; use Pedigree.from_frame for names."
         )
-    texts = as_texts(column if isinstance(column, list | tuple | np.ndarray) else list(column))
+    texts = _read(column, zeros)
     if len(texts) != n:
         raise DataError(f"Pedigree: {name} has {len(texts)} values for {n} ids.")
     return texts
 
 
-def _parents(texts: list[str | None], place: dict[str, int]) -> Int32:
+def _parents(texts: list[str | None], place: dict[str, int], name: str) -> Int32:
     """Row of each parent; those who have none get one behind the others, in `place`."""
     found = np.fromiter(map(place.get, texts, repeat(-1)), np.int32, len(texts))  # type: ignore[arg-type]
     for i in np.flatnonzero(found < 0).tolist():
         text = texts[i]
-        if text is not None and text not in _MISSING:
+        if text is not None:
+            if text[0] == "-":
+                _refuse_negative(text, name, texts, "has no row of its own")
             found[i] = place.setdefault(text, len(place))
     return found
 
 
+def _refuse_negative(text: str, name: str, texts: list[str | None], why: str) -> None:
+    """A negative number that looks like a code for what is not known."""
+    if _NEGATIVE.fullmatch(text):
+        raise DataError(
+            f"Pedigree: {name} is {text} in {texts.count(text)} rows and {why}. It looks like a code for unknown: "
+            "write 0 or leave it empty."
+        )
+
+
 def _sexes(texts: list[str | None], ids: list[str]) -> NDArray[np.int8]:
-    codes = {text: _SEX.get(text.strip().lower()) if text is not None else UNKNOWN for text in set(texts)}
+    codes = {text: _SEX.get(text.lower()) if text is not None else UNKNOWN for text in set(texts)}
     wrong = [text for text, code in codes.items() if code is None]
     if wrong:
         who = [label for label, text in zip(ids, texts, strict=True) if codes[text] is None]
@@ -174,8 +210,10 @@ def _twins(
     """The first of each group of identical twins, by row; and sexes, a twin's where only the other's is known."""
     groups: dict[str, list[int]] = {}
     for i, text in enumerate(texts):
-        if text is not None and text.strip() not in _MISSING:
+        if text is not None:
             groups.setdefault(text, []).append(i)
+    for name in groups:
+        _refuse_negative(name, "twin", texts, "cannot be the number of twins")
     first = np.arange(len(ids), dtype=np.int32)
     for name, group in groups.items():
         if len(group) == 1:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import weakref
 from dataclasses import replace
 from typing import Any
 
@@ -273,7 +274,71 @@ def test_ids_that_are_not_known():
     says(DataError, ["10 of the 10", "in another way"], "kin(A)", spaced, relmat={"A": K})
 
 
+@pytest.mark.parametrize("ids", [np.arange(1, 21), [f"a{i}" for i in range(20)]])
+def test_a_frame_without_labels_is_not_taken_as_ids_from_zero(ids):
+    data = frame().iloc[:20].assign(id=ids)
+    words = ["kin(A)", "no labels of its own (its index counts 0…23)", f"begin at '{ids[0]}'", "labels=ids"]
+    bare = pd.DataFrame(matrix(N))  # 24 levels: all ids 1 … 20 are there, one row off
+    says(DataError, words, "kin(A)", data, scope={"A": bare})
+    says(DataError, words, "kin(A)", data, scope={"A": Relatedness(bare)})
+    says(DataError, ["id: K has no labels"], "(1 | id)", data, relmat={"id": bare})
+    from_zero = data.assign(id=np.arange(20)[::-1])
+    term = design("y ~ x + kin(A)", from_zero, scope={"A": bare}).random[0]
+    np.testing.assert_array_equal([int(term.levels[code]) for code in term.codes], from_zero["id"])
+    at = [int(level) for level in term.levels]
+    np.testing.assert_array_equal(term.relatedness.dense(), bare.to_numpy()[np.ix_(at, at)])
+    own = bare.set_axis(range(1, N + 1)).set_axis(range(1, N + 1), axis=1)
+    assert design("y ~ x + kin(A)", data.assign(id=np.arange(1, 21)), scope={"A": own}).random[0].n_levels == 20
+
+
+# ---- what is held is ours
+
+
+@pytest.mark.parametrize("all_used", [True, False])
+@pytest.mark.parametrize("kind", [np.array, sparse.csc_array, sparse.csr_array, pd.DataFrame])
+def test_a_matrix_that_changes_afterwards_changes_nothing(kind, all_used):
+    names = [f"n{i:02d}" for i in range(N)]
+    data, values = frame().assign(id=names), matrix(N)
+    is_frame = kind is pd.DataFrame
+    A = pd.DataFrame(values.copy(), names, names) if is_frame else kind(values.copy())
+    used = {} if all_used else {"subset": np.arange(1, N)}
+    found, blueprint = build_design("y ~ kin(A)", data, scope={"A": A}, **used)
+    held = [found.random[0].relatedness, blueprint.relatedness["kin(A)"]]
+    if is_frame:
+        A.iloc[:, :] = 3.0 * values
+    elif sparse.issparse(A):
+        A.data *= 3.0
+    else:
+        A *= 3.0
+    for related in held:
+        at = slice(N - related.size, None)
+        np.testing.assert_allclose(related.dense(), values[at, at], rtol=1e-14)
+
+
+def test_matrices_that_are_made_in_the_formula_are_not_mistaken_for_each_other():
+    before: list[weakref.ref[pd.DataFrame]] = []
+
+    def make(scale: float) -> pd.DataFrame:
+        assert all(one() is not None for one in before)  # whose address would be free for this one
+        made = scale * K
+        before.append(weakref.ref(made))
+        return made
+
+    found = design("y ~ kin(id, make(1)) + kin(other, make(2)) + kin(id, make(3))", scope={"make": make})
+    for term in found.random:
+        scale = float(term.group[-3])
+        np.testing.assert_allclose(term.relatedness.dense(), scale * K.loc[term.levels, term.levels], rtol=1e-14)
+
+
 # ---- what is refused
+
+
+def test_the_frame_of_a_pedigree_is_no_matrix():
+    words = ["'who', 'father', 'mother'", "is square", "Is it a pedigree?"]
+    says(DataError, ["kin(id, fp): ", "lmm.Pedigree.from_frame(fp)", *words], "kin(id, fp)", scope={"fp": FAMILY})
+    says(DataError, ["from_frame(frame)", *words], "(1 | id)", relmat={"id": FAMILY})
+    ids_in_a_column = K.reset_index()
+    says(DataError, ["K.set_index"], "kin(id, A)", scope={"A": ids_in_a_column})
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from scipy import linalg
 from sksparse import cholmod
 
 from lmmpy.engines.cholmod import NotPositiveDefiniteError, SymbolicCholesky, _crowded
+from lmmpy.errors import ModelError
 
 # The matrices below have condition numbers under 1e4 unless a test says otherwise.
 CLOSE = {"rtol": 1e-10, "atol": 1e-12}
@@ -326,3 +327,15 @@ def test_few_rows_or_even_ones_are_left_to_the_usual_order(monkeypatch):
     assert _crowded(pointers, rows).sum() == 3
     assert _crowded(*compressed(np.eye(400, dtype=bool))) is None
     assert _crowded(*compressed(crowded_mask(400, 40, 7))) is None
+
+
+def test_a_factor_for_which_there_is_no_room_is_told_in_words(monkeypatch):
+    values, _ = random_values(MASKS["small"], 0)
+    symbolic = SymbolicCholesky(*compressed(MASKS["small"]))
+
+    def refuse(matrix):
+        raise cholmod.CholmodTooLargeError("problem too large")
+
+    monkeypatch.setattr(symbolic, "_analysis", SimpleNamespace(factorize=refuse))
+    with pytest.raises(ModelError, match=r"no room for the factor of 12 random effects \(problem too large\)"):
+        symbolic.factorize(values)

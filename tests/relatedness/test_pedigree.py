@@ -234,6 +234,74 @@ def test_unknown_parents(nobody):
     assert pedigree.additive().block([0], [1])[0, 0] == 0.5
 
 
+@pytest.mark.parametrize(
+    "code",
+    [
+        " 0",
+        "0 ",
+        "0.0",
+        "00",
+        " ",
+        "\t",
+        ".",
+        "*",
+        "?",
+        "-",
+        "nan",
+        "NaN",
+        "None",
+        "<NA>",
+        " NA",
+        "N/A",
+        "n/a",
+        "na",
+        "null",
+        "unknown",
+    ],
+)
+def test_codes_of_unknown_in_text(code):
+    ids = ["c", "d", "f"]
+    for column in (["f", code, code], np.array(["f", code, code], dtype=object), pd.Series(["f", code, code])):
+        pedigree = Pedigree(ids, column, [code] * 3, sex=[code] * 3, twin=[code] * 3)
+        assert pedigree.founders == ("d", "f") and pedigree.added == () and len(pedigree.labels) == 3
+        assert pedigree.additive().block([0], [1])[0, 0] == 0.0  # d is not related with the others by one "founder"
+    if code.strip() not in ("0.0", "00"):  # which may be ids of their own
+        with pytest.raises(DataError, match=r"1 ids are missing .* in rows 1"):
+            Pedigree(["c", code], [0, 0], [0, 0])
+
+
+def test_names_that_look_like_codes_are_names():
+    pedigree = Pedigree(["c", "Nan", "10", "x0"], ["Nan", 0, 0, 0], [0, 0, 0, 0])
+    assert pedigree.founders == ("Nan", "10", "x0") and pedigree.ids == ("c", "Nan", "10", "x0")
+
+
+def test_blanks_around_ids_do_not_count():
+    pedigree = Pedigree(
+        [" 12", "3 ", " 4", "5"], ["3", " 0", "0", ""], ["4", "0", "  ", " "], twin=["", " ", "t ", " t"]
+    )
+    assert pedigree.ids == ("12", "3", "4", "5") and pedigree.added == () and pedigree.labels == ("3", "4", "12")
+    with pytest.raises(DataError, match=r"more than once: '12'"):
+        Pedigree([" 12", "12"], [0, 0], [0, 0])
+
+
+@pytest.mark.parametrize("code", [-9, -9.0, "-9", " -9", "-99.0", "-1.5"])
+def test_negative_parents_without_a_row(code):
+    words = r"father is -\d+(\.\d)? in 2 rows and has no row of its own. It looks like a code for unknown: write 0 or"
+    for column in ([code, code, 0], np.array([code, code, 0]), pd.Series([code, code, 0])):
+        with pytest.raises(DataError, match=words):
+            Pedigree([1, 2, 3], column, [0, 0, 0])
+    with pytest.raises(DataError, match=r"mother is .* looks like a code for unknown"):
+        Pedigree([1, 2], [0, 0], [code, 0])
+    with pytest.raises(DataError, match=r"twin is .* in 2 rows and cannot be .* looks like a code for unknown"):
+        Pedigree([1, 2], [0, 0], [0, 0], twin=[code, code])
+
+
+def test_negative_ids_with_a_row():
+    pedigree = Pedigree([1, -9], [-9, 0], [0, 0])
+    assert pedigree.founders == ("-9",) and pedigree.added == ()
+    assert Pedigree(["a"], ["-x"], [0]).added == ("-x",)
+
+
 def test_ids_of_any_kind_are_the_same():
     frames = [
         pd.DataFrame({"ID": [3, 1, 2], "FA": [1, 0, 0], "MO": [2, 0, 0]}),
@@ -373,3 +441,22 @@ def test_a_dense_matrix_of_too_many_is_refused():
     with pytest.raises(DataError, match="40000 levels would take 12 GiB"):
         A.to_frame()
     assert A.to_frame([40_000, 1]).index.to_list() == [40_000, 1]
+
+
+def test_an_id_that_is_a_zero_with_decimals_is_somebody():
+    """Family 0, member 0: as a parent it is that one, and no code for nobody."""
+    made = Pedigree(["0.0", "0.1", "0.2"], ["0", "0", "0.0"], ["0.00", "0", "0.1"])
+    assert made.ids == ("0.0", "0.1", "0.2")
+    assert made.additive().dense()[0, 2] == 0.5
+    with pytest.raises(DataError, match="ids are missing"):
+        Pedigree(["0", "1"], ["0", "0"], ["0", "0"])
+
+
+def test_a_pedigree_deeper_than_numbers_go():
+    """½ to the power of its generations is zero; ancestors of ancestors end all the same."""
+    n = 1_300
+    ids = np.arange(1, 2 * n + 1)
+    father = np.r_[0, 0, ids[0::2].repeat(2)[: 2 * n - 2]]
+    mother = np.r_[0, 0, ids[1::2].repeat(2)[: 2 * n - 2]]
+    F = Pedigree(ids, father, mother).inbreeding()
+    assert np.all(np.diff(F[::2]) >= 0.0) and F.iloc[-1] == pytest.approx(1.0, abs=1e-6)

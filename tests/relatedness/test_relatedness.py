@@ -10,7 +10,8 @@ import pytest
 from scipy import sparse
 
 from lmmpy.errors import DataError, RelatednessWarning
-from lmmpy.relatedness import Relatedness, as_relatedness
+from lmmpy.relatedness import Pedigree, Relatedness, as_relatedness, precision
+from lmmpy.relatedness.rounding import rounding_of
 
 CLOSE = {"rtol": 0.0, "atol": 1e-11}
 IDS = ["a", "b", "c", "d", "e", "f", "g"]
@@ -198,6 +199,15 @@ def test_columns_of_a_frame_are_matched_by_name():
         Relatedness(K.astype({"b": str}))
 
 
+def test_a_frame_without_labels_of_its_own_is_known():
+    bare = pd.DataFrame(families())
+    assert Relatedness(bare).is_counted and as_relatedness(bare).is_counted
+    ids = range(1, 8)
+    for other in (bare.set_axis(ids).set_axis(ids, axis=1), bare.set_axis(IDS).set_axis(IDS, axis=1)):
+        assert not Relatedness(other).is_counted
+    assert not Relatedness(bare.to_numpy(), ids).is_counted and not Relatedness.identity(3).is_counted
+
+
 def test_what_stands_for_a_relatedness():
     K = families()
     frame = pd.DataFrame(K, IDS, IDS)
@@ -342,6 +352,83 @@ def test_rounding_is_projected_with_a_warning(kind):
         made.spectrum(), made.times(np.eye(9)), pickle.loads(pickle.dumps(made)).dense()
 
 
+def grm(decimals, n=200, rank=20):
+    """A relatedness of fewer dimensions than levels, written with some decimals."""
+    G = np.random.default_rng(11).standard_normal((n, rank))
+    return np.round(G @ G.T / rank, decimals)
+
+
+@pytest.mark.parametrize("kind", [np.array, sparse.csc_array, np.float32, pd.DataFrame])
+@pytest.mark.parametrize("decimals", [2, 3, 4])
+def test_a_matrix_that_was_rounded_in_a_file_is_projected(decimals, kind):
+    K = grm(decimals)
+    smallest = np.linalg.eigvalsh(K)[0] / K.diagonal().mean()
+    assert smallest < -1e-4  # too much for figures of double precision, but all of it is rounding
+    words = rf"rounded to {decimals} decimals, the smallest {smallest:.3g}".replace(".", r"\.")
+    made = Relatedness(kind(K))
+    with pytest.warns(RelatednessWarning, match=words):
+        projected = made.dense()
+    assert np.linalg.norm(projected - K, 2) <= -1.001 * smallest * K.diagonal().mean()  # no further than need be
+    assert np.linalg.eigvalsh(projected)[0] > -1e-12 and made.logdet == -np.inf
+    with pytest.warns(RelatednessWarning, match=words):
+        assert Relatedness(kind(K)).spectrum()[0][0] == 0.0
+
+
+def test_rounding_of_one_family_and_of_kinship_that_was_doubled():
+    K = np.eye(230)
+    K[30:, 30:] = grm(4)
+    with pytest.warns(RelatednessWarning, match="rounded to 4 decimals"):
+        Relatedness(K).dense()
+    with pytest.warns(RelatednessWarning, match="rounded to 3 decimals"):
+        Relatedness(2.0 * np.round(grm(8) / 2.0, 3)).dense()
+    copies = np.repeat(np.arange(60), 3)  # each sample three times: equal errors, which add up
+    with pytest.warns(RelatednessWarning, match="rounded to 3 decimals"):
+        Relatedness(grm(3, 60)[np.ix_(copies, copies)]).dense()
+
+
+def test_rounding_is_no_excuse_for_what_it_does_not_explain():
+    K = grm(8)
+    thresholded = np.where(np.abs(K) < 0.1, 0.0, K)
+    for decimals in (3, 4, 8):
+        with pytest.raises(DataError, match=rf"far below what rounding to {decimals} decimals explains"):
+            Relatedness(np.round(thresholded, decimals)).dense()
+    values, vectors = np.linalg.eigh(K)
+    indefinite = (vectors * np.where(values > 1e-6, values, -1e-4)) @ vectors.T
+    for use in (lambda m: m.dense(), lambda m: m.spectrum()):
+        with pytest.raises(DataError, match=r"far below what rounding explains"):  # it has all its digits
+            use(Relatedness((indefinite + indefinite.T) / 2.0))
+
+
+@pytest.mark.parametrize(
+    ("K", "decimals"),
+    [
+        (np.array([[1.0, 0.25], [0.25, 1.5]]), 0),  # those of a pedigree, exactly
+        (np.array([[1.0, 1.0], [1.0, 2.0]]), 0),
+        (np.array([[1.0, 0.9], [0.9, 1.0]]), 2),
+        (np.array([[1.0, 0.123], [0.123, 1.0]]), 3),
+        (np.array([[1.0, 1e-8], [1e-8, 1.0]]), 8),
+        (np.array([[1.0, 1e-9], [1e-9, 1.0]]), 0),
+        (np.array([[1.0, 1.0 / 3.0], [1.0 / 3.0, 1.0]]), 0),
+    ],
+)
+def test_decimals(K, decimals):
+    found, allowance = rounding_of(K)
+    assert found == decimals
+    if decimals:  # no error of two levels is larger than this, twice that where all are even
+        even = (np.rint(K * 10**decimals) % 2 == 0).all()
+        assert allowance == pytest.approx((2 if even else 1) * 10.0**-decimals, rel=1e-12)
+    else:
+        assert allowance == 0.0
+
+
+def test_decimals_of_entries_that_a_sample_misses():
+    K = grm(3, 100)
+    K[57, 31] = K[31, 57] = 0.12345
+    assert rounding_of(K)[0] == 5
+    K[57, 31] = K[31, 57] = np.pi
+    assert rounding_of(K)[0] == 0
+
+
 def test_a_singular_matrix_is_fine_but_has_no_inverse():
     K = full()[0]
     twin = K[np.ix_([0, 1, 2, 3, 1], [0, 1, 2, 3, 1])]
@@ -393,3 +480,30 @@ def test_a_large_sparse_covariance_stays_sparse():
     np.testing.assert_array_equal(made.block([0, 39_999], [1, 39_999]), [[0.5, 0.0], [0.0, 1.0]])
     with pytest.raises(DataError, match="40000 levels would take 12 GiB"):
         made.dense()
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_typical_variance(form):
+    K, made = FORMS[form]()
+    expected = np.exp(np.linalg.slogdet(K)[1] / 7) if "precision" in form else np.diagonal(K).mean()
+    assert made.typical_variance == pytest.approx(expected, rel=1e-12)
+
+
+def test_a_typical_variance_of_no_array():
+    assert Relatedness.identity(3).typical_variance == 1.0
+    ped = Pedigree([1, 2, 3, 4], [0, 0, 1, 1], [0, 0, 2, 3])  # 4 has F = 1/4
+    assert ped.additive().typical_variance == pytest.approx(4.25 / 4, rel=1e-15)
+    few = Relatedness.from_genotypes(np.array([[1.0], [2.0], [3.0]]))
+    assert few.typical_variance == pytest.approx(14 / 3, rel=1e-15)
+    many = Relatedness.from_precision(sparse.diags_array(np.full(100_000, 0.25)), np.arange(100_000))
+    assert many.typical_variance == pytest.approx(4.0, rel=1e-12)
+
+
+def test_the_diagonal_of_a_precision_in_narrow_blocks(monkeypatch):
+    K, made = FORMS["precision"]()
+    monkeypatch.setattr(precision, "_MOST_NUMBERS", 14)  # two columns at a time
+    widths = []
+    times = precision.Precision.times
+    monkeypatch.setattr(precision.Precision, "times", lambda self, V: widths.append(V.shape[1]) or times(self, V))
+    np.testing.assert_allclose(made.diagonal(), K.diagonal(), **CLOSE)
+    assert widths == [2, 2, 2, 1]
