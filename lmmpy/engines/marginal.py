@@ -7,15 +7,12 @@ average information as in Gilmour, Thompson & Cullis 1995 and Johnson & Thompson
 
 from __future__ import annotations
 
-import itertools
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg
-from scipy.linalg import lapack
 
 from lmmpy.covariance import Factor
 from lmmpy.design import Design
@@ -25,8 +22,8 @@ from lmmpy.engines.covariance_system import CovarianceSystem, FactoredCovariance
 from lmmpy.engines.criterion import Evaluation, Solution
 from lmmpy.engines.crossproducts import Basis, CrossProducts, for_response, times_Zt, with_response
 from lmmpy.engines.marginal_operators import MarginalOperators, level_variances
-from lmmpy.engines.penalty import Penalty
-from lmmpy.engines.system import apply_factors, transpose_apply_factors
+from lmmpy.engines.profiled import ProfiledLikelihood, cho_solve, half_solve
+from lmmpy.engines.system import transpose_apply_factors
 
 __all__ = ["MarginalLikelihood"]
 
@@ -52,7 +49,7 @@ class _State:
     r2: float
 
 
-class MarginalLikelihood:
+class MarginalLikelihood(ProfiledLikelihood[_State]):
     """
     The profiled criterion of one design.
 
@@ -87,35 +84,10 @@ class MarginalLikelihood:
         system: CovarianceSystem,
         components: Components | None = None,
     ) -> None:
-        self.design, self.reml, self.products, self._system = design, reml, products, system
-        self._rows, self.bases, self._basis, self._components = rows, bases, basis, components
-        self._penalty = Penalty(rows.random)
-        ends = list(itertools.accumulate(term.structure.n_theta for term in design.random))
-        self._spans = [slice(end - term.structure.n_theta, end) for term, end in zip(design.random, ends, strict=True)]
-        self._last: tuple[bytes, _State] | None = None
+        super().__init__(design, reml, rows, bases, products, system)
+        self._system, self._basis, self._components = system, basis, components
         self._F = system.inside(basis.columns)
         self._E = system.outside(basis.columns, self._F)
-
-    @property
-    def units(self) -> list[Floats]:
-        """See `Criterion.units`."""
-        terms = zip(self.products.units, self.bases, self.products.spreads, strict=True)
-        return [unit if R is None else 1.0 / np.sqrt(np.einsum("ab,ab->b", R, R)) / spread for unit, R, spread in terms]
-
-    @property
-    def name(self) -> str:
-        """Name of the engine."""
-        return self._system.name
-
-    @property
-    def description(self) -> str:
-        """How the engine factorises, in words."""
-        return self._system.description
-
-    @property
-    def dof(self) -> int:
-        """Degrees of freedom of the residual: n − p for REML, n for ML."""
-        return self.products.n - self.products.p * self.reml
 
     def with_response(self, y: Floats) -> MarginalLikelihood:
         """See `Criterion.with_response`: only what depends on y is made anew."""
@@ -129,39 +101,6 @@ class MarginalLikelihood:
         other._E = None if self._E is None or outside is None else np.column_stack([self._E[:, :-1], outside])
         return other
 
-    def orthogonal(self) -> MarginalLikelihood:
-        """See `Criterion.orthogonal`."""
-        if all(R is None for R in self.bases):
-            return self
-        other = self._twin()
-        other.design, other.bases = self._rows, (None,) * len(self.bases)
-        return other
-
-    def by_ml(self) -> MarginalLikelihood:
-        """See `Criterion.by_ml`."""
-        if not self.reml:
-            return self
-        other = self._twin()
-        other.reml = False
-        return other
-
-    def _twin(self) -> MarginalLikelihood:
-        """Another one that shares everything but the last state; `copy.copy` would make it anew, as unpickling does."""
-        other = object.__new__(MarginalLikelihood)
-        other.__dict__.update(self.__dict__)
-        other._last = None
-        return other
-
-    def evaluate(self, theta: Floats, order: int = 0) -> Evaluation:
-        """See `Criterion.evaluate`."""
-        try:
-            state = self._state_at(theta)
-            value = self._value(state)
-            r2 = state.r2 * self.products.scale**2
-            return Evaluation(value, r2=r2) if order == 0 else self._derivatives(state, value, r2, order)
-        except (NotPositiveDefiniteError, np.linalg.LinAlgError):
-            return Evaluation(math.inf)
-
     def solve(self, theta: Floats) -> Solution:
         """See `Criterion.solve`."""
         state, products, system = self._state_at(theta), self.products, self._system
@@ -169,19 +108,9 @@ class MarginalLikelihood:
         residual = system.rows(state.VF @ state.g[:, None])
         if self._E is not None:
             residual = residual + self._E @ state.g[:, None]
-        ZtVr = self._penalty.inverse_times(times_Zt(self._rows, residual))
+        ZtVr = self.penalty.inverse_times(times_Zt(self._rows, residual))
         u = transpose_apply_factors(state.factors, ZtVr, products.starts)[:, 0] * products.scale
-        R_inverse = linalg.solve_triangular(products.R, np.eye(products.p))
-        half = linalg.solve_triangular(state.S_chol, R_inverse.T, lower=True)
-        r2 = state.r2 * products.scale**2
-        return Solution(
-            beta=products.beta0 + products.scale * (R_inverse @ -state.g[:-1]),
-            unscaled_vcov=half.T @ half,
-            u=u,
-            b=apply_factors(self._own_factors(theta), u, products.starts),
-            sigma=math.sqrt(r2 / self.dof),
-            r2=r2,
-        )
+        return self._solution(state, theta, u)
 
     def conditional_variances(self, theta: Floats) -> list[Floats]:
         """See `Criterion.conditional_variances`."""
@@ -189,8 +118,7 @@ class MarginalLikelihood:
             self._components = connected_components(self._rows)
         state = self._state_at(theta)
         variances = level_variances(self._rows, state.factors, self._components, state.factored.solve_rows)
-        backs = [None if R is None else np.linalg.inv(R) for R in self.bases]
-        return [v if back is None else back @ v @ back.T for v, back in zip(variances, backs, strict=True)]
+        return self._own_variances(variances)
 
     def operators(self, theta: Floats) -> MarginalOperators:
         """See `Criterion.operators`."""
@@ -199,32 +127,13 @@ class MarginalLikelihood:
         return MarginalOperators(
             rows=self._rows,
             products=self.products,
-            penalty=self._penalty,
+            penalty=self.penalty,
             bases=self.bases,
             factors=state.factors,
             factored=state.factored,
             Q=self._basis.Q,
             QtVQ=state.S_chol @ state.S_chol.T,
         )
-
-    def _own_factors(self, theta: Floats) -> list[Factor]:
-        terms = zip(self.design.random, self._spans, strict=True)
-        return [term.structure.factor(theta[span]) for term, span in terms]
-
-    def _factors(self, theta: Floats) -> list[Factor]:
-        """Those of the coordinates in which the engine computes, T' = R T."""
-        own = self._own_factors(theta)
-        return [f if R is None else Factor(R @ f.T, R @ f.dT) for f, R in zip(own, self.bases, strict=True)]
-
-    def _state_at(self, theta: Floats) -> _State:
-        """The state at θ; that of the last θ is kept, because more is often asked about it."""
-        last = self._last  # one look, since threads may share a criterion
-        if last is not None and last[0] == theta.tobytes():
-            return last[1]
-        self._last = last = None  # before the next one takes its room
-        state = self._state(theta)
-        self._last = theta.tobytes(), state
-        return state
 
     def _state(self, theta: Floats) -> _State:
         factors, F, E = self._factors(theta), self._F, self._E
@@ -235,7 +144,7 @@ class MarginalLikelihood:
         gram = F.T @ VF if E is None else F.T @ VF + E.T @ E
         gram = 0.5 * (gram + gram.T)
         S_chol = np.asarray(np.linalg.cholesky(gram[:-1, :-1]), dtype=float)
-        g = np.append(-_cho_solve(S_chol, gram[:-1, -1]), 1.0)
+        g = np.append(-cho_solve(S_chol, gram[:-1, -1]), 1.0)
         r2 = float((F @ g) @ (VF @ g))
         if E is not None:
             r2 += float(np.sum((E @ g) ** 2))
@@ -243,20 +152,12 @@ class MarginalLikelihood:
             raise NotPositiveDefiniteError("the residual sum of squares vanishes")
         return _State(factors, factored, VF, S_chol, g, r2)
 
-    def _value(self, state: _State) -> float:
-        products, dof = self.products, self.dof
-        value = state.factored.logdet - products.logdet_weights
-        value += dof * (1.0 + math.log(2.0 * math.pi * state.r2 * products.scale**2 / dof))
-        if self.reml:
-            value += 2.0 * float(np.log(state.S_chol.diagonal()).sum()) + products.logdet_XtX
-        return value
-
     def _derivatives(self, state: _State, value: float, r2: float, order: int) -> Evaluation:
         """From A and B with ∂d/∂C = A − B; then ∂d/∂θ_i = ⟨∂T/∂θ_i, 2(A − B)T⟩."""
         v = state.VF @ state.g
         columns = v[:, None]
         if self.reml:
-            columns = np.column_stack([columns, _half_solve(state.S_chol, state.VF[:, :-1].T).T])
+            columns = np.column_stack([columns, half_solve(state.S_chol, state.VF[:, :-1].T).T])
         spread = self._system.spread(columns)
         found = self._balance(state, columns, spread)
         gradient, misfit = [], []
@@ -294,16 +195,8 @@ class MarginalLikelihood:
                 half = factor.T @ slope.T
                 parts.append(np.einsum("ia,ib,ab->i", X, Y, half + half.T))
         W = np.column_stack(parts)
-        through_X = _half_solve(state.S_chol, state.VF[:, :-1].T @ W)
+        through_X = half_solve(state.S_chol, state.VF[:, :-1].T @ W)
         quadratic = W.T @ state.factored.solve(W) - through_X.T @ through_X
         along_y = v @ W
         information = self.dof * (0.5 * (quadratic + quadratic.T) / state.r2 - np.outer(along_y, along_y) / state.r2**2)
         return np.asarray(information)
-
-
-def _cho_solve(L: Floats, b: Floats) -> Floats:
-    return np.asarray(lapack.dpotrs(L, b, lower=1)[0]) if len(L) else b
-
-
-def _half_solve(L: Floats, B: Floats) -> Floats:
-    return np.asarray(lapack.dtrtrs(L, B, lower=1)[0]) if len(L) else B

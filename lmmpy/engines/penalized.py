@@ -7,15 +7,12 @@ Notation and formulas follow Bates, Mächler, Bolker & Walker (2015, §3) for th
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import linalg
-from scipy.linalg import lapack
 
 from lmmpy.covariance import Factor
 from lmmpy.design import Design
@@ -31,7 +28,7 @@ from lmmpy.engines.crossproducts import (
     with_response,
 )
 from lmmpy.engines.penalized_operators import PenalizedOperators
-from lmmpy.engines.penalty import Penalty
+from lmmpy.engines.profiled import ProfiledLikelihood, cho_solve, half_solve
 from lmmpy.engines.system import (
     FactoredSystem,
     System,
@@ -98,7 +95,7 @@ class _State:
     r2: float
 
 
-class PenalizedLeastSquares:
+class PenalizedLeastSquares(ProfiledLikelihood[_State]):
     """
     The profiled criterion of one design.
 
@@ -130,34 +127,14 @@ class PenalizedLeastSquares:
         basis: Basis,
         system: System,
     ) -> None:
-        self.design, self.reml, self.products, self._system = design, reml, products, system
-        self._rows, self.bases = rows, bases
-        self.penalty = Penalty(design.random)
-        ends = list(itertools.accumulate(term.structure.n_theta for term in design.random))
-        self._spans = [slice(end - term.structure.n_theta, end) for term, end in zip(design.random, ends, strict=True)]
+        super().__init__(design, reml, rows, bases, products, system)
+        self._system = system
         self._wide = [Factor(np.diag(_WIDE * unit), np.empty((0, len(unit), len(unit)))) for unit in products.units]
         self._widest: FactoredSystem | None = None
         self._fixed: tuple[Floats, Floats] | None = None
-        self._last: tuple[bytes, _State] | None = None
         C = self._least_squares(products.ZtXy)
         E = basis.columns - times_Z(rows, C)
         self._anchor = _Anchor(C, E.T @ E, times_Zt(rows, E))
-
-    @property
-    def units(self) -> list[Floats]:
-        """See `Criterion.units`."""
-        terms = zip(self.products.units, self.bases, self.products.spreads, strict=True)
-        return [unit if R is None else 1.0 / np.sqrt(np.einsum("ab,ab->b", R, R)) / spread for unit, R, spread in terms]
-
-    @property
-    def name(self) -> str:
-        """Name of the engine."""
-        return self._system.name
-
-    @property
-    def description(self) -> str:
-        """How the engine factorises, in words."""
-        return self._system.description
 
     def _least_squares(self, ZtF: Floats) -> Floats:
         """C with ZᵀWZ C close to ZᵀWF, by a wide prior and one step of refinement."""
@@ -191,66 +168,16 @@ class PenalizedLeastSquares:
         EE[-1, :-1] = EE[:-1, -1] = basis.Q.T @ e[:, 0] - C[:, :-1].T @ ZtE[:, -1]
         return _Anchor(C, EE, ZtE)
 
-    def orthogonal(self) -> PenalizedLeastSquares:
-        """See `Criterion.orthogonal`."""
-        if all(R is None for R in self.bases):
-            return self
-        other = self._twin()
-        other.design, other.bases = self._rows, (None,) * len(self.bases)
-        return other
-
-    def by_ml(self) -> PenalizedLeastSquares:
-        """See `Criterion.by_ml`."""
-        if not self.reml:
-            return self
-        other = self._twin()
-        other.reml = False
-        return other
-
-    def _twin(self) -> PenalizedLeastSquares:
-        """Another one that shares everything but the last state; `copy.copy` would make it anew, as unpickling does."""
-        other = object.__new__(PenalizedLeastSquares)
-        other.__dict__.update(self.__dict__)
-        other._last = None
-        return other
-
-    @property
-    def dof(self) -> int:
-        """Degrees of freedom of the residual: n − p for REML, n for ML."""
-        return self.products.n - self.products.p * self.reml
-
-    def evaluate(self, theta: Floats, order: int = 0) -> Evaluation:
-        """See `Criterion.evaluate`."""
-        try:
-            state = self._state_at(theta)
-            value = self._value(state)
-            r2 = state.r2 * self.products.scale**2
-            return Evaluation(value, r2=r2) if order == 0 else self._derivatives(state, value, r2, order)
-        except (NotPositiveDefiniteError, np.linalg.LinAlgError):
-            return Evaluation(math.inf)
-
     def solve(self, theta: Floats) -> Solution:
         """See `Criterion.solve`."""
         state, products = self._state_at(theta), self.products
         self._last = None  # the last question of a fit
         u = state.U @ state.g * products.scale
-        R_inverse = linalg.solve_triangular(products.R, np.eye(products.p))
-        half = linalg.solve_triangular(state.S_chol, R_inverse.T, lower=True)
-        r2 = state.r2 * products.scale**2
-        return Solution(
-            beta=products.beta0 + products.scale * (R_inverse @ -state.g[:-1]),
-            unscaled_vcov=half.T @ half,
-            u=u,
-            b=apply_factors(self._own_factors(theta), u, products.starts),
-            sigma=math.sqrt(r2 / self.dof),
-            r2=r2,
-        )
+        return self._solution(state, theta, u)
 
     def conditional_variances(self, theta: Floats) -> list[Floats]:
         """See `Criterion.conditional_variances`."""
-        variances = self._system.factorize(self._factors(theta)).variances()
-        backs = [None if R is None else np.linalg.inv(R) for R in self.bases]
-        return [v if back is None else back @ v @ back.T for v, back in zip(variances, backs, strict=True)]
+        return self._own_variances(self._system.factorize(self._factors(theta)).variances())
 
     def operators(self, theta: Floats) -> PenalizedOperators:
         """See `Criterion.operators`."""
@@ -271,25 +198,6 @@ class PenalizedLeastSquares:
             eliminated_squares=state.factored.squares,
         )
 
-    def _own_factors(self, theta: Floats) -> list[Factor]:
-        terms = zip(self.design.random, self._spans, strict=True)
-        return [term.structure.factor(theta[span]) for term, span in terms]
-
-    def _factors(self, theta: Floats) -> list[Factor]:
-        """Those of the coordinates in which the engine computes, T' = R T."""
-        own = self._own_factors(theta)
-        return [f if R is None else Factor(R @ f.T, R @ f.dT) for f, R in zip(own, self.bases, strict=True)]
-
-    def _state_at(self, theta: Floats) -> _State:
-        """The state at θ; that of the last θ is kept, because more is often asked about it."""
-        last = self._last  # one look, since threads may share a criterion
-        if last is not None and last[0] == theta.tobytes():
-            return last[1]
-        self._last = last = None  # before the next one takes its room
-        state = self._state(theta)
-        self._last = theta.tobytes(), state
-        return state
-
     def _state(self, theta: Floats) -> _State:
         products, anchor, factors = self.products, self._anchor, self._factors(theta)
         factored = self._system.factorize(factors)
@@ -300,7 +208,7 @@ class PenalizedLeastSquares:
         PU = self.penalty.times(U)
         gram = anchor.EE + D.T @ ZtZD + cross + cross.T + U.T @ PU
         S_chol = np.asarray(np.linalg.cholesky(gram[:-1, :-1]), dtype=float)
-        g = np.append(-_cho_solve(S_chol, gram[:-1, -1]), 1.0)
+        g = np.append(-cho_solve(S_chol, gram[:-1, -1]), 1.0)
         d = D @ g
         r2 = float(g @ anchor.EE @ g + d @ (ZtZD @ g) + 2.0 * d @ (anchor.ZtE @ g) + (U @ g) @ (PU @ g))
         if not r2 > 0.0:
@@ -316,14 +224,6 @@ class PenalizedLeastSquares:
                 k = len(inverse)
                 multiply_levels(inverse.T, by_level(PU[start:end], k), by_level(ZtVF[start:end], k))
         return ZtVF
-
-    def _value(self, state: _State) -> float:
-        products, dof = self.products, self.dof
-        value = state.factored.logdet - products.logdet_weights
-        value += dof * (1.0 + math.log(2.0 * math.pi * state.r2 * products.scale**2 / dof))
-        if self.reml:
-            value += 2.0 * float(np.log(state.S_chol.diagonal()).sum()) + products.logdet_XtX
-        return value
 
     def _derivatives(self, state: _State, value: float, r2: float, order: int) -> Evaluation:
         ZtEX, Zte = state.ZtVF[:, :-1], state.ZtVF @ state.g
@@ -345,7 +245,7 @@ class PenalizedLeastSquares:
     def _slopes(self, state: _State, ZtEX: Floats, Zte: Floats) -> list[tuple[Floats, Floats]]:
         """½ ∂d/∂T of each term as a difference, (A T, B T), both (k, k): log-determinants, and sum of squares."""
         starts, sizes, u = self.products.starts, self.products.sizes, state.U @ state.g
-        through_X = _cho_solve(state.S_chol, state.U[:, :-1].T).T if self.reml else None
+        through_X = cho_solve(state.S_chol, state.U[:, :-1].T).T if self.reml else None
         found = []
         for k, AT, (start, end) in zip(sizes, state.factored.slopes(), itertools.pairwise(starts), strict=True):
             BT = self.dof / state.r2 * (Zte[start:end].reshape(-1, k).T @ u[start:end].reshape(-1, k))
@@ -364,7 +264,7 @@ class PenalizedLeastSquares:
             pairs = zip(slopes, inverses, strict=True)
             return [(_symmetric(AT @ inverse), _symmetric(BT @ inverse)) for (AT, BT), inverse in pairs]
         found = []
-        through_X = _half_solve(state.S_chol, ZtEX.T).T if self.reml else None
+        through_X = half_solve(state.S_chol, ZtEX.T).T if self.reml else None
         starts, sizes = self.products.starts, self.products.sizes
         traces = state.factored.traces()
         for t, (k, A, (start, end)) in enumerate(zip(sizes, traces, itertools.pairwise(starts), strict=True)):
@@ -383,7 +283,7 @@ class PenalizedLeastSquares:
         C = _directions(state.factors, self.penalty.inverse_times(Zte), products.starts)
         ZtZC = products.ZtZ @ C
         U = apply_factors(state.factors, state.factored.effects(ZtZC), products.starts)
-        through_X = _half_solve(state.S_chol, ZtEX.T @ C)
+        through_X = half_solve(state.S_chol, ZtEX.T @ C)
         quadratic = ZtZC.T @ (C - U) - through_X.T @ through_X
         along_y = Zte @ C
         information = self.dof * (0.5 * (quadratic + quadratic.T) / state.r2 - np.outer(along_y, along_y) / state.r2**2)
@@ -400,14 +300,6 @@ def _block_diagonal(blocks: Sequence[Floats]) -> Floats:
     for block, end in zip(blocks, ends, strict=True):
         out[end - len(block) : end, end - len(block) : end] = block
     return out
-
-
-def _cho_solve(L: Floats, b: Floats) -> Floats:
-    return np.asarray(lapack.dpotrs(L, b, lower=1)[0]) if len(L) else b
-
-
-def _half_solve(L: Floats, B: Floats) -> Floats:
-    return np.asarray(lapack.dtrtrs(L, B, lower=1)[0]) if len(L) else B
 
 
 def _directions(factors: Sequence[Factor], KZte: Floats, starts: Sequence[int]) -> Floats:
