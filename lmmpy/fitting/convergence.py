@@ -292,7 +292,7 @@ def _advice(
         )
     if optimum.saturated:
         found.append(
-            "At the boundary: the residual variance is estimated as zero, related levels take all of it. θ is very "
+            "At the boundary: the residual variance is estimated as zero, the random terms take all of it. θ is very "
             "large and stands for infinity. Repeated records, or relatives of other degrees, would tell the two apart."
         )
     if boundary:

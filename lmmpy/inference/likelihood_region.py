@@ -33,8 +33,8 @@ _AT_EDGE, _STILL = 1e-3, 1e-2
 # SLSQP's words for: done; the line search finds nothing better; as many steps as allowed. It creeps along where a
 # variance vanishes, and is there all the same: whether it is at an extreme is looked at.
 _ENDED = (0, 8, 9)
-# A change over the region, relative to the value, that is none: the function has an extreme at the centre.
-_LEVEL = 1e-6
+# A slope at the centre, relative to the change over the region, that is none: the function has an extreme there.
+_LEVEL = 1e-3
 # A step for second derivatives, relative to the deviations at the centre.
 _WIDE_STEP = 0.02
 # In units of the region's radius, how far off a point where h has no slope a search begins.
@@ -140,9 +140,9 @@ def profile_limits(
         lower = np.concatenate([*(term.structure.lower for term in criterion.design.random), [-np.inf]])
     value, gradient = function(x)
     slope = gradient @ jacobian @ L
-    unit = float(np.linalg.norm(slope)) * z
-    if not (math.isfinite(unit) and unit > _LEVEL * abs(value)):
-        slope, unit = np.zeros(len(slope)), abs(value) or 1.0
+    unit = _reach(function, chart, centre, z * L, value)
+    if not float(np.linalg.norm(slope)) * z > _LEVEL * unit:
+        slope = np.zeros(len(slope))
     still = np.flatnonzero(_vanishing(chart, centre))
     limits = []
     for sign in (1.0, -1.0):
@@ -158,6 +158,13 @@ def _whitening(hessian: Floats) -> Floats:
     size = np.sqrt(np.maximum(np.abs(np.diag(hessian)), np.finfo(float).tiny))
     values, vectors = np.linalg.eigh(hessian / np.outer(size, size))
     return np.asarray((vectors * np.sqrt(2.0 / np.maximum(np.abs(values), 1e-3))) / size[:, None])
+
+
+def _reach(function: Function, chart: Chart, centre: Floats, axes: Floats, value: float) -> float:
+    """How much the function changes on the way to the edge of the region, along each axis."""
+    ends = [function(chart.to_x(centre + sign * axis)[0])[0] for axis in axes.T for sign in (1.0, -1.0)]
+    changes = [abs(end - value) for end in ends if math.isfinite(end)]
+    return max(changes, default=0.0) or abs(value) or 1.0
 
 
 def _slope(criterion: Criterion, chart: Chart, y: Floats) -> Floats | None:

@@ -44,9 +44,9 @@ def judge(fit: LmmFit, stacklevel: int, response: str) -> None:
     warn_if_doubtful(fit.criterion, fit.optimum, names, stacklevel=stacklevel + 1)
     if fit.optimum.saturated:
         warnings.warn(
-            "Boundary fit: the residual variance is estimated as zero, so that related levels take all of it (a "
-            "heritability of one). The fit is valid; repeated records, or more distant relatives, would tell the two "
-            "apart. See fit.convergence.",
+            "Boundary fit: the residual variance is estimated as zero, so that the random terms take all of the "
+            "variance. The fit is valid; repeated records, or more distant relatives, would tell the two apart. See "
+            "fit.convergence.",
             SingularFitWarning,
             stacklevel=stacklevel + 1,
         )
