@@ -79,7 +79,10 @@ def similar(name: str, known: Iterable[str], limit: int = 3) -> list[str]:
     folded: dict[str, list[str]] = {}
     for one in known:
         folded.setdefault(one.casefold(), []).append(one)
-    if name.casefold() in folded:
-        return folded[name.casefold()][:limit]
-    close = difflib.get_close_matches(name.casefold(), folded, n=limit)
+    own = name.casefold()
+    if own in folded:
+        return folded[own][:limit]
+    # Two letters are soon found in any name: `ID` is not what HHID was to be.
+    candidates = [key for key in folded if len(key) > 2 or abs(len(key) - len(own)) < 2]
+    close = difflib.get_close_matches(own, candidates, n=limit)
     return [one for key in close for one in folded[key]][:limit]

@@ -190,6 +190,11 @@ def _notes(models: Models, study: Study) -> list[str]:
         notes.append("The household is not in the final model: its share c2 is estimated as zero.")
     if shares(models.final, study)["h2"] == 0.0:
         notes.append("h2 is estimated as zero, where it has no standard error; interval='profile' bounds it.")
+    if models.final.optimum.saturated:
+        notes.append(
+            "At the boundary: e2, the share of the residual, is estimated as zero, where shares and sd have no "
+            "standard error; interval='profile' bounds them."
+        )
     return notes
 
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from lmmpy.qtl.shares import share_rows
+from lmmpy.qtl.submodels import boundary_tests
 from lmmpy.report.document import Document, Section
 from lmmpy.report.grids import Grid
 from lmmpy.report.numbers import pad_left, r_format
@@ -52,16 +54,19 @@ def polygenic_document(found: Polygenic, digits: int = 4) -> Document:
 
 
 def _shares(found: Polygenic, digits: int) -> Section:
-    fixed = set(found.fit.design.names)
-    rows = found.estimates[~found.estimates["parameter"].isin(fixed)]
+    rows = share_rows(found.estimates, found.fit)
     names = [_SOLAR_NAMES.get(name, name) for name in rows["parameter"]]
-    tests = found.tests.set_index("hypothesis").reindex([f"{name} = 0" for name in rows["parameter"]])
+    tests = (
+        boundary_tests(found.tests, found.covariates)
+        .set_index("hypothesis")
+        .reindex([f"{name} = 0" for name in rows["parameter"]])
+    )
     columns = _estimate_columns(rows, digits, found.level) | _test_columns(tests)
     return Section("Shares of the variance that covariates leave, and its root (sd)", _grid(names, columns))
 
 
 def _fixed(found: Polygenic, digits: int) -> Section:
-    rows = found.estimates[found.estimates["parameter"].isin(found.fit.design.names)]
+    rows = found.estimates.iloc[len(share_rows(found.estimates, found.fit)) :]
     share = found.covariate_share
     lines = () if math.isnan(share) else (f"Proportion of variance due to covariates: {share:.7f}",)
     if rows.empty:

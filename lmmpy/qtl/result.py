@@ -9,6 +9,8 @@ import pandas as pd
 
 from lmmpy.model import LmmFit
 from lmmpy.qtl.polygenic_report import polygenic_document
+from lmmpy.qtl.shares import share_rows
+from lmmpy.qtl.submodels import boundary_tests
 from lmmpy.qtl.text import document_text
 from lmmpy.report.html import render_html
 
@@ -32,9 +34,11 @@ class Polygenic:
         Of the confidence intervals.
     estimates : DataFrame
         Columns `parameter, estimate, std_error, conf_low, conf_high`: ``h2`` (SOLAR's H2r), ``c2``, the share of each
-        further random term, ``e2``, ``sd`` (the total standard deviation), and the fixed effects. Standard errors are
-        from the observed information of all parameters together; those of the fixed effects are therefore a little
-        larger than ``fit.se``, which takes the variances as known. NaN for a share of zero and what depends on it.
+        further random term, ``e2``, ``sd`` (the total standard deviation), and the fixed effects, in this order. A
+        further term of which the group is called like one of these is ``(1 | group)``; a covariate may have such a
+        name. Standard errors are from the observed information of all parameters together; those of the fixed effects
+        are therefore a little larger than ``fit.se``, which takes the variances as known. NaN for a share of zero or
+        one; the others' are those with that share held at zero. NaN for all when e2 is zero.
     tests : DataFrame
         Columns `hypothesis, chisq, df, p_value`. ``h2 = 0`` is tested against the model without relatedness (with the
         household, if it was retained), ``c2 = 0`` against the model without household, both by ½χ²₀ + ½χ²₁;
@@ -70,11 +74,13 @@ class Polygenic:
     notes: tuple[str, ...]
 
     def _of(self, parameter: str, column: str) -> float:
-        found = self.estimates.loc[self.estimates["parameter"] == parameter, column]
+        rows = share_rows(self.estimates, self.fit)
+        found = rows.loc[rows["parameter"] == parameter, column]
         return float(found.iloc[0]) if len(found) else math.nan
 
     def _p(self, hypothesis: str) -> float:
-        found = self.tests.loc[self.tests["hypothesis"] == hypothesis, "p_value"]
+        rows = boundary_tests(self.tests, self.covariates)
+        found = rows.loc[rows["hypothesis"] == hypothesis, "p_value"]
         return float(found.iloc[0]) if len(found) else math.nan
 
     @property

@@ -3,23 +3,38 @@
 from __future__ import annotations
 
 import math
-import warnings
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
 from lmmpy.design.values import Floats
-from lmmpy.engines import one_blas_thread
-from lmmpy.errors import SingularFitWarning
-from lmmpy.fitting import in_coordinates_of_search
+from lmmpy.inference.heritability import Share
+from lmmpy.inference.observed_vcov import observed_vcov
+from lmmpy.inference.variance_parameters import components
 from lmmpy.model import LmmFit
+from lmmpy.model.vpredict import OfComponents, profile_intervals, standard_errors, without_residual
 from lmmpy.qtl.study import Study
 
-__all__ = ["estimates_table", "observed_vcov", "shares"]
+__all__ = ["estimates_table", "share_rows", "shares"]
 
-# Of a central difference in θ, relative: its error is of the order of the square.
-_STEP = 1e-4
+# Names in the tables, which no further term may take.
+_TAKEN = frozenset({"h2", "c2", "e2", "sd", "loglik", "loglik_solar"})
+# A limit of less is that of no share.
+_NIL = 1e-8
+
+
+@dataclass(frozen=True, slots=True)
+class _TotalDeviation:
+    """The root of the sum of all variance components; one that is zero is held there."""
+
+    places: frozenset[int] = frozenset()
+
+    def __call__(self, values: Floats) -> tuple[float, Floats]:
+        """Value and gradient."""
+        sd = math.sqrt(float(values.sum()))
+        return sd, np.full(len(values), 0.5 / sd)
 
 
 def shares(fit: LmmFit, study: Study) -> dict[str, float]:
@@ -35,21 +50,27 @@ def shares(fit: LmmFit, study: Study) -> dict[str, float]:
     Returns
     -------
     dict
-        ``h2``, ``c2`` if the model has them, further terms by name, ``e2``, ``sd``.
+        ``h2``, ``c2`` if the model has them, further terms by name, ``e2``, ``sd``. A further term whose name is one of
+        these is ``(1 | name)``.
     """
-    table = fit.varcorr.to_frame().set_index("grp")["vcov"]
-    total = float(table.sum())
-    found = {name: float(table[of]) / total for name, of in _component_names(fit, study).items()}
-    return {**found, "sd": math.sqrt(total)}
+    values = without_residual(fit, components(fit.design, fit.optimum.theta, fit.sigma).values)
+    return {name: function(values)[0] for name, function in _functions(fit, study).items()}
 
 
-def _component_names(fit: LmmFit, study: Study) -> dict[str, str]:
-    """Name of the share → name of the component, for all that the model has."""
+def _functions(fit: LmmFit, study: Study) -> dict[str, OfComponents]:
+    """Shares and sd as functions of the variance components, one for each term, in order, and the residual's."""
     known = {study.kin: "h2", study.household_term: "c2"}
-    names = {known.get(term.name, term.name): term.name for term in fit.design.random}
-    first = [name for name in ("h2", "c2") if name in names]
-    rest = [name for name in names if name not in first]
-    return {**{name: names[name] for name in first + rest}, "e2": "Residual"}
+    places: dict[str, int] = {}
+    for place, term in enumerate(fit.design.random):
+        name = known.get(term.name, term.name)
+        while term.name not in known and name in _TAKEN | places.keys():
+            name = f"(1 | {name})"
+        places[name] = place
+    unit = np.eye(len(places) + 1)
+    first = [name for name in ("h2", "c2") if name in places]
+    rest = [name for name in places if name not in first]
+    found = {name: Share(unit[places[name]], np.ones(len(unit))) for name in first + rest}
+    return {**found, "e2": Share(unit[-1], np.ones(len(unit))), "sd": _TotalDeviation()}
 
 
 def estimates_table(fit: LmmFit, study: Study, interval: str, level: float) -> pd.DataFrame:
@@ -68,50 +89,42 @@ def estimates_table(fit: LmmFit, study: Study, interval: str, level: float) -> p
     Returns
     -------
     DataFrame
-        Columns `parameter, estimate, std_error, conf_low, conf_high`.
+        Columns `parameter, estimate, std_error, conf_low, conf_high`. The fixed effects are the last `fit.design.p`
+        rows.
     """
-    names = {name: of if "`" in of else f"`{of}`" for name, of in _component_names(fit, study).items()}
-    total = " + ".join(names.values())
-    expressions = {name: f"{of} / ({total})" for name, of in names.items()} | {"sd": f"sqrt({total})"}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", SingularFitWarning)
-        found = fit.vpredict(expressions, interval=interval, level=level)
+    functions, estimates = _functions(fit, study), shares(fit, study)
+    se, _ = standard_errors(fit, functions)
+    # A share of all is on the boundary as one of nothing is, and has no standard error either.
+    se[[name != "sd" and estimate == 1.0 for name, estimate in estimates.items()]] = np.nan
+    found = _table(estimates, se, level)
+    if interval == "profile":
+        limits = profile_intervals(fit, functions, level)
+        limits[:-1] = np.where(limits[:-1] < _NIL, 0.0, np.where(limits[:-1] > 1.0 - _NIL, 1.0, limits[:-1]))
+        found[["conf_low", "conf_high"]] = limits
     if study.household is not None and "c2" not in found.index:
         at = list(found.index).index("h2") + 1
         left_out = pd.DataFrame({"estimate": [0.0]}, index=["c2"]).reindex(columns=found.columns)
         found = pd.concat([found.iloc[:at], left_out, found.iloc[at:]])
-    se = np.sqrt(np.diag(observed_vcov(fit)))
-    z, beta = float(norm.ppf(0.5 + 0.5 * level)), fit.fixef.to_numpy()
-    effects = pd.DataFrame(
-        {"estimate": beta, "std_error": se, "conf_low": beta - z * se, "conf_high": beta + z * se},
-        index=list(fit.design.names),
-    )
+    vcov = observed_vcov(fit.criterion, fit.optimum, fit.sigma, fit.vcov().to_numpy())
+    effects = _table(dict(zip(fit.design.names, fit.solution.beta, strict=True)), np.sqrt(np.diag(vcov)), level)
     return pd.concat([found, effects]).rename_axis("parameter").reset_index()
 
 
-def observed_vcov(fit: LmmFit) -> Floats:
-    """
-    Covariance of the fixed effects from the observed information of all parameters together.
+def _table(estimates: dict[str, float], se: Floats, level: float) -> pd.DataFrame:
+    z, values = float(norm.ppf(0.5 + 0.5 * level)), np.array(list(estimates.values()))
+    columns = {"estimate": values, "std_error": se, "conf_low": values - z * se, "conf_high": values + z * se}
+    return pd.DataFrame(columns, index=list(estimates))
 
-    With J = ∂β̂(θ)/∂θ, the derivative of the estimate given θ, the block of β in the inverse of the observed information
-    is σ²(XᵀV⁻¹X)⁻¹ + J Cov(θ̂) Jᵀ (partitioned inverse; Patefield 1977, Sankhyā B 39, 92–96, on profiled likelihoods).
-    In the expected information the second part is nil.
+
+def share_rows(estimates: pd.DataFrame, fit: LmmFit) -> pd.DataFrame:
+    """
+    The rows of shares and sd: by their place, as a covariate may have the name of a share.
 
     Parameters
     ----------
+    estimates : DataFrame
+        See `estimates_table`.
     fit : LmmFit
-
-    Returns
-    -------
-    ndarray, shape (p, p)
+        The final model.
     """
-    covariance = fit._variance_parameters
-    criterion, _ = in_coordinates_of_search(fit.criterion, fit.optimum)
-    theta, size = covariance.theta, len(covariance.theta)
-    J = np.zeros((fit.design.p, size))
-    with one_blas_thread():
-        for i in np.flatnonzero(covariance.free[:size]):
-            step = _STEP * abs(theta[i]) * (np.arange(size) == i)
-            ahead, behind = criterion.solve(theta + step).beta, criterion.solve(theta - step).beta
-            J[:, i] = (ahead - behind) / (2.0 * step[i])
-    return np.asarray(fit.vcov().to_numpy() + J @ covariance.covariance[:size, :size] @ J.T)
+    return estimates.iloc[: len(estimates) - fit.design.p]

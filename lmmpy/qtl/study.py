@@ -128,6 +128,8 @@ def read_study(
         _check_trait(response.id, columns[response.id])
     if transform is not None:
         response = _transformed(frame, columns, response, transform)
+    if household is not None:
+        _check_household(columns, household, id, parsed.random)
     alone = 0 if household is None else _recode_households(frame, columns, household, id)
     size = len(pedigree) if isinstance(pedigree, Pedigree) else relatedness.size
     name = name if name.isidentifier() else "pedigree"
@@ -202,14 +204,23 @@ def _transformed(frame: pd.DataFrame, columns: Columns, response: Node, transfor
     return Name(name)
 
 
-def _recode_households(frame: pd.DataFrame, columns: Columns, household: str, id: str) -> int:
-    """Give everybody without a household one of their own; return how many they are."""
+def _check_household(columns: Columns, household: Any, id: str, others: Sequence[RandomTerm]) -> None:
     if not isinstance(household, str):
         raise DataError(f"household is the name of a column, not a {type(household).__name__}.")
     if household not in columns:
         raise DataError(columns.not_found(household))
     if household == id:
         raise DataError(f"household={household!r} is the column of the ids. Name the column of the households.")
+    same = [random_text(term) for term in others if term.grouping.label == deparse(Name(household))]
+    if same:
+        raise FormulaError(
+            f"{shown(same)} in the formula and household={household!r} are the same term, and no data tell their "
+            "variances apart. Leave the term out of the formula: household has its share as c2, and tests it."
+        )
+
+
+def _recode_households(frame: pd.DataFrame, columns: Columns, household: str, id: str) -> int:
+    """Give everybody without a household one of their own; return how many they are."""
     homes, people = _texts(columns[household]), _texts(columns[id])
     missing = np.array([home is None or home.strip() in _NO_HOUSEHOLD for home in homes], dtype=bool)
     if missing.all():

@@ -20,7 +20,16 @@ from lmmpy.model.update import submodel
 from lmmpy.qtl.shares import shares
 from lmmpy.qtl.study import Study, only_intercept, without_terms
 
-__all__ = ["Models", "covariate_share", "fit_full", "fit_models", "models_table", "screened", "tests_table"]
+__all__ = [
+    "Models",
+    "boundary_tests",
+    "covariate_share",
+    "fit_full",
+    "fit_models",
+    "models_table",
+    "screened",
+    "tests_table",
+]
 
 _BOUNDARY = {0: 0.5, 1: 0.5}
 _BOTH = "household polygenic"
@@ -167,6 +176,21 @@ def tests_table(models: Models, table: pd.DataFrame | None) -> pd.DataFrame:
         columns = zip(tested.index, tested["chisq"], tested["df"], tested["p_value"], strict=True)
         rows += [(f"{term} = 0", chisq, int(df), p) for term, chisq, df, p in columns]
     return pd.DataFrame(rows, columns=["hypothesis", "chisq", "df", "p_value"])
+
+
+def boundary_tests(tests: pd.DataFrame, table: pd.DataFrame | None) -> pd.DataFrame:
+    """
+    The tests of shares, without those of covariates: by their place, as a covariate may have the name of a share.
+
+    Parameters
+    ----------
+    tests : DataFrame
+        See `tests_table`.
+    table : DataFrame or None
+        Of the screening.
+    """
+    of_covariates = 0 if table is None else int((table["df"] > 0).sum())
+    return tests.iloc[: len(tests) - of_covariates]
 
 
 def _boundary_test(loglik: float, without: float) -> tuple[float, int, float]:

@@ -12,7 +12,7 @@ from scipy.stats import chi2
 import lmmpy as lmm
 from lmmpy.errors import DataError, FormulaError, LmmpyWarning, ModelError
 from lmmpy.qtl import inormal, polygenic
-from lmmpy.relatedness import Relatedness
+from lmmpy.relatedness import Pedigree, Relatedness
 from tests.qtl.family import FAMILY, analysed, kinship, pedigree, people
 
 
@@ -421,3 +421,130 @@ def test_households_of_one_cannot_be_told_from_the_residual():
 def test_a_table_of_parents_is_no_pedigree_yet():
     table = pd.read_csv(FAMILY / "pedigree.csv")
     refuse(DataError, "the columns 'ID', 'FAMID', 'FA', .*Pedigree.from_frame", ped=table)
+
+
+# ---- names that shares have
+
+
+@pytest.fixture(scope="module")
+def sites():
+    rng = np.random.default_rng(5)
+    data = people().assign(site=rng.integers(0, 12, 398), x=rng.normal(size=398))
+    data["bmi"] += rng.normal(size=12)[data["site"]]
+    return data
+
+
+@pytest.mark.parametrize("name", ["h2", "c2", "e2", "sd", "loglik", "loglik_solar"])
+def test_a_group_may_have_the_name_of_a_share(sites, name):
+    found = polygenic(f"bmi ~ age + sex + (1 | {name})", sites.rename(columns={"site": name}), pedigree())
+    meant = polygenic("bmi ~ age + sex + (1 | site)", sites, pedigree())
+    assert found.estimates["parameter"].tolist()[:4] == ["h2", f"(1 | {name})", "e2", "sd"]
+    columns = ["estimate", "std_error"]
+    assert found.estimates[columns].to_numpy() == pytest.approx(meant.estimates[columns].to_numpy(), rel=1e-6)
+    assert found.models.to_numpy() == pytest.approx(meant.models.to_numpy(), abs=1e-6)
+    assert (found.h2, found.e2, found.sd) == pytest.approx((meant.h2, meant.e2, meant.sd), rel=1e-6)
+    assert math.isnan(found.c2)
+
+
+def test_a_group_may_have_the_name_of_a_share_beside_a_household(sites):
+    found = polygenic("bmi ~ age + (1 | c2)", sites.rename(columns={"site": "c2"}), pedigree(), "HHID")
+    meant = polygenic("bmi ~ age + (1 | site)", sites, pedigree(), "HHID")
+    assert found.c2 == pytest.approx(meant.c2, abs=1e-6) and found.c2 < 0.05
+    assert found.models.to_numpy() == pytest.approx(meant.models.to_numpy(), abs=1e-6)
+
+
+@pytest.mark.parametrize("name", ["h2", "c2", "e2", "sd", "site"])
+def test_a_covariate_may_have_the_name_of_a_share(sites, name):
+    data = sites.rename(columns={"x": name}) if name != "site" else sites.assign(site=sites["site"].astype(float))
+    more = "" if name != "site" else " + (1 | site)"
+    found = polygenic(f"bmi ~ age + {name}{more}", data, pedigree(), screen=True, keep="all")
+    meant = polygenic(f"bmi ~ age + x{more}", data.assign(x=data[name]), pedigree(), screen=True, keep="all")
+    for ours in ("h2", "h2_se", "h2_p_value", "c2", "c2_se", "c2_p_value", "e2", "sd"):
+        assert getattr(found, ours) == pytest.approx(getattr(meant, ours), rel=1e-6, nan_ok=True)
+    told, expected = (
+        [line.split() for line in str(x).splitlines() if line and "Formula" not in line and "Data" not in line]
+        for x in (found, meant)
+    )
+    start = expected.index(["Fixed", "effects:"])
+    assert told[:start] == expected[:start]
+    assert [row[0] for row in told[start + 2 : start + 5]] == ["(Intercept)", "age", name]
+
+
+def test_a_household_that_the_formula_has_as_well():
+    refuse(
+        FormulaError,
+        r"'\(1 \| HHID\)' in the formula and household='HHID' are the same term",
+        "bmi ~ (1 | HHID)",
+        household="HHID",
+    )
+    refuse(FormulaError, "the same term", "bmi ~ (1 | HHID / sex)", household="HHID")
+    data = people().rename(columns={"HHID": "my home"})
+    refuse(FormulaError, "the same term.*Leave the term out", "bmi ~ (1 | `my home`)", data, household="my home")
+
+
+# ---- shares of zero, and of all
+
+
+def uninherited(household):
+    rng = np.random.default_rng(3 if household else 1)
+    y = rng.normal(size=398)
+    data = people().assign(y=y)
+    if household:
+        homes = np.unique(data["HHID"])
+        data["y"] += rng.normal(size=len(homes))[np.searchsorted(homes, data["HHID"])]
+    return data
+
+
+def test_a_share_of_zero_leaves_the_others_their_standard_errors():
+    """With h2 held at zero, by differences of the dense likelihood in (β, sd, c2)."""
+    data = uninherited(household=True)
+    found = polygenic("y ~ age", data, pedigree(), "HHID")
+    assert found.h2 == 0.0 and math.isnan(found.h2_se) and found.c2 > 0.2
+    X = np.column_stack([np.ones(398), data.age - data.age.mean()])
+    x = np.array([*found.fit.fixef, found.sd, found.c2])
+    x[0] += x[1] * data.age.mean()
+
+    def loglik(at):
+        return dense_loglik(at[:2], 0.0, at[3], at[2], data, X, "y")
+
+    assert loglik(x) == pytest.approx(found.loglik, abs=1e-8)
+    steps = np.array([2e-2, 1e-3, 1e-2, 4e-3])
+    H = (4.0 * numerical_hessian(loglik, x, steps / 2.0) - numerical_hessian(loglik, x, steps)) / 3.0
+    se = np.sqrt(np.diag(np.linalg.inv(-H)))
+    ours = values(found, "std_error")
+    assert ours[["age", "sd", "c2", "e2"]].to_numpy() == pytest.approx(se[[1, 2, 3, 3]], rel=3e-6)
+    limits = found.estimates.set_index("parameter").loc["c2", ["conf_low", "conf_high"]]
+    assert limits.to_list() == pytest.approx(found.c2 + np.array([-1.959964, 1.959964]) * se[3], rel=1e-5)
+
+
+def test_a_residual_that_is_all_there_is():
+    """Its share is on the boundary; the deviation of independent normal values has the standard error sd/√2n."""
+    found = polygenic("y ~ age", uninherited(household=False), pedigree())
+    assert (found.h2, found.e2) == (0.0, 1.0)
+    assert values(found, "std_error")[["h2", "e2"]].isna().all()
+    assert values(found, "std_error")["sd"] == pytest.approx(found.sd / np.sqrt(2.0 * 398), rel=1e-6)
+
+
+def test_profiles_at_a_share_of_zero():
+    found = polygenic("y ~ age", uninherited(household=True), pedigree(), "HHID", interval="profile")
+    rows = found.estimates.set_index("parameter")[["conf_low", "conf_high"]]
+    h2 = found.fit.heritability().set_index("term").loc["kin(ID, pedigree)"]
+    assert rows.loc["h2"].to_list() == pytest.approx([0.0, h2["conf_high"]], abs=1e-6)
+    assert rows.loc["c2", "conf_low"] < found.c2 < rows.loc["c2", "conf_high"]
+
+
+def test_a_trait_without_residual():
+    """The interval of h2, from a search in two parameters, is that of the search along the one."""
+    ids = [f"{family}{child}" for family in "abcdefgh" for child in range(6)]
+    fathers, mothers = ([i[0] + parent if int(i[1]) > 1 else "0" for i in ids] for parent in "01")
+    ped = Pedigree(ids, fathers, mothers)
+    rng = np.random.default_rng(3)
+    y = np.linalg.cholesky(ped.additive().to_frame(ids).to_numpy()) @ rng.normal(size=48) + 0.1 * rng.normal(size=48)
+    found = polygenic("y ~ 1", pd.DataFrame({"id": ids, "y": y}), ped, interval="profile")
+    assert found.fit.optimum.saturated and (found.h2, found.e2) == (1.0, 0.0)
+    rows = found.estimates.set_index("parameter")
+    assert rows.loc[["h2", "e2", "sd"], "std_error"].isna().all()
+    low = found.fit.heritability()["conf_low"].iloc[0]
+    assert rows.loc["h2", ["conf_low", "conf_high"]].to_list() == pytest.approx([low, 1.0], abs=1e-6)
+    assert rows.loc["e2", ["conf_low", "conf_high"]].to_list() == pytest.approx([0.0, 1.0 - low], abs=1e-6)
+    assert "At the boundary: e2" in found.summary()

@@ -1,0 +1,53 @@
+"""The covariance of fixed effects from the observed information of all parameters, variance components among them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lmmpy.design.values import Floats
+from lmmpy.engines import Criterion, one_blas_thread
+from lmmpy.fitting import Optimum, in_coordinates_of_search, observed_curvature
+from lmmpy.inference.variance_parameters import variance_parameters
+
+__all__ = ["observed_vcov"]
+
+# Of a central difference in θ, relative: its error is of the order of the square.
+_STEP = 1e-4
+
+
+def observed_vcov(criterion: Criterion, optimum: Optimum, sigma: float, vcov: Floats) -> Floats:
+    """
+    Covariance of the fixed effects from the observed information of all parameters together.
+
+    With J = ∂β̂(θ)/∂θ, the derivative of the estimate given θ, the block of β in the inverse of the observed information
+    is σ²(XᵀV⁻¹X)⁻¹ + J Cov(θ̂) Jᵀ (partitioned inverse; Patefield 1977, Sankhyā B 39, 92–96, on profiled likelihoods).
+    In the expected information the second part is nil. Parameters on the boundary are held there.
+
+    Parameters
+    ----------
+    criterion : Criterion
+        Of a fit by maximum likelihood; of one by REML, Cov(θ̂) is REML's.
+    optimum : Optimum
+    sigma : float
+    vcov : ndarray, shape (p, p)
+        Given θ̂: σ²(XᵀV⁻¹X)⁻¹.
+
+    Returns
+    -------
+    ndarray, shape (p, p)
+    """
+    if optimum.held:
+        return vcov
+    criterion, optimum = in_coordinates_of_search(criterion, optimum)
+    slopes, theta, design = optimum.evaluation.log_r2_gradient, optimum.theta, criterion.design
+    assert slopes is not None
+    size, J = len(theta), np.zeros((design.p, len(theta)))
+    with one_blas_thread():
+        free, hessian = observed_curvature(criterion, optimum)
+        for i in np.flatnonzero(free):
+            step = _STEP * abs(theta[i]) * (np.arange(size) == i)
+            ahead, behind = criterion.solve(theta + step).beta, criterion.solve(theta - step).beta
+            J[:, i] = (ahead - behind) / (2.0 * step[i])
+    bases = (None,) * len(design.random)
+    found = variance_parameters(design, bases, theta, sigma, hessian, free, slopes, criterion.dof)
+    return np.asarray(vcov + J @ found.covariance[:size, :size] @ J.T)
