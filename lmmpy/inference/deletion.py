@@ -88,6 +88,7 @@ def delete_groups(
     solution: Solution,
     groups: Sequence[Ints],
     solve_without: Callable[[Ints], Solution | None],
+    closed: bool = True,
 ) -> Deletion:
     """
     Leave out each of several sets of rows, θ held.
@@ -107,19 +108,21 @@ def delete_groups(
         The rows of each set.
     solve_without : callable
         Rows to leave out → the solution at θ without them; None when there is none.
+    closed : bool
+        Whether closed forms serve; else each set is left out and the rest solved.
 
     Returns
     -------
     Deletion
     """
     Q, lines = _orthonormal(leverage), []
-    alone = delete_rows(leverage, residual, solution.r2) if any(len(rows) == 1 for rows in groups) else None
+    alone = delete_rows(leverage, residual, solution.r2) if closed and any(len(rows) == 1 for rows in groups) else None
     for rows in groups:
         if alone is not None and len(rows) == 1:
             lines.append(_line(alone, int(rows[0])))
         elif _all_of_a_direction(Q[rows]):
             lines.append(_nothing(leverage.design.p))
-        elif len(rows) > _LARGE and leverage.met(rows) > _LARGE:
+        elif not closed or (len(rows) > _LARGE and leverage.met(rows) > _LARGE):
             again = solve_without(rows)
             lines.append(_nothing(leverage.design.p) if again is None else _compared(leverage, solution, again))
         else:

@@ -176,6 +176,7 @@ def rows_of_data(
     kept: Mapping[int, Mask],
     allow_new_levels: bool = False,
     every_term: bool = False,
+    given: Mapping[str, Relatedness] | None = None,
 ) -> PredictionRows:
     """
     Rows of new data, read as those of the fit were.
@@ -191,7 +192,10 @@ def rows_of_data(
     allow_new_levels : bool
         Whether the level of a grouping factor may be one that was not seen, or missing; else it is an error.
     every_term : bool
-        Whether to give also the terms that the prediction leaves out; their grouping factors are not read.
+        Whether to give also the terms that the prediction leaves out. Of their grouping factors only ids of related
+        levels are read, as far as they are there, for K of each with itself.
+    given : mapping of str to Relatedness, optional
+        By label of the grouping factor; larger ones than those of the fit, see `given_relatedness`.
 
     Returns
     -------
@@ -223,9 +227,8 @@ def rows_of_data(
             own = _own(term.relatedness, codes) if every_term else None
             terms.append(TermRows(place, codes, columns.X, kept[place], own))
         elif every_term:
-            full = blueprint.relatedness.get(term.group)
-            own = None if full is None else _own(full, _codes_if_there(term, full, evaluator))
-            terms.append(_left_out(place, columns.X, own))
+            known = [of[term.group] for of in (given or {}, blueprint.relatedness) if term.group in of]
+            terms.append(_left_out(place, columns.X, _own_if_there(term, known, evaluator)))
     return PredictionRows(
         X=fixed.X[:, places] if dropped else fixed.X,
         dropped=fixed.X[:, dropped],
@@ -269,13 +272,21 @@ def _own(relatedness: Relatedness, codes: Codes) -> Floats | None:
     return None if relatedness.is_identity else np.append(relatedness.diagonal(), 1.0)[codes]
 
 
-def _codes_if_there(term: RandomEffects, full: Relatedness, evaluator: Evaluator) -> Codes:
-    """The level of each row in a relatedness; −1 where it has none, or the data do not say it."""
+def _own_if_there(term: RandomEffects, known: Sequence[Relatedness], evaluator: Evaluator) -> Floats | None:
+    """K of each row's level with itself, by the first relatedness that has it; one where none has, or no data say it."""
+    if not known:
+        return None
+    own = np.ones(evaluator.columns.n_rows)
     try:
         grouping = grouping_of(term, evaluator)
     except DataError:
-        return np.full(evaluator.columns.n_rows, -1, dtype=np.intp)
-    return _codes_among(grouping, full.labels or (), full)[0]
+        return own
+    for K in reversed(known):
+        codes, _ = _codes_among(grouping, K.labels or (), K)
+        found = codes >= 0
+        if found.any():
+            own[found] = K.diagonal()[codes[found]]
+    return own
 
 
 def _codes_among(grouping: Categorical, levels: Sequence[str], relatedness: Relatedness) -> tuple[Codes, list[str]]:

@@ -21,7 +21,7 @@ from lmmpy.inference.profile_bases import Coordinates, coordinates
 from lmmpy.inference.profile_charts import Chart, covariance_chart
 from lmmpy.inference.profile_fixed_effect import fixed_effect_chart
 from lmmpy.inference.profile_path import Curve, Point, limit, trace
-from lmmpy.inference.profile_scales import Key, Scale, Sine, Target, targets
+from lmmpy.inference.profile_scales import Key, Logarithm, Scale, Sine, Target, targets
 from lmmpy.inference.variance_parameters import deviations
 
 __all__ = ["Profile", "ProfiledParameter", "make_profile"]
@@ -64,6 +64,8 @@ class ProfiledParameter:
             return math.nan, math.nan
         low, high = limit(self.curve, -z), limit(self.curve, z)
         ends = [self.scale.value(psi) if math.isfinite(psi) else psi for psi in (low, high)]
+        if isinstance(self.scale, Logarithm) and low == self.curve.chart.low:
+            return 0.0, ends[1]  # what stands for log 0
         if isinstance(self.scale, Sine) and self.scale.lag % 2 == 0:
             return (0.0 if low < 0.0 < high else min(ends)), max(ends)  # the power of an interval round zero
         return ends[0], ends[1]

@@ -17,10 +17,15 @@ from scipy.linalg import solve_triangular
 
 from lmmpy.covariance import Unstructured
 from lmmpy.engines import Criterion, make_criterion
+from lmmpy.fitting.saturation import may_saturate
+from lmmpy.fitting.start import typical_scale
 
 __all__ = ["Coordinates", "Order", "coordinates", "in_order"]
 
 Floats = NDArray[np.float64]
+
+# In typical sizes of θ, far from any that is estimated and near to what stands for infinity.
+_FAR = 3e3
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -47,6 +52,12 @@ class Coordinates:
     def turned(self) -> bool:
         """Whether they differ from those of the model."""
         return self.criterion is not self.own
+
+    @property
+    def far(self) -> bool:
+        """Whether next to nothing is left to the residual beside related levels."""
+        size = np.abs(self.theta / typical_scale(self.criterion)).max(initial=0.0)
+        return bool(size > _FAR) and may_saturate(self.criterion.design)
 
     def back(self, theta: Floats, held: int | None = None, order: Order | None = None) -> Floats:
         """θ of the model at a θ', one term of which may have its effects in another order."""

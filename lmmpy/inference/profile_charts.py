@@ -18,13 +18,14 @@ from numpy.typing import NDArray
 from lmmpy.covariance import Unstructured
 from lmmpy.design import Design
 from lmmpy.engines import Criterion, Evaluation
+from lmmpy.fitting.saturation import may_saturate
 from lmmpy.fitting.start import typical_scale
 from lmmpy.fitting.trust_region import Minimum, minimise
 from lmmpy.inference.profile_bases import Coordinates, Order, in_order
 from lmmpy.inference.profile_coordinates import Angle, Deviation, Embedding, Entry, free_scale
 from lmmpy.inference.profile_wedge import Wedge
 
-__all__ = ["Angled", "Chart", "Objective", "covariance_chart", "free_angles", "with_angles"]
+__all__ = ["SIZES", "Angled", "Chart", "Objective", "covariance_chart", "free_angles", "with_angles"]
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -33,6 +34,10 @@ Angled = tuple[int, float, float]
 
 # A typical change of log σ, and of the swing of a wedge.
 _LOG_SIGMA, _SWING = 0.25, 0.5
+# Where levels are related the likelihood has a limit as σ vanishes: at so much of the estimate it is reached.
+NO_RESIDUAL = 1e-4
+# In typical sizes, where to look for a residual variance when there was none.
+SIZES = (3.0, 0.5)
 # Criteria that differ by less are one.
 _LEVEL, _MOST_EVALUATIONS = 1e-9, 200
 
@@ -90,6 +95,9 @@ class Chart(Protocol):
     def others(self, psi: float, omega: Floats, value: float) -> list[Floats]:
         """Further ω to begin from: where a structure often has several optima, and known points below `value`."""
 
+    def inside(self, psi: float, omega: Floats) -> list[Floats]:
+        """Ω to begin from wherever ψ is, where the known one stands for infinity and the criterion is flat."""
+
     def slope(self, psi: float, minimum: Minimum) -> float:
         """The derivative of the profiled criterion in ψ, at a minimum over ω."""
 
@@ -121,6 +129,7 @@ class CovarianceChart:
     idle: tuple[int, ...] = ()
     angles: tuple[Angled, ...] = ()
     plateaus: tuple[tuple[float, Floats], ...] = ()
+    far: bool = False
 
     def objective(self, psi: float) -> Objective:
         return lambda omega, order: self._compute(psi, omega)
@@ -139,6 +148,16 @@ class CovarianceChart:
     def others(self, psi: float, omega: Floats, value: float) -> list[Floats]:
         lower = [self._turned(psi, other) for level, other in self.plateaus if level < value - _LEVEL]
         return lower + with_angles(omega, self.angles)
+
+    def inside(self, psi: float, omega: Floats) -> list[Floats]:
+        if not self.far:
+            return []
+        x, _, _ = self.embedding.embed(psi, omega)
+        theta, log_sigma = x[:-1], float(x[-1])
+        size = float(np.abs(theta / typical_scale(self.criterion)).max())
+        # The variances of the effects stay, and with them what is held, unless that is σ.
+        shrunk = [(theta * (other / size), log_sigma - math.log(other / size)) for other in SIZES]
+        return [self.embedding.project(np.append(*pair)) for pair in shrunk if size > 0.0]
 
     def _turned(self, psi: float, omega: Floats) -> Floats:
         """The same covariances at another angle, ψ̂ → ψ, for an ω in which one of the two effects does not vary."""
@@ -223,12 +242,13 @@ def covariance_chart(at: Coordinates, sigma: float, key: tuple[str, int, int, in
     kind, t, first, second = key
     criterion, theta, size = at.criterion, at.theta, len(at.theta)
     if kind == "sigma":
-        return _chart(at, criterion, theta, sigma, Entry(size), math.log(sigma), (-math.inf, math.inf), size)
+        ends = (_least_log_sigma(at, sigma), math.inf)
+        return _chart(at, criterion, theta, sigma, Entry(size), math.log(sigma), ends, size)
     term = criterion.design.random[t]
     start = sum(other.structure.n_theta for other in criterion.design.random[:t])
     if kind == "angle":
         place = start + term.structure.n_theta - 1
-        ends: tuple[float, float] = term.structure.ends  # type: ignore[attr-defined]
+        ends = term.structure.ends  # type: ignore[attr-defined]
         return _chart(at, criterion, theta, sigma, Entry(place), float(theta[place]), ends, place)
     if kind == "sd" and not isinstance(term.structure, Unstructured):
         return _deviation(at, criterion, theta, sigma, Deviation(start + first))
@@ -239,6 +259,13 @@ def covariance_chart(at: Coordinates, sigma: float, key: tuple[str, int, int, in
         chart = _deviation(at, criterion, theta, sigma, embedding)
         return replace(chart, term=t, order=order, idle=tuple(range(start, start + term.k - 1)))
     return _correlation(at, criterion, theta, sigma, t, order)
+
+
+def _least_log_sigma(at: Coordinates, sigma: float) -> float:
+    """What stands for log 0 where levels are related; beyond it the criterion is rounding."""
+    if not may_saturate(at.criterion.design):
+        return -math.inf
+    return math.log(sigma if at.far else sigma * NO_RESIDUAL)
 
 
 def _deviation(
@@ -309,10 +336,12 @@ def _chart(
 ) -> CovarianceChart:
     omega = embedding.project(np.append(theta, math.log(sigma)))
     scale = np.delete(np.append(typical_scale(criterion), _LOG_SIGMA), place)
-    bounds = np.concatenate([*(term.structure.lower for term in criterion.design.random), [-np.inf]])
+    bounds = np.concatenate(
+        [*(term.structure.lower for term in criterion.design.random), [_least_log_sigma(at, sigma)]]
+    )
     lower = np.delete(bounds, place)
     angles = tuple((i - (i > place), low, high) for i, low, high in free_angles(criterion.design) if i != place)
-    return CovarianceChart(at, criterion, embedding, estimate, *ends, omega, scale, lower, angles=angles)
+    return CovarianceChart(at, criterion, embedding, estimate, *ends, omega, scale, lower, angles=angles, far=at.far)
 
 
 def free_angles(design: Design) -> list[Angled]:

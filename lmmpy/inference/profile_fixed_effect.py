@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
 
 from lmmpy.engines import Criterion, make_criterion
+from lmmpy.fitting.saturation import DISTANT, may_saturate
 from lmmpy.fitting.start import typical_scale
 from lmmpy.fitting.trust_region import Minimum
 from lmmpy.inference.profile_bases import Coordinates
-from lmmpy.inference.profile_charts import Angled, Chart, Objective, free_angles, with_angles
+from lmmpy.inference.profile_charts import SIZES, Angled, Chart, Objective, free_angles, with_angles
 
 __all__ = ["fixed_effect_chart"]
 
@@ -88,6 +89,13 @@ class FixedEffectChart:
 
     def others(self, psi: float, omega: Floats, value: float) -> list[Floats]:
         return with_angles(omega, self.angles)
+
+    def inside(self, psi: float, omega: Floats) -> list[Floats]:
+        # Whether any residual variance is left with ψ held, the criterion at an ω without any does not tell.
+        size = float(np.abs(omega / self.scale).max(initial=0.0))
+        if size < DISTANT or not may_saturate(self.criterion.design):
+            return []
+        return [omega * (other / size) for other in SIZES]
 
     def start(self) -> tuple[float, Floats]:
         return 2.0 / self.std_error**2, np.zeros(len(self.omega))

@@ -208,7 +208,7 @@ def constrained(chart: Chart, minimum: float, psi: float, side: int, guess: Floa
                 found = rival
     value = found.evaluation.value
     # Near the fit, whose own search began from several starts, there is no need to do so again.
-    for other in chart.others(psi, sure, value) if value > minimum + _NEAR else ():
+    for other in (*chart.inside(psi, sure), *(chart.others(psi, sure, value) if value > minimum + _NEAR else ())):
         rival = search.from_(other)
         if rival is not None and rival.evaluation.value < found.evaluation.value:
             found = rival

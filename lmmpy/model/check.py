@@ -143,6 +143,10 @@ class FitCheck:
 def check_fit(fit: LmmFit) -> FitCheck:
     """See `Diagnosed.check`."""
     leverage = leverage_of(fit)
+    if fit.optimum.saturated:
+        unjudged = [_no_residual(what) for what in ("constant variance", "normality of residuals", "influence")]
+        findings = [_convergence(fit), _singularity(fit), _collinearity(fit)]
+        return FitCheck(fit.formula, (*findings, *unjudged, *_effect_normality(fit, leverage)))
     left = 1.0 - leverage.diagonal
     seen = left > 1e-8
     residual = np.zeros(fit.nobs)
@@ -169,6 +173,10 @@ def _finding(check: str, judged: Judged | None, meaning: str, advice: str, too_f
     )
 
 
+def _no_residual(check: str) -> Finding:
+    return Finding(check, "ok", float("nan"), float("nan"), "not judged, no residual variance is left", "", "")
+
+
 # ---- the optimum
 
 
@@ -188,6 +196,17 @@ def _convergence(fit: LmmFit) -> Finding:
 
 
 def _singularity(fit: LmmFit) -> Finding:
+    if fit.optimum.saturated:
+        found = f"on the boundary: {', '.join(fit.convergence.boundary)}"
+        meaning = (
+            "The residual variance is estimated as zero, so that related levels and other random effects take all of "
+            "it and the fitted values are the responses. The fit is valid; its residuals tell nothing."
+        )
+        advice = (
+            "Repeated records, or relatives of other degrees, would tell the two apart; heritability() gives an "
+            "interval."
+        )
+        return Finding("singularity", "look", 0.0, float("nan"), found, meaning, advice)
     least, where = 1.0, ""
     for term in fit.design.random:
         G = fit.varcorr[term.name].to_numpy()

@@ -137,6 +137,7 @@ def _std_errors(fit: LmmFit, stacklevel: int) -> Floats:
     names = parameter_names(fit.design)[fit.design.p :]
     perfect = np.array([name.startswith("cor_") for name in names]) & (np.abs(values) >= _PERFECT)
     boundary = (values == 0.0) | np.isnan(values) | perfect | np.isnan(jacobian).any(axis=1)
+    boundary[-1] |= fit.optimum.saturated
     found = np.full(len(values), np.nan)
     found[~boundary] = np.sqrt(np.diag(parameters.variance_of(jacobian[~boundary])))
     if boundary.any():

@@ -94,6 +94,8 @@ def _notes(fit: LmmFit) -> list[str]:
         return notes
     if not fit.optimum.converged:
         notes.append("the optimiser did not converge: see fit.convergence")
+    if fit.optimum.saturated:
+        notes.append("boundary fit, the residual variance is zero: see fit.convergence")
     if fit.is_singular():
         notes.append("boundary (singular) fit: see fit.convergence")
     return notes

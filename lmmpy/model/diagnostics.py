@@ -11,10 +11,9 @@ import pandas as pd
 from lmmpy.design.values import Floats
 from lmmpy.engines import one_blas_thread
 from lmmpy.errors import ModelError
-from lmmpy.inference.deletion import delete_rows
 from lmmpy.inference.residuals import cholesky_residuals, deleted_sigma, marginal_variance
 from lmmpy.model.check import FitCheck, check_fit
-from lmmpy.model.influence import Influence, influence_of, leverage_of, weighted_residual
+from lmmpy.model.influence import Influence, deletion_of_rows, influence_of, leverage_of, weighted_residual
 from lmmpy.model.re_pca import RandomEffectsPCA, re_pca
 from lmmpy.model.results import FitResults
 
@@ -34,14 +33,16 @@ class Diagnosed(FitResults):
     @cached_property
     def _hat(self) -> Floats:
         with one_blas_thread():
-            return leverage_of(self).diagonal
+            # Without residual variance every fitted value is its response; 1 − h would be rounding.
+            return np.ones(self.nobs) if self.optimum.saturated else leverage_of(self).diagonal
 
     def hatvalues(self) -> pd.Series:
         """
         How much each fitted value moves with its own response, ∂ŷᵢ/∂yᵢ, θ held.
 
         It is wᵢ Var(xᵀ(β̂ − β) + zᵀ(b̂ − b))/σ², the diagonal of the matrix that maps y (less the offset) to the fitted
-        values; the sum is the effective number of parameters. As in lme4.
+        values; the sum is the effective number of parameters. As in lme4. One for every row when the residual variance
+        is estimated as zero.
 
         Returns
         -------
@@ -65,7 +66,7 @@ class Diagnosed(FitResults):
             prior weight, or, for the marginal level, over √(Var(yᵢ)/σ²). "standardized": over its own standard
             deviation, σ√((1 − h)/w) for the conditional level (what lme4 calls rstudent) and that of y − Xβ̂ for the
             marginal one. "student": as "standardized", with σ estimated without the row, θ held; for the
-            conditional level only.
+            conditional level only. Both are NaN in a row that is its own fitted value, its hat value being one.
         scaled : bool
             Whether to divide by sigma. Marginal "response" residuals are instead multiplied by the inverse Cholesky
             factor of Var(y), block by block, which leaves them uncorrelated with variance one if the model holds; each
@@ -130,6 +131,7 @@ class Diagnosed(FitResults):
         Returns
         -------
         Series
+            NaN in a row that is its own fitted value, its hat value being one.
 
         Raises
         ------
@@ -155,7 +157,7 @@ class Diagnosed(FitResults):
         influence : also with θ estimated anew, and for groups.
         """
         with one_blas_thread():
-            found = delete_rows(leverage_of(self), weighted_residual(self), self._solution.r2)
+            found = deletion_of_rows(self)
         return self._by_coefficient(found.beta)
 
     def dfbetas(self) -> pd.DataFrame:
@@ -167,7 +169,7 @@ class Diagnosed(FitResults):
         DataFrame, shape (rows, p)
         """
         with one_blas_thread():
-            found = delete_rows(leverage_of(self), weighted_residual(self), self._solution.r2)
+            found = deletion_of_rows(self)
         sigma = np.sqrt(np.maximum(found.r2, 0.0) / (self.criterion.dof - 1))
         sigma = sigma if self._known_sigma is None else np.full(self.nobs, self._known_sigma)
         return self._by_coefficient(found.beta / (sigma[:, None] * np.sqrt(found.variance)))

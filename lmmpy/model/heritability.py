@@ -19,7 +19,7 @@ from lmmpy.inference.intervals import checked_level
 from lmmpy.inference.lrt import likelihood_ratio, mixture_p_value, regression_loglik
 from lmmpy.inference.variance_parameters import components
 from lmmpy.model.breeding_values import related_terms
-from lmmpy.model.vpredict import profile_intervals, standard_errors
+from lmmpy.model.vpredict import profile_intervals, standard_errors, without_residual
 
 if TYPE_CHECKING:
     from lmmpy.model.lmm_fit import LmmFit
@@ -38,11 +38,11 @@ def heritability(fit: LmmFit, level: float, method: str, at: Mapping[str, Any] |
     terms = related_terms(fit, "heritability")
     moments = row_moments(_columns(fit, at))
     shares = {term.name: share_of_term(fit.design, place, moments) for place, term in terms.items()}
-    values = components(fit.design, fit.optimum.theta, fit.sigma).values
+    values = without_residual(fit, components(fit.design, fit.optimum.theta, fit.sigma).values)
     estimate = np.array([share(values)[0] for share in shares.values()])
     error, limits, tests = (np.full((len(terms), m), np.nan) for m in (1, 2, 2))
     if not fit.optimum.held:
-        error = np.where(estimate > 1.0 - _NIL, np.nan, standard_errors(fit, shares)[0])[:, None]
+        error = standard_errors(fit, shares)[0][:, None]
         if method == "wald":
             limits = estimate[:, None] + error * np.array([-1.0, 1.0]) * norm.ppf(0.5 + 0.5 * level)
         else:

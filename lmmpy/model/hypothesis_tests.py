@@ -88,7 +88,7 @@ class Tested(FitResults):
         Raises
         ------
         ModelError
-            For Kenward and Roger's method with a fit by ML.
+            For Kenward and Roger's method with a fit by ML, or where the residual variance is zero.
         """
         name = checked_ddf(ddf)
         if name not in self._methods:
@@ -113,5 +113,10 @@ class Tested(FitResults):
             raise ModelError(
                 "Kenward and Roger's method is for REML fits, and this one is by ML. Fit with reml=True, or use "
                 "ddf='satterthwaite'."
+            )
+        if self.optimum.saturated:
+            raise ModelError(
+                "Kenward and Roger's method needs to know how well the residual variance is estimated, and here it is "
+                "zero, on the boundary. Use ddf='satterthwaite', which takes it as zero."
             )
         return kenward_roger(criterion.design, optimum.theta, self.sigma, operators)

@@ -15,7 +15,7 @@ from lmmpy.design.values import Categorical, Floats, factorize
 from lmmpy.engines import NotPositiveDefiniteError, Solution, make_criterion
 from lmmpy.errors import ConvergenceWarning, DataError, LmmpyError, ModelError, shown
 from lmmpy.fitting import Control, Optimum, refit_theta
-from lmmpy.inference.deletion import delete_groups, delete_rows
+from lmmpy.inference.deletion import Deletion, delete_groups, delete_rows
 from lmmpy.inference.influence import without_rows
 from lmmpy.inference.leverage import Leverage
 from lmmpy.inference.parallel import check_n_jobs, mapped
@@ -25,7 +25,16 @@ from lmmpy.model.components import parameter_names, parameter_values
 if TYPE_CHECKING:
     from lmmpy.model.results import FitResults
 
-__all__ = ["Influence", "Sets", "SolveWithout", "influence_of", "leverage_of", "sets_of_rows", "weighted_residual"]
+__all__ = [
+    "Influence",
+    "Sets",
+    "SolveWithout",
+    "deletion_of_rows",
+    "influence_of",
+    "leverage_of",
+    "sets_of_rows",
+    "weighted_residual",
+]
 
 Ints = NDArray[np.intp]
 
@@ -181,6 +190,21 @@ def leverage_of(fit: FitResults) -> Leverage:
     return Leverage.of(fit.criterion, fit.optimum.theta, fit.solution.unscaled_vcov)
 
 
+def deletion_of_rows(fit: FitResults) -> Deletion:
+    """Leaves out each row in turn, θ held."""
+    return _deletion(fit, [np.array([i]) for i in range(fit.nobs)], singly=True)
+
+
+def _deletion(fit: FitResults, rows: list[Ints], singly: bool) -> Deletion:
+    leverage, residual, solution = leverage_of(fit), weighted_residual(fit), fit.solution
+    saturated = fit.optimum.saturated
+    if singly and not saturated:
+        return delete_rows(leverage, residual, solution.r2)
+    solve_without = SolveWithout(fit.design, fit.reml, fit.optimum.theta)
+    # Where no residual variance is left I − H is rounding.
+    return delete_groups(leverage, residual, solution, rows, solve_without, closed=not saturated)
+
+
 @dataclass(frozen=True, eq=False, slots=True)
 class _Without:
     """A fit without some rows: β̂, standard errors, variance parameters; or what went wrong."""
@@ -251,12 +275,7 @@ def _mask(design: Design, rows: Ints) -> NDArray[np.bool_]:
 def _held(fit: FitResults, sets: Sets) -> list[_Without]:
     """Leaves rows out and holds θ."""
     design, solution, theta = fit.design, fit.solution, fit.optimum.theta
-    leverage = leverage_of(fit)
-    residual = weighted_residual(fit)
-    if sets.group is None:
-        found = delete_rows(leverage, residual, solution.r2)
-    else:
-        found = delete_groups(leverage, residual, solution, sets.rows, SolveWithout(design, fit.reml, theta))
+    found = _deletion(fit, sets.rows, singly=sets.group is None)
     done = []
     for i, rows in enumerate(sets.rows):
         dof = fit.criterion.dof - len(rows)

@@ -27,6 +27,7 @@ from lmmpy.inference.prediction_relatives import (
 )
 from lmmpy.inference.prediction_uncertainty import new_effect_variance, prediction_variance
 from lmmpy.model.results import FitResults
+from lmmpy.relatedness import Relatedness
 
 __all__ = ["predict_rows"]
 
@@ -57,13 +58,16 @@ def predict_rows(
     evaluator = fit.blueprint.evaluator(fit.request.source.data if newdata is None else newdata)
     kept = chosen_effects(design, fit.blueprint, re_form, evaluator)
     b = solution.b
+    given: Mapping[str, Relatedness] = {}
     if newdata is None:
         if relmat is not None:
             raise ModelError("relmat is for relatives in newdata; rows of the fit have its own relatedness.")
         rows = rows_of_fit(design, kept, observations)
     else:
-        design, b = _with_relatives(fit, solution, evaluator, kept, relmat)
-        rows = rows_of_data(design, fit.blueprint, evaluator, kept, allow_new_levels, observations)
+        if relmat is not None:
+            given = given_relatedness(design, fit.blueprint, relmat, evaluator.columns)
+        design, b = _with_relatives(fit, solution, evaluator, kept, given)
+        rows = rows_of_data(design, fit.blueprint, evaluator, kept, allow_new_levels, observations, given)
         _warn_if_not_estimable(fit, rows)
     columns = {"prediction": rows.predict(solution.beta, b, design.starts)}
     if not se and interval is None:
@@ -84,13 +88,11 @@ def predict_rows(
 
 
 def _with_relatives(
-    fit: FitResults, solution: Solution, evaluator: Evaluator, kept: Iterable[int], relmat: Mapping[str, Any] | None
+    fit: FitResults, solution: Solution, evaluator: Evaluator, kept: Iterable[int], given: Mapping[str, Relatedness]
 ) -> tuple[Design, Floats]:
     """The design with the levels of all relatives that the new data ask for, and the effects predicted of them."""
-    design, blueprint, given = fit.design, fit.blueprint, {}
-    if relmat is not None:
-        given = given_relatedness(design, blueprint, relmat, evaluator.columns)
-    related = relatives_of_data(design, blueprint, evaluator, kept, given)
+    design = fit.design
+    related = relatives_of_data(design, fit.blueprint, evaluator, kept, given)
     if not related:
         return design, solution.b
     extended = with_levels(design, related)

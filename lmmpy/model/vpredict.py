@@ -25,7 +25,7 @@ from lmmpy.inference.variance_parameters import components
 if TYPE_CHECKING:
     from lmmpy.model.lmm_fit import LmmFit
 
-__all__ = ["OfComponents", "component_values", "profile_intervals", "standard_errors", "vpredict"]
+__all__ = ["OfComponents", "component_values", "profile_intervals", "standard_errors", "vpredict", "without_residual"]
 
 # |log σ| beyond any that a search should try.
 _FAR = 300.0
@@ -66,7 +66,8 @@ def vpredict(
     estimate = np.array([expression(at.values)[0] for expression in parsed.values()])
     std_error, lost = standard_errors(fit, parsed)
     if lost:
-        zero = sorted({place for name in lost for place in parsed[name].places if at.values[place] == 0.0})
+        nil = without_residual(fit, at.values) == 0.0
+        zero = sorted({place for name in lost for place in parsed[name].places if nil[place]})
         warnings.warn(
             f"No standard error for {shown(lost)}: the variance of {shown([at.names[i] for i in zero])} is estimated "
             "as zero, where the likelihood is not nearly quadratic. Use interval='profile' or 'boot'.",
@@ -101,7 +102,8 @@ def standard_errors(fit: LmmFit, functions: Mapping[str, OfComponents]) -> tuple
     -------
     ndarray, shape (m,)
     list of str
-        The names of those that are NaN because a variance that counts is zero.
+        The names of those that are NaN because a variance that counts is zero; the residual variance counts wherever
+        the function changes with it.
     """
     if fit.optimum.held:
         return np.zeros(len(functions)), []
@@ -109,16 +111,23 @@ def standard_errors(fit: LmmFit, functions: Mapping[str, OfComponents]) -> tuple
     at = components(covariance.design, covariance.theta, covariance.sigma, covariance.bases)
     zero = {i for i, name in enumerate(at.names) if at.values[i] == 0.0 and not at.jacobian[i].any()}
     variances = {i for i in zero if at.names[i] in _variance_names(fit.design)}
+    variances |= {len(at.names) - 1} if fit.optimum.saturated else set()
     found, lost = [], []
     for name, function in functions.items():
         value, gradient = function(at.values)
-        if function.places & variances or not math.isfinite(value):
-            lost += [name] if function.places & variances else []
+        on_boundary = bool(function.places & variances) or (fit.optimum.saturated and gradient[-1] != 0.0)
+        if on_boundary or not math.isfinite(value):
+            lost += [name] if on_boundary else []
             found.append(math.nan)
             continue
         row = np.where(gradient == 0.0, 0.0, gradient) @ at.jacobian
         found.append(math.sqrt(float(covariance.variance_of(row[None])[0, 0])))
     return np.array(found), lost
+
+
+def without_residual(fit: LmmFit, values: Floats) -> Floats:
+    """The components, the last of which is zero where next to nothing stands for no residual variance."""
+    return np.append(values[:-1], 0.0) if fit.optimum.saturated else values
 
 
 def _variance_names(design: Design) -> set[str]:

@@ -226,6 +226,100 @@ def test_a_larger_relatedness_must_be_that_of_the_fit() -> None:
         fit.predict(relmat={"A": larger()})
 
 
+# ---- what is left out counts as the new relatedness has it
+
+
+def markers(n: int) -> pd.DataFrame:
+    """GGᵀ/m of everybody and the newborn ones, of markers with means: a diagonal far from one."""
+    ids = [*A().index, *BORN["id"]]
+    G = np.random.default_rng(3).normal(size=(len(ids), 80)) * np.linspace(0.6, 2.2, len(ids))[:, None] + 0.2
+    return pd.DataFrame(G @ G.T / 80, index=ids, columns=ids).iloc[:n, :n]
+
+
+LARGER = {"pedigree": (larger, larger_matrix), "matrix": (larger_matrix, larger_matrix)}
+LEFT_OUT = [
+    ("intercepts", []),
+    ("household", []),
+    ("household", ["h"]),
+    ("household", ["kin(id, A)"]),
+    ("environment", ["kin(id, A)"]),
+    ("environment", []),
+    ("slopes", []),
+    ("slopes", ["h"]),
+    ("separate", []),
+    ("separate", ["kin(id, A).1"]),
+    ("no fixed", []),
+]
+
+
+def variance_of_new(fit: lmm.LmmFit, frame: pd.DataFrame, everybody: Everybody, kept: list[str]) -> np.ndarray:
+    """Of a new observation less its prediction: the kept terms by their joint distribution, the others as new ones."""
+    X, _, both = columns(fit, frame)
+    Z, variance = [], fit.sigma**2 / frame["w"].to_numpy()
+    own = np.diag(everybody.K.loc[frame["id"], frame["id"]])
+    for place, term in enumerate(fit.design.random):
+        values = both[:, [["(Intercept)", "x"].index(c) for c in term.columns]]
+        is_kept = term.name in kept
+        Z.append(everybody.Z(place, frame, values) * is_kept)
+        if not is_kept:
+            alone = np.einsum("ma,ab,mb->m", values, everybody.Cs[place], values)
+            variance = variance + fit.sigma**2 * alone * (own if "kin" in term.group else 1.0)
+    return variance + np.diag(everybody.variance(X, np.hstack(Z)))
+
+
+def with_newborn() -> pd.DataFrame:
+    born = pd.DataFrame({"id": BORN["id"], "x": [0.5, 1.5, -0.5], "o": 0.3, "w": [1.0, 2.0, 0.5], "h": "h1"})
+    return pd.concat([new(), born], ignore_index=True)
+
+
+def half_width(found: pd.DataFrame) -> np.ndarray:
+    return (found["conf_high"] - found["conf_low"]).to_numpy() / (2 * 1.959963984540054)
+
+
+@pytest.mark.parametrize("kind", ["pedigree", "matrix", "markers"])
+@pytest.mark.parametrize(("name", "kept"), LEFT_OUT)
+def test_a_term_left_out_counts_newborn_ones_by_their_own_K(name: str, kept: list[str], kind: str) -> None:
+    if kind == "markers":
+        K, given = markers(len(A()) + 3), markers(len(A()) + 3)
+        fit = quiet(FORMULAS[name], data(), weights="w", relmat={"A": markers(len(A()))})
+    else:
+        K, given, fit = larger_matrix(), LARGER[kind][0](), fitted(name, kind)
+    frame, everybody = with_newborn(), Everybody(fit, K)
+    own = np.diag(K)
+    assert abs(own[-3:] - 1.0).max() > (1.0 if kind == "markers" else 0.1)
+    found = fit.predict(frame, re_form=kept or "none", interval="prediction", relmat={"A": given})
+    np.testing.assert_allclose(half_width(found) ** 2, variance_of_new(fit, frame, everybody, kept), rtol=1e-8)
+
+
+def test_a_newborn_one_is_as_in_a_fit_with_the_larger_pedigree() -> None:
+    known = {"kin(id, A)": 2.0, "h": 0.5, "Residual": 1.0}
+    formula, frame = "y ~ x + kin(id, A) + (1 | h)", with_newborn().tail(3)
+    fit, same = (lmm.lmer(formula, data(), varcomp=known, relmat={"A": one}) for one in (pedigree(), larger()))
+    for re_form in ("none", "~ (1 | h)", "all"):
+        found = fit.predict(frame, re_form=re_form, interval="prediction", relmat={"A": larger()})
+        np.testing.assert_allclose(found, same.predict(frame, re_form=re_form, interval="prediction"), rtol=1e-9)
+
+
+def test_ids_that_only_the_relatedness_of_the_fit_has_count_by_that_one() -> None:
+    fit, frame = fitted("household"), new()
+    leaves = ["i40", "i41"]  # without records and descendants, not in what is given
+    fewer = larger_matrix().drop(index=leaves, columns=leaves)
+    some = frame[frame["id"].isin(leaves)]
+    assert np.diag(A().loc[leaves, leaves]).max() > 1.01
+    found = fit.predict(some, re_form="none", interval="prediction", relmat={"A": fewer})
+    everybody = Everybody(fit, A())
+    np.testing.assert_allclose(half_width(found) ** 2, variance_of_new(fit, some, everybody, []), rtol=1e-8)
+
+
+def test_a_stranger_to_both_counts_once() -> None:
+    fit, frame = fitted("intercepts"), with_newborn().tail(1)
+    everybody = Everybody(fit, larger_matrix())
+    own = larger_matrix().loc["n3", "n3"]
+    found = fit.predict(frame.assign(id="nobody"), re_form="none", interval="prediction", relmat={"A": larger()})
+    expected = variance_of_new(fit, frame, everybody, []) - (own - 1.0) * fit.sigma**2 * everybody.Cs[0][0, 0]
+    np.testing.assert_allclose(half_width(found) ** 2, expected, rtol=1e-8)
+
+
 # ---- what else a fit says of its levels
 
 

@@ -1,13 +1,22 @@
-"""Models of every data set of `lmmpy.datasets`, against lme4 (make_more.R)."""
+"""Models of every data set of `lmmpy.datasets` but those of relatives, against lme4 (make_more.R)."""
 
 import json
 
+import numpy as np
 import pytest
 
 import lmmpy as lmm
+from tests.qtl.family import people
 from tests.reference import checks
 from tests.reference.cases import HERE, fitted, names, stored
 
+# Of relatives, whom lme4 does not know, and where they are held against others.
+RELATIVES = {
+    "family": "test_lme4qtl.py, tests/qtl (SOLAR)",
+    "family_pedigree": "the same; no model's data by itself",
+    "mrode": "tests/relatedness/test_pedigree.py (nadiv); a pedigree without records",
+    "calves": "tests/model/test_breeding_values.py (the textbook's own figures)",
+}
 CASES = names("more")
 REQUESTED = [case["name"] for case in json.loads((HERE / "more_cases.json").read_text(encoding="utf-8"))]
 
@@ -22,7 +31,23 @@ def test_every_request_was_answered():
 
 
 def test_every_data_set_is_used():
-    assert {stored("more", name)["data"] for name in CASES} == set(lmm.datasets.names())
+    used = {stored("more", name)["data"] for name in CASES}
+    assert not used & set(RELATIVES)
+    assert used | set(RELATIVES) == set(lmm.datasets.names())
+
+
+def test_the_data_set_of_the_family_study_is_that_which_lme4qtl_and_solar_fitted():
+    study, packaged = people(), lmm.datasets.load("family")
+    for name, theirs in {
+        "ID": "ID",
+        "bmi": "bmi",
+        "fvii": "fvii",
+        "age": "age",
+        "household": "HHID",
+        "snp7": "snp7",
+    }.items():
+        np.testing.assert_array_equal(packaged[name], study[theirs], err_msg=name)
+    assert (packaged["sex"].astype(str) == study["sex"].astype(str)).all()
 
 
 def test_singular_and_regular_fits_are_there():
