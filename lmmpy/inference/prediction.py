@@ -273,7 +273,7 @@ def _own(relatedness: Relatedness, codes: Codes) -> Floats | None:
 
 
 def _own_if_there(term: RandomEffects, known: Sequence[Relatedness], evaluator: Evaluator) -> Floats | None:
-    """K of each row's level with itself, by the first relatedness that has it; one where none has, or no data say it."""
+    """K of each row's level with itself, by the first relatedness that has it; one where none has or no data say it."""
     if not known:
         return None
     own = np.ones(evaluator.columns.n_rows)

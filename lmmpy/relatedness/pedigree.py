@@ -161,7 +161,17 @@ class Pedigree:
         return Descent(self._father, self._mother, D, 1.0 + F)
 
     def inbreeding(self) -> pd.Series:
-        """Inbreeding coefficient by id (Meuwissen & Luo 1992; Colleau 2002)."""
+        """
+        Inbreeding coefficient by id, in the order of `ids`.
+
+        The index is text, as `ids` is, also where the column of ids had integers: look for ``.loc["170"]``, or make
+        them numbers with ``.rename(index=int)``, as `LmmFit.breeding_values` has them. `families` and `generations`
+        have the same index.
+
+        References
+        ----------
+        Meuwissen & Luo (1992), Genet. Sel. Evol. 24, 305–313; Colleau (2002), Genet. Sel. Evol. 34, 409–421.
+        """
         return self._by_id(self._descent.diagonal - 1.0, "inbreeding")
 
     def _by_id(self, of_levels: NDArray[Any], name: str) -> pd.Series:
@@ -187,6 +197,10 @@ class Pedigree:
         Additive genetic relationships, A = 2 × kinship; 1 + F on the diagonal.
 
         Its inverse and determinant are assembled from the pedigree (Henderson 1976; Quaas 1976); A is never formed.
+
+        Its `labels` have ancestors first, in general not the order of `ids`; ``subset(ids)`` and ``to_frame(ids)`` have
+        the order of the ids that they are given, and ``to_frame`` these themselves as index, integers if they are.
+        Without ids its index is text, for ``.loc["170"]``, also where the column of ids had integers.
         """
         return self._related(PedigreeForm(self._descent, self.labels))
 
