@@ -1,5 +1,6 @@
 """Fitting: start values, trust-region Newton, the boundary, and the convergence report."""
 
+from lmmpy.fitting.control import Control
 from lmmpy.fitting.convergence import (
     ConvergenceReport,
     convergence_report,
@@ -7,7 +8,7 @@ from lmmpy.fitting.convergence import (
     observed_curvature,
     warn_if_doubtful,
 )
-from lmmpy.fitting.fit import Control, Optimum, fit_theta, hold_theta, own_theta, refit_theta
+from lmmpy.fitting.fit import Optimum, fit_theta, hold_theta, own_theta, refit_theta
 from lmmpy.fitting.start import start_values
 
 __all__ = [

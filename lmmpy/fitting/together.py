@@ -11,7 +11,8 @@ from lmmpy.engines import Criterion
 from lmmpy.engines.batched import BatchedCriterion, batched_criterion
 from lmmpy.engines.crossproducts import fixed_basis
 from lmmpy.fitting.boundary import near_boundary
-from lmmpy.fitting.fit import SNAP, own_theta
+from lmmpy.fitting.fit import own_theta
+from lmmpy.fitting.search import SNAP
 from lmmpy.fitting.start import typical_scale
 
 __all__ = ["Refits", "Together"]
