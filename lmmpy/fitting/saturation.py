@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from lmmpy.design import Design
 
-__all__ = ["DISTANT", "falls_outwards", "held_at_limit", "is_at_limit", "limit", "may_saturate", "outlook"]
+__all__ = ["DISTANT", "falls_outwards", "held_at_limit", "is_at_limit", "is_level", "limit", "may_saturate", "outlook"]
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -20,6 +20,8 @@ Mask = NDArray[np.bool_]
 # Standard deviations relative to σ, in typical sizes: at which one looks ahead, where to, and what stands for infinity.
 # There the residual has a share of 10⁻⁸, and the criterion is within some n · 10⁻⁸ of its limit.
 DISTANT, _OUTLOOK, _LIMIT = 10.0, 300.0, 1e4
+# A slope in log θ, for each degree of freedom, that is none.
+_LEVEL = 1e-5
 
 
 def may_saturate(design: Design) -> bool:
@@ -50,3 +52,8 @@ def held_at_limit(theta: Floats, scale: Floats) -> Mask:
 def falls_outwards(theta: Floats, gradient: Floats) -> bool:
     """Whether the criterion falls when all θ grow in proportion."""
     return float(gradient @ theta) < 0.0
+
+
+def is_level(theta: Floats, gradient: Floats, dof: int) -> bool:
+    """Whether it does not change then: where a residual is left, its slope in log θ is of the size of `dof`."""
+    return abs(float(gradient @ theta)) <= _LEVEL * dof

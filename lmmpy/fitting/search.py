@@ -12,7 +12,7 @@ from lmmpy.fitting.boundary import canonical, descent_from_zero, near_boundary, 
 from lmmpy.fitting.control import Control
 from lmmpy.fitting.derivative_free import minimise_by_values
 from lmmpy.fitting.progress import Progress
-from lmmpy.fitting.saturation import DISTANT, falls_outwards, held_at_limit, limit, may_saturate, outlook
+from lmmpy.fitting.saturation import DISTANT, falls_outwards, held_at_limit, is_level, limit, may_saturate, outlook
 from lmmpy.fitting.scoring import scoring_step
 from lmmpy.fitting.start import typical_scale
 from lmmpy.fitting.trust_region import Minimum, Step, minimise
@@ -126,15 +126,15 @@ class Search:
         minimum = self.run(start, free, _COARSE, known, distant)
         if not np.abs(minimum.theta / self.scale).max() > distant:
             return minimum
-        allowed = minimum.evaluation.value + slack(minimum)
         ahead = outlook(minimum.theta, self.scale)
-        found = self.evaluate(ahead, "outlook", below=allowed)
-        if found.gradient is None or found.value > allowed or not falls_outwards(ahead, found.gradient):
+        seen = self.evaluate(ahead, "outlook", below=minimum.evaluation.value + slack(minimum))
+        if seen.gradient is None or seen.value > minimum.evaluation.value + slack(minimum):
             return self.run(minimum.theta, free, _COARSE, minimum.evaluation)
-        theta = limit(minimum.theta, self.scale)
-        found = self.evaluate(theta, "no residual", below=allowed)
-        if found.gradient is None or found.value > allowed:
-            return self.run(minimum.theta, free, _COARSE, minimum.evaluation)
+        theta, allowed = limit(minimum.theta, self.scale), seen.value + slack(minimum)
+        found = self.evaluate(theta, "no residual", below=allowed) if falls_outwards(ahead, seen.gradient) else seen
+        level = found.gradient is not None and is_level(theta, found.gradient, self.criterion.dof)
+        if found is seen or not level or found.value > allowed:
+            return self.run(ahead, free, _COARSE, seen)
         self.held_far = True
         return self.run(theta, ~self.stuck(theta), _COARSE, found)
 
