@@ -190,12 +190,27 @@ def _notes(models: Models, study: Study) -> list[str]:
         notes.append("The household is not in the final model: its share c2 is estimated as zero.")
     if shares(models.final, study)["h2"] == 0.0:
         notes.append("h2 is estimated as zero, where it has no standard error; interval='profile' bounds it.")
+    if _has_unmodelled_repeats(models, study):
+        notes.append(
+            "Some people have several records, and no other term is theirs: what makes their records alike counts as "
+            f"heritable. Add + (1 | {study.id}) to the formula."
+        )
     if models.final.optimum.saturated:
         notes.append(
             "At the boundary: e2, the share of the residual, is estimated as zero, where shares and sd have no "
             "standard error; interval='profile' bounds them."
         )
     return notes
+
+
+def _has_unmodelled_repeats(models: Models, study: Study) -> bool:
+    """Whether people have several records, and no ordinary term has a level for each of them."""
+    design = models.final.design
+    people, levels = pd.factorize(study.frame.loc[design.rows, study.id])
+    if len(levels) == len(people):
+        return False
+    own = (term for term in design.random if term.relatedness.is_identity and term.n_levels >= len(levels))
+    return not any(len(np.unique(people * term.n_levels + term.codes)) == term.n_levels for term in own)
 
 
 def _heavy_tails(found: Polygenic) -> str:

@@ -548,3 +548,16 @@ def test_a_trait_without_residual():
     assert rows.loc["h2", ["conf_low", "conf_high"]].to_list() == pytest.approx([low, 1.0], abs=1e-6)
     assert rows.loc["e2", ["conf_low", "conf_high"]].to_list() == pytest.approx([0.0, 1.0 - low], abs=1e-6)
     assert "At the boundary: e2" in found.summary()
+
+
+def test_repeated_records_without_a_term_of_their_own_are_told():
+    """Twins are two people of one level; only several records of one person are repeated."""
+    once = lmm.qtl.polygenic("bmi ~ age", people(), pedigree(), id="ID")
+    assert not any("several records" in note for note in once.notes)
+    rng = np.random.default_rng(1)
+    twice = pd.concat([people(), people()], ignore_index=True)
+    twice["bmi"] = twice["bmi"] + rng.normal(size=len(twice))
+    found = lmm.qtl.polygenic("bmi ~ age", twice, pedigree(), id="ID")
+    assert any("several records" in note and "(1 | ID)" in note for note in found.notes)
+    modelled = lmm.qtl.polygenic("bmi ~ age + (1 | ID)", twice, pedigree(), id="ID")
+    assert not any("several records" in note for note in modelled.notes)
