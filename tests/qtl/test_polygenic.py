@@ -5,7 +5,6 @@ import pickle
 
 import numpy as np
 import pandas as pd
-import polars as pl
 import pytest
 from scipy.stats import chi2
 
@@ -13,6 +12,7 @@ import lmmpy as lmm
 from lmmpy.errors import DataError, FormulaError, LmmpyWarning, ModelError
 from lmmpy.qtl import inormal, polygenic
 from lmmpy.relatedness import Pedigree, Relatedness
+from tests.frames import polars
 from tests.qtl.family import FAMILY, analysed, kinship, pedigree, people
 
 
@@ -237,9 +237,8 @@ def test_the_transform_of_an_argument_is_that_of_the_function():
 def test_other_frames_and_mappings():
     plain = analysed("polygenic_bmi").loglik
     columns = people()[["ID", "bmi", "age", "sex"]]
-    assert polygenic(
-        "bmi ~ age + sex", pl.from_pandas(columns.astype({"sex": str})), pedigree()
-    ).loglik == pytest.approx(plain, abs=1e-7)
+    other = polars(columns.astype({"sex": str}))
+    assert polygenic("bmi ~ age + sex", other, pedigree()).loglik == pytest.approx(plain, abs=1e-7)
     mapping = {name: columns[name].to_numpy() for name in columns}
     assert polygenic("bmi ~ age + sex", mapping, pedigree()).loglik == pytest.approx(plain, abs=1e-7)
 
