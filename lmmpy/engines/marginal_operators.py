@@ -5,7 +5,6 @@ With G = Λ(K ⊗ I)Λᵀ the covariance of the effects, Cov(b | y, β)/σ² = G
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,10 +16,10 @@ from lmmpy.covariance import Factor
 from lmmpy.design import Design, RandomEffects
 from lmmpy.engines.components import Components
 from lmmpy.engines.covariance_system import FactoredCovariance
-from lmmpy.engines.crossproducts import CrossProducts, times_Z, times_Zt
-from lmmpy.engines.penalty import Penalty
+from lmmpy.engines.crossproducts import times_Z, times_Zt
 from lmmpy.engines.squares import Squares, turned_squares
-from lmmpy.engines.system import apply_factors, by_level, multiply_levels, transpose_apply_factors
+from lmmpy.engines.system import apply_factors, transpose_apply_factors
+from lmmpy.engines.turned_operators import TurnedOperators
 
 __all__ = ["MarginalOperators", "level_variances"]
 
@@ -32,20 +31,16 @@ _BLOCK = 8_000_000
 
 
 @dataclass(frozen=True, eq=False)
-class MarginalOperators:
+class MarginalOperators(TurnedOperators):
     """
     Linear maps at one θ; the public methods are those of `Operators`.
 
     Attributes
     ----------
+    products, penalty, bases
+        See `TurnedOperators`.
     rows : Design
         In the engine's coordinates.
-    products : CrossProducts
-        Of the same.
-    penalty : Penalty
-        Knows K.
-    bases : tuple of ndarray or None
-        R of each term whose effects the engine has in other coordinates, b' = R b.
     factors : list of Factor
         In the engine's coordinates.
     factored : FactoredCovariance
@@ -57,96 +52,34 @@ class MarginalOperators:
     """
 
     rows: Design
-    products: CrossProducts
-    penalty: Penalty
-    bases: tuple[Floats | None, ...]
     factors: list[Factor]
     factored: FactoredCovariance
     Q: Floats
     QtVQ: Floats
 
-    @property
-    def q(self) -> int:
-        """Number of random effects."""
-        return self.products.q
-
-    def traces(self) -> list[Floats]:
-        """tr(V⁻¹Z_a K Z_bᵀ) of each term, shape (k, k): the derivative of log|V| in C."""
-        return [A if R is None else R.T @ A @ R for A, R in zip(self.factored.traces(), self.bases, strict=True)]
-
-    @cached_property
-    def ZtWX(self) -> Floats:
-        """ZᵀWX, shape (q, p)."""
-        ZtWX = self.products.ZtXy[:, :-1] @ self.products.R
-        return self._turned(ZtWX, [None if R is None else R.T for R in self.bases])
+    def _traces(self) -> list[Floats]:
+        return self.factored.traces()
 
     @cached_property
     def ZtVQ(self) -> Floats:
         """ZᵀV⁻¹Q in the engine's coordinates, shape (q, p)."""
         return times_Zt(self.rows, self.factored.solve_rows(self.Q))
 
-    def conditional_covariance(self, c: Floats) -> Floats:
-        """
-        Cov(b | y, β)/σ² times some columns.
-
-        Parameters
-        ----------
-        c : ndarray, shape (q, m)
-
-        Returns
-        -------
-        ndarray, shape (q, m)
-        """
-        Gc = self._covariance(self._turned(c, [None if R is None else _inverse(R).T for R in self.bases]))
-        found = Gc - self._covariance(times_Zt(self.rows, self.factored.solve_rows(times_Z(self.rows, Gc))))
-        return self._turned(found, [None if R is None else _inverse(R) for R in self.bases])
+    def _conditional_covariance(self, c: Floats) -> Floats:
+        Gc = self._covariance(c)
+        return Gc - self._covariance(self._ZtVZ(Gc))
 
     def _covariance(self, c: Floats) -> Floats:
         """G times some columns, in the engine's coordinates."""
         right = transpose_apply_factors(self.factors, np.ascontiguousarray(c), self.products.starts)
         return apply_factors(self.factors, self.penalty.inverse_times(right), self.products.starts)
 
-    def ZtVZ(self, c: Floats) -> Floats:
-        """
-        ZᵀV⁻¹Z times some columns.
-
-        Parameters
-        ----------
-        c : ndarray, shape (q, m)
-
-        Returns
-        -------
-        ndarray, shape (q, m)
-        """
-        Zc = times_Z(self.rows, self._turned(c, self.bases))
-        found = times_Zt(self.rows, self.factored.solve_rows(Zc))
-        return self._turned(found, [None if R is None else R.T for R in self.bases])
-
-    def covariance_of_levels(self, t: int, levels: Ints) -> Floats:
-        """Cov(b | y, β)/σ² between all effects and those of some levels of term t, shape (q, levels · k)."""
-        k = self.products.sizes[t]
-        c = np.zeros((self.q, len(levels) * k))
-        places = self.products.starts[t] + levels[:, None] * k + np.arange(k)
-        c[places.ravel(), np.arange(c.shape[1])] = 1.0
-        return self.conditional_covariance(c)
+    def _ZtVZ(self, c: Floats) -> Floats:
+        return times_Zt(self.rows, self.factored.solve_rows(times_Z(self.rows, c)))
 
     def squares(self) -> Squares:
         """tr(V⁻¹V_ab V⁻¹V_dc), V_ab = Z_a K Z_bᵀ, by pairs of terms; see `squares`."""
         return turned_squares(self.factored.squares(), self.bases)
-
-    def _turned(self, values: Floats, matrices: Sequence[Floats | None]) -> Floats:
-        """Each term's effects in other coordinates."""
-        out = np.array(values, order="C")
-        starts = itertools.pairwise(self.products.starts)
-        for matrix, k, (start, end) in zip(matrices, self.products.sizes, starts, strict=True):
-            if matrix is not None:
-                source = np.ascontiguousarray(values[start:end])
-                multiply_levels(matrix, by_level(source, k), by_level(out[start:end], k))
-        return out
-
-
-def _inverse(R: Floats) -> Floats:
-    return np.asarray(np.linalg.inv(R), dtype=float)
 
 
 def level_variances(

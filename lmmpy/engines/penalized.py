@@ -103,14 +103,8 @@ class PenalizedLeastSquares(ProfiledLikelihood[_State]):
 
     Parameters
     ----------
-    design : Design
-    reml : bool
-    rows : Design
-        The same in the coordinates in which the engine computes.
-    bases : tuple of ndarray or None
-        R of each term, by `orthogonal_design`.
-    products : CrossProducts
-        Of `rows`.
+    design, reml, rows, bases, products
+        See `ProfiledLikelihood`.
     basis : Basis
         Of which the products were made.
     system : System

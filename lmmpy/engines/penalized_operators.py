@@ -5,17 +5,14 @@ Everything is in units of σ², with V = W⁻¹ + ZΛP⁻¹ΛᵀZᵀ, and nothin
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lmmpy.engines.crossproducts import CrossProducts
-from lmmpy.engines.penalty import Penalty
 from lmmpy.engines.squares import Squares, level_groups, squares_by_columns, turned_squares
-from lmmpy.engines.system import by_level, multiply_levels
+from lmmpy.engines.turned_operators import TurnedOperators
 
 __all__ = ["PenalizedOperators"]
 
@@ -27,18 +24,14 @@ _MISSED = 1e-8
 
 
 @dataclass(frozen=True, eq=False)
-class PenalizedOperators:
+class PenalizedOperators(TurnedOperators):
     """
     Linear maps at one θ.
 
     Attributes
     ----------
-    products : CrossProducts
-        In the engine's coordinates.
-    penalty : Penalty
-        P, the precision of the spherical effects.
-    bases : tuple of ndarray or None
-        R of each term whose effects the engine has in other coordinates, b' = R b.
+    products, penalty, bases
+        See `TurnedOperators`.
     spherical : callable
         P⁻¹ΛᵀZᵀV⁻¹f of vectors f with ZᵀWf = c: (q, m) → (q, m).
     random : callable
@@ -60,9 +53,6 @@ class PenalizedOperators:
         columns; else None.
     """
 
-    products: CrossProducts
-    penalty: Penalty
-    bases: tuple[Floats | None, ...]
     spherical: Callable[[Floats], Floats]
     random: Callable[[Floats], Floats]
     transposed: Callable[[Floats], Floats]
@@ -73,36 +63,12 @@ class PenalizedOperators:
     sums: Callable[[], list[Floats]]
     eliminated_squares: Callable[[int], Squares | None]
 
-    @property
-    def q(self) -> int:
-        """Number of random effects."""
-        return self.products.q
+    def _traces(self) -> list[Floats]:
+        return self.sums()
 
-    def traces(self) -> list[Floats]:
-        """Σ_l (ZᵀV⁻¹Z)_ll over the levels of each term, shape (k, k)."""
-        return [A if R is None else R.T @ A @ R for A, R in zip(self.sums(), self.bases, strict=True)]
-
-    @cached_property
-    def ZtWX(self) -> Floats:
-        """ZᵀWX, shape (q, p)."""
-        ZtWX = self.products.ZtXy[:, :-1] @ self.products.R
-        return self._turned(ZtWX, [None if R is None else R.T for R in self.bases])
-
-    def conditional_covariance(self, c: Floats) -> Floats:
-        """
-        Cov(b | y, β)/σ² times some columns, ΛM⁻¹Λᵀc.
-
-        Parameters
-        ----------
-        c : ndarray, shape (q, m)
-
-        Returns
-        -------
-        ndarray, shape (q, m)
-        """
-        inner = self._turned(c, [None if R is None else _inverse(R).T for R in self.bases])
-        found = self.random(self._solved(inner))
-        return self._turned(found, [None if R is None else _inverse(R) for R in self.bases])
+    def _conditional_covariance(self, c: Floats) -> Floats:
+        """ΛM⁻¹Λᵀc."""
+        return self.random(self._solved(c))
 
     def _solved(self, c: Floats) -> Floats:
         """
@@ -123,33 +89,13 @@ class PenalizedOperators:
             u[:, missed] += rest - self.spherical(np.ascontiguousarray(self.products.ZtZ @ self.random(rest)))
         return u
 
-    def ZtVZ(self, c: Floats) -> Floats:
-        """
-        ZᵀV⁻¹Z times some columns.
-
-        Parameters
-        ----------
-        c : ndarray, shape (q, m)
-
-        Returns
-        -------
-        ndarray, shape (q, m)
-        """
-        found = self._through_V(np.ascontiguousarray(self.products.ZtZ @ self._turned(c, self.bases)))
-        return self._turned(found, [None if R is None else R.T for R in self.bases])
+    def _ZtVZ(self, c: Floats) -> Floats:
+        return self._through_V(np.ascontiguousarray(self.products.ZtZ @ c))
 
     def _through_V(self, ZtZc: Floats) -> Floats:
         """ZᵀV⁻¹Zc from ZᵀWZc, in the engine's coordinates."""
         u = self.spherical(ZtZc)
         return self.divide(self.penalty.times(u), ZtZc if self.regular else ZtZc - self.products.ZtZ @ self.random(u))
-
-    def covariance_of_levels(self, t: int, levels: Ints) -> Floats:
-        """Cov(b | y, β)/σ² between all effects and those of some levels of term t, shape (q, levels · k)."""
-        k = self.products.sizes[t]
-        c = np.zeros((self.q, len(levels) * k))
-        rows = self.products.starts[t] + levels[:, None] * k + np.arange(k)
-        c[rows.ravel(), np.arange(c.shape[1])] = 1.0
-        return self.conditional_covariance(c)
 
     def squares(self) -> Squares:
         """Sums of squares of ZᵀV⁻¹Z by pairs of terms; see `squares`."""
@@ -159,21 +105,3 @@ class PenalizedOperators:
         if found is None:
             found = squares_by_columns(self.products, self.penalty, groups, self._through_V)
         return turned_squares(found, self.bases)
-
-    def _turned(self, values: Floats, matrices: Sequence[Floats | None]) -> Floats:
-        """Each term's effects in other coordinates."""
-        if all(matrix is None for matrix in matrices):
-            return values
-        out = np.array(values, order="C")
-        products = self.products
-        for matrix, k, start, end in zip(
-            matrices, products.sizes, products.starts[:-1], products.starts[1:], strict=True
-        ):
-            if matrix is not None:
-                source = np.ascontiguousarray(values[start:end])
-                multiply_levels(matrix, by_level(source, k), by_level(out[start:end], k))
-        return out
-
-
-def _inverse(R: Floats) -> Floats:
-    return np.asarray(np.linalg.inv(R), dtype=float)

@@ -8,32 +8,25 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import linalg
 from scipy.linalg import lapack
 
 from lmmpy.engines.cholmod import NotPositiveDefiniteError
-from lmmpy.engines.threads import all_blas_threads
+from lmmpy.engines.threads import threads_for
 
-__all__ = ["Blockwise", "Diagonalised", "Reduction", "Tridiagonal", "threads_for"]
+__all__ = ["Blockwise", "Diagonalised", "Reduction", "Tridiagonal"]
 
 Floats = NDArray[np.float64]
 
 # An eigenvalue below zero by so little, relatively to the largest, is zero.
 _ROUNDING = 1e-10
-# All threads work from this order on, on a product with so many times fewer columns, too; and from the last one on a
+# All threads work on a product with so many times fewer columns than a factorisation has; and from this order on a
 # reduction, half of which is bound by memory and waits for all threads at every column.
-_MANY_THREADS, _MANY_COLUMNS, _LONG_REDUCTION = 2_000, 20, 3_000
-
-
-def threads_for(order: int, least: int = _MANY_THREADS) -> AbstractContextManager[object]:
-    """Threads for a dense operation of some order: all where they save more than they cost."""
-    return all_blas_threads() if order >= least else nullcontext()
+_MANY_COLUMNS, _LONG_REDUCTION = 20, 3_000
 
 
 class Reduction(Protocol):
@@ -50,9 +43,6 @@ class Reduction(Protocol):
 
     def solver(self, c: float) -> Callable[[Floats], Floats]:
         """F → (I + cT)⁻¹F; NotPositiveDefiniteError when there is none."""
-
-    def eigenvectors(self) -> Floats:
-        """Of S, shape (m, m), in the order of `eigenvalues`."""
 
 
 class Tridiagonal:
@@ -103,14 +93,6 @@ class Tridiagonal:
             raise NotPositiveDefiniteError(f"the covariance of the rows has no factor (pivot {info})")
         return lambda F: np.ascontiguousarray(lapack.dpttrs(D, beside, F)[0]) if F.shape[1] else F
 
-    def eigenvectors(self) -> Floats:
-        """See `Reduction`."""
-        if not len(self._beside):
-            return np.ones((1, 1))
-        with threads_for(len(self._diagonal)):
-            vectors = linalg.eigh_tridiagonal(self._diagonal, self._beside)[1]
-        return self.turn(np.asarray(vectors, dtype=float), back=True)
-
 
 class Diagonalised:
     """
@@ -139,10 +121,6 @@ class Diagonalised:
         """See `Reduction`."""
         D = (1.0 + c * self.eigenvalues)[:, None]
         return lambda F: np.asarray(F / D)
-
-    def eigenvectors(self) -> Floats:
-        """See `Reduction`."""
-        return linalg.block_diag(*self._vectors)
 
 
 class Blockwise:
@@ -177,10 +155,6 @@ class Blockwise:
     def solver(self, c: float) -> Callable[[Floats], Floats]:
         """See `Reduction`."""
         return partial(self._each, [part.solver(c) for part in self._parts])
-
-    def eigenvectors(self) -> Floats:
-        """See `Reduction`."""
-        return linalg.block_diag(*(part.eigenvectors() for part in self._parts))
 
 
 def _cleaned(values: Floats) -> Floats:

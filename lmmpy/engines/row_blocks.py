@@ -17,8 +17,8 @@ from lmmpy.engines import _kernels
 from lmmpy.engines.between_rows import BetweenRows, between_rows
 from lmmpy.engines.cholmod import NotPositiveDefiniteError
 from lmmpy.engines.components import STACKED, Components, stacks_of_equal
-from lmmpy.engines.reduction import threads_for
 from lmmpy.engines.squares import Squares
+from lmmpy.engines.threads import threads_for
 
 __all__ = ["BlockSystem", "FactoredBlocks"]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +18,7 @@ from lmmpy.engines.crossproducts import Block, symmetric_matrix
 from lmmpy.engines.sparse import FactoredSparse, SparseMatrix, traces_from_slopes
 from lmmpy.engines.squares import Remaining
 from lmmpy.engines.system import apply_factors, regular_inverse, summed_product, transpose_apply_factors
-from lmmpy.engines.threads import all_blas_threads
+from lmmpy.engines.threads import threads_for
 
 __all__ = ["DenseSchur", "Remainder", "SparseSchur"]
 
@@ -28,8 +27,6 @@ Ints = NDArray[np.intp]
 
 # Share of pairs of levels that meet above which dense products are the quicker ones.
 _CROWDED = 0.2
-# Order from which a factorisation is worth the threads that it wakes.
-_MANY_THREADS = 2_000
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -165,7 +162,7 @@ class FactoredDense:
         self._H, self._HT = H, times_factors(H, factors, self._starts)
         S = transpose_apply_factors(factors, self._HT, self._starts)
         S[np.diag_indices_from(S)] += 1.0
-        with _threads(len(S)):
+        with threads_for(len(S)):
             self._chol, info = lapack.dpotrf(S.T, lower=0, overwrite_a=1, clean=0)
         diagonal = np.diag(self._chol)
         if info != 0 or not np.isfinite(diagonal).all():
@@ -178,7 +175,7 @@ class FactoredDense:
     def _inverse(self) -> Floats:
         """S⁻¹, symmetric."""
         if self._kept is None:
-            with _threads(len(self._chol)):
+            with threads_for(len(self._chol)):
                 inverse, info = lapack.dpotri(self._chol, lower=0)
             if info != 0:
                 raise NotPositiveDefiniteError("the Schur complement cannot be inverted")
@@ -253,11 +250,6 @@ class FactoredDense:
         """The diagonal blocks of A over one term, shape (levels, k, k)."""
         first = np.arange(start, end, k)[:, None, None]
         return np.asarray(A[first + np.arange(k)[:, None], first + np.arange(k)])
-
-
-def _threads(order: int) -> AbstractContextManager[object]:
-    """Threads for a factorisation of some order: all where they save more than they cost."""
-    return all_blas_threads() if order >= _MANY_THREADS else nullcontext()
 
 
 def times_factors(A: Floats, factors: Sequence[Factor], starts: Sequence[int]) -> Floats:

@@ -7,7 +7,6 @@ with a relatedness, where it is I ⊗ K⁻¹.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -20,7 +19,7 @@ from lmmpy.engines.crossproducts import Block, CrossProducts, places
 from lmmpy.engines.penalty import Penalty
 from lmmpy.engines.selected_inverse import SelectedInverse
 from lmmpy.engines.system import regular_inverse, transpose_apply_factors
-from lmmpy.engines.threads import all_blas_threads
+from lmmpy.engines.threads import threads_for
 
 __all__ = ["FactoredSparse", "SparseMatrix", "SparseSystem", "traces_from_slopes"]
 
@@ -106,7 +105,7 @@ class SparseMatrix:
         if self._selected is None:
             self._selected = SelectedInverse(L), self._places_in(L, factor.permutation())
         inverse, where = self._selected
-        with all_blas_threads() if inverse.flops > _MANY_THREADS else nullcontext():
+        with threads_for(inverse.flops, _MANY_THREADS):
             values = inverse.compute(L.data)[where]
         parts = np.split(values, self._cuts)
         return [self._whole(block, part) for block, part in zip(self.blocks, parts, strict=True)]

@@ -96,18 +96,6 @@ class SpectralSystem:
         """See `CovarianceSystem`."""
         return [self._matrix.times(v)[..., None]]
 
-    def rotation(self) -> tuple[Floats, Floats]:
-        """
-        Eigenvalues and eigenvectors of S, but for what has no records or no rank.
-
-        Returns
-        -------
-        values : ndarray, shape (m,)
-        vectors : ndarray, shape (n, m)
-            Orthonormal; along everything orthogonal to them Ṽ is the identity.
-        """
-        return self._matrix.eigenvalues, self._to_rows(self._matrix.eigenvectors())
-
     def factorize(self, factors: Sequence[Factor]) -> FactoredSpectrum:
         """See `CovarianceSystem`."""
         return FactoredSpectrum(self, self._matrix, float(factors[0].T[0, 0]) ** 2)

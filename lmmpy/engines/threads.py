@@ -11,7 +11,10 @@ from functools import cache
 
 from threadpoolctl import ThreadpoolController
 
-__all__ = ["all_blas_threads", "one_blas_thread"]
+__all__ = ["all_blas_threads", "one_blas_thread", "threads_for"]
+
+# Rows and columns of a matrix from which a dense factorisation is quicker by all threads.
+_MANY_THREADS = 2_000
 
 
 @cache
@@ -37,3 +40,8 @@ def all_blas_threads() -> AbstractContextManager[object]:
         return nullcontext()
     as_given: AbstractContextManager[object] = controller.limit(limits=given)
     return as_given
+
+
+def threads_for(size: float, least: float = _MANY_THREADS) -> AbstractContextManager[object]:
+    """Threads for a dense operation, by its order or whatever `least` is a number of: all where they are worth it."""
+    return all_blas_threads() if size >= least else nullcontext()

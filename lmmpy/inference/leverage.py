@@ -11,12 +11,11 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
-from scipy.sparse import csgraph
 
-from lmmpy.design import Design, RandomEffects
+from lmmpy.design import Design
 from lmmpy.design.values import Floats
 from lmmpy.engines import Criterion
+from lmmpy.engines.components import connected_components
 from lmmpy.engines.operators import Operators
 
 __all__ = ["Leverage", "components_of_levels"]
@@ -40,21 +39,7 @@ def components_of_levels(design: Design) -> list[Ints]:
     list of ndarray of int
         For each term the component of each of its levels.
     """
-    kin = [_related_levels(term) for term in design.random]
-    nodes = np.cumsum([0, *(int(groups.max()) + 1 for groups in kin)])
-    size, first, ones = int(nodes[-1]), kin[0][design.random[0].codes], np.ones(design.n)
-    graph = sparse.csr_array((size, size))
-    for term, groups, node in zip(design.random[1:], kin[1:], nodes[1:-1], strict=True):
-        graph = graph + sparse.coo_array((ones, (first, node + groups[term.codes])), shape=(size, size)).tocsr()
-    found = np.asarray(csgraph.connected_components(graph, directed=False)[1], dtype=np.intp)
-    return [found[node + groups] for node, groups in zip(nodes[:-1], kin, strict=True)]
-
-
-def _related_levels(term: RandomEffects) -> Ints:
-    """Number of the group of related levels of each level."""
-    if term.relatedness.is_identity:
-        return np.arange(term.n_levels)
-    return np.asarray(term.relatedness.components(), dtype=np.intp)
+    return list(connected_components(design).levels)
 
 
 @dataclass(frozen=True, eq=False)

@@ -174,18 +174,6 @@ def test_fewer_genotypes_than_levels() -> None:
     assert criterion._system.values[0].shape == (30, 1)
 
 
-@pytest.mark.parametrize("kind", ["dense", "families", "genotypes"])
-def test_the_rotation_makes_the_covariance_diagonal(kind: str) -> None:
-    case = Case("(1 | g)", (kind,), unseen=2, weights=True)
-    design = design_of(case)
-    values, vectors = make_criterion(design, True, "spectral")._system.rotation()
-    np.testing.assert_allclose(vectors.T @ vectors, np.eye(len(values)), rtol=0, atol=1e-12)
-    root = np.sqrt(design.weights)[:, None]
-    V = naive.dense(design, np.array([0.7])).V * root * root.T
-    expected = np.eye(design.n) + 0.7**2 * (vectors * values) @ vectors.T
-    np.testing.assert_allclose(V, expected, rtol=0, atol=1e-12 * np.abs(V).max())
-
-
 # ---- the same fit, again, and from a pickle
 
 
