@@ -11,8 +11,8 @@ from lmmpy.model import LmmFit
 from lmmpy.qtl.polygenic_report import polygenic_document
 from lmmpy.qtl.shares import share_rows
 from lmmpy.qtl.submodels import boundary_tests
-from lmmpy.qtl.text import document_text
 from lmmpy.report.html import render_html
+from lmmpy.report.plain import render_plain
 
 __all__ = ["Polygenic"]
 
@@ -142,7 +142,7 @@ class Polygenic:
         digits : int
             Significant digits of estimates.
         """
-        return document_text(polygenic_document(self, digits))
+        return render_plain(polygenic_document(self, digits))
 
     def __str__(self) -> str:
         return self.summary()

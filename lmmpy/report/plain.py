@@ -5,10 +5,10 @@ from __future__ import annotations
 from lmmpy.report.document import Document, Section
 from lmmpy.report.layout import grid_lines
 
-__all__ = ["document_text"]
+__all__ = ["render_plain"]
 
 
-def document_text(document: Document) -> str:
+def render_plain(document: Document) -> str:
     """
     Write a document.
 
