@@ -46,6 +46,20 @@ class Covariance(Form):
         """K, symmetric to the last bit."""
 
     @abstractmethod
+    def _connected(self) -> Ints:
+        """Number of the group of each level."""
+
+    @cached_property
+    def _components(self) -> Ints:
+        return self._connected()
+
+    def components(self) -> Ints:
+        return self._components
+
+    def diagonal(self) -> Floats:
+        return np.array(self.symmetric.diagonal())
+
+    @abstractmethod
     def blocks(self, K: Any) -> Iterator[tuple[Ints, Floats]]:
         """Members and dense block of each group of related levels."""
 
@@ -235,15 +249,8 @@ class Dense(Covariance):
         part: Floats = self.matrix[np.ix_(rows, columns)]
         return part
 
-    def diagonal(self) -> Floats:
-        return np.array(self.symmetric.diagonal())
-
-    @cached_property
-    def _components(self) -> Ints:
+    def _connected(self) -> Ints:
         return dense_components(self.symmetric)
-
-    def components(self) -> Ints:
-        return self._components
 
     def taken(self, at: Ints) -> Form:
         if len(at) == self.size and (at == np.arange(self.size)).all():
@@ -316,15 +323,8 @@ class SparseCovariance(Covariance):
         part: Floats = self.matrix[:, columns][rows].toarray()
         return part
 
-    def diagonal(self) -> Floats:
-        return np.asarray(self.symmetric.diagonal())
-
-    @cached_property
-    def _components(self) -> Ints:
+    def _connected(self) -> Ints:
         return sparse.csgraph.connected_components(self.symmetric, directed=False)[1].astype(np.intp)
-
-    def components(self) -> Ints:
-        return self._components
 
     def taken(self, at: Ints) -> Form:
         if len(at) == self.size and (at == np.arange(self.size)).all():
