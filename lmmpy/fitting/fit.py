@@ -59,6 +59,11 @@ class Optimum:
     saturated: bool = False
 
     @property
+    def at_boundary(self) -> bool:
+        """Whether a factor is singular, or no residual variance is left."""
+        return self.saturated or bool(self.on_boundary.any())
+
+    @property
     def evaluations(self) -> int:
         """How often the criterion was computed."""
         return len(self.log)
@@ -88,8 +93,7 @@ def refit_theta(criterion: Criterion, optimum: Optimum, control: Control) -> Opt
     """
     if optimum.held:
         return hold_theta(criterion, optimum.theta)
-    far = optimum.saturated or optimum.on_boundary.any()
-    return fit_theta(criterion, control, near=None if far else optimum.theta)
+    return fit_theta(criterion, control, near=None if optimum.at_boundary else optimum.theta)
 
 
 def fit_theta(

@@ -254,7 +254,7 @@ class _StatisticOfReplicate:
         slow = [optimum.evaluations for optimum in found if not optimum.converged]
         problem = f"the optimiser stopped after {slow[0]} evaluations." if slow else None
         # A model that contains the other is at least as likely; less is rounding.
-        return np.array([max(0.0, value)]), any(bool(o.on_boundary.any()) for o in found), problem
+        return np.array([max(0.0, value)]), any(o.at_boundary for o in found), problem
 
 
 def _replicates(

@@ -168,7 +168,7 @@ class _ParametersOfRefit:
     def _together(self, responses: list[Floats]) -> Refits | None:
         optimum, control = self.optimum, self.control
         asked_for = control.optimizer != "newton" or control.engine != "auto" or control.max_evaluations is not None
-        if optimum.held or optimum.on_boundary.any() or asked_for:
+        if optimum.held or optimum.at_boundary or asked_for:
             return None
         inner = optimum if optimum.orthogonal is None else optimum.orthogonal
         together = Together.of(self.source.criterion, inner.theta, self.control.tolerance)
@@ -190,7 +190,7 @@ class _ParametersOfRefit:
         if not optimum.held:
             check_residual(criterion.design, "the drawn response", sigma, criterion.products.scale)
         values = parameter_values(criterion.design, optimum.theta, sigma, solution.beta)
-        return values, bool(optimum.on_boundary.any()), _problem(optimum)
+        return values, optimum.at_boundary, _problem(optimum)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -213,7 +213,7 @@ class _StatisticOfRefit:
             raise ModelError(
                 f"fun gave {shown(list(found.index))} for a replicate, but {shown(self.names)} for the fit."
             )
-        return found.to_numpy(), bool(again.optimum.on_boundary.any()), _problem(again.optimum)
+        return found.to_numpy(), again.optimum.at_boundary, _problem(again.optimum)
 
 
 def _problem(optimum: Optimum) -> str | None:

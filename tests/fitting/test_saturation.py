@@ -106,3 +106,14 @@ def test_a_start_far_out_does_not_decide():
     fit = lmm.lmer("y ~ 1 + kin(K)", {"y": y}, start=[1e4])
     assert not anew.optimum.saturated
     assert fit.theta.iloc[0] == pytest.approx(anew.theta.iloc[0], rel=1e-4)
+
+
+@pytest.mark.filterwarnings("ignore::lmmpy.SingularFitWarning")
+def test_a_bootstrap_counts_replicates_without_residual_variance():
+    y = drawn(3, 2.0 * K)
+    fit = lmm.lmer("y ~ 1 + kin(K)", {"y": y})
+    boot = fit.bootstrap(20, seed=1)
+    sigma = boot.replicates["sigma"].to_numpy()
+    none_left = sigma < 1e-3 * np.median(boot.replicates.filter(like="kin").to_numpy())
+    assert none_left.any() and not none_left.all()
+    assert boot.singular[none_left].all()
