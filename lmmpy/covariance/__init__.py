@@ -5,6 +5,7 @@ from lmmpy.covariance.base import CovarianceStructure, Factor
 from lmmpy.covariance.compound import CompoundSymmetry
 from lmmpy.covariance.diagonal import Diagonal
 from lmmpy.covariance.directions import Directions, covariance_directions, covariance_slopes
+from lmmpy.covariance.rows import Indexed, Pairs, PairValues, Reported, RowStructure
 from lmmpy.covariance.unstructured import Unstructured, semidefinite_cholesky
 
 __all__ = [
@@ -14,6 +15,11 @@ __all__ = [
     "Diagonal",
     "Directions",
     "Factor",
+    "Indexed",
+    "PairValues",
+    "Pairs",
+    "Reported",
+    "RowStructure",
     "Unstructured",
     "covariance_directions",
     "covariance_slopes",

@@ -2,7 +2,16 @@
 
 from lmmpy.design.build import Blueprint, build_design
 from lmmpy.design.coding import ModelMatrix
-from lmmpy.design.design import Design, RandomEffects
+from lmmpy.design.design import Design, RandomEffects, RowCovariance, Traits
 from lmmpy.design.values import Categorical
 
-__all__ = ["Blueprint", "Categorical", "Design", "ModelMatrix", "RandomEffects", "build_design"]
+__all__ = [
+    "Blueprint",
+    "Categorical",
+    "Design",
+    "ModelMatrix",
+    "RandomEffects",
+    "RowCovariance",
+    "Traits",
+    "build_design",
+]

@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from lmmpy.covariance import CovarianceStructure
+from lmmpy.covariance import CovarianceStructure, RowStructure
 from lmmpy.design.values import Categorical, Codes, Floats
 from lmmpy.formula import RandomTerm
 from lmmpy.relatedness import Relatedness
 
-__all__ = ["Design", "RandomEffects"]
+__all__ = ["Design", "RandomEffects", "RowCovariance", "Traits"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,6 +104,57 @@ class RandomEffects:
 
 
 @dataclass(frozen=True, eq=False)
+class RowCovariance:
+    """A covariance between rows: that of the residual, or of a random function of a covariate.
+
+    Rows i and j of one group have the covariance σ² r_ij/√(w_i w_j) for a residual, w the prior weights, and
+    σ² r_ij K_ij for another term; rows of different groups have none.
+
+    Attributes
+    ----------
+    name : str
+        "Residual", or the text of the term.
+    groups : ndarray of int, shape (n,)
+        Number of each row's group.
+    structure : RowStructure
+        r.
+    typical : ndarray, shape (n,)
+        Typical standard deviations of the rows, relative to that of the reference row; for the arithmetic only.
+    codes : ndarray of int, shape (n,), or None
+        Level of each row among those of `relatedness`; None for a residual.
+    relatedness : Relatedness or None
+    levels : tuple of str
+        Labels of those levels.
+    """
+
+    name: str
+    groups: Codes
+    structure: RowStructure
+    typical: Floats
+    codes: Codes | None = None
+    relatedness: Relatedness | None = None
+    levels: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Traits:
+    """Which trait of which row of the data each row of a design with several responses is.
+
+    Attributes
+    ----------
+    names : tuple of str, length d
+    trait : ndarray of int, shape (n,)
+        Rows of the data follow each other, in them traits do; missing ones are left out.
+    row : ndarray of int, shape (n,)
+        Number among the rows of the data that are used.
+    """
+
+    names: tuple[str, ...]
+    trait: Codes
+    row: Codes
+
+
+@dataclass(frozen=True, eq=False)
 class Design:
     """A mixed model in numbers, after the row mask.
 
@@ -127,6 +178,12 @@ class Design:
         Which rows of the data are used.
     left_out : ndarray of bool, shape (n_rows,)
         Rows that miss a value (and are not excluded by `subset`).
+    functions : tuple of RowCovariance
+        Random functions of a covariate, whose effects are those of rows.
+    residual : RowCovariance or None
+        The covariance of the residual; None stands for independence.
+    traits : Traits or None
+        With several responses, one below the other in `y`.
     """
 
     y: Floats
@@ -139,6 +196,9 @@ class Design:
     offset: Floats | None
     rows: NDArray[np.bool_]
     left_out: NDArray[np.bool_]
+    functions: tuple[RowCovariance, ...] = ()
+    residual: RowCovariance | None = None
+    traits: Traits | None = None
 
     @property
     def n(self) -> int:
@@ -157,12 +217,34 @@ class Design:
 
     @property
     def n_theta(self) -> int:
-        """Number of covariance parameters."""
+        """Number of covariance parameters: of the random terms, then of the random functions, then of the residual."""
+        return int(sum(structure.n_theta for structure in self.structures))
+
+    @property
+    def n_theta_random(self) -> int:
+        """Number of those of the random terms, which are the first."""
         return int(sum(term.structure.n_theta for term in self.random))
+
+    @property
+    def row_covariances(self) -> tuple[RowCovariance, ...]:
+        """The random functions and the structured residual, as their parameters follow in θ."""
+        return self.functions if self.residual is None else (*self.functions, self.residual)
+
+    @property
+    def structures(self) -> tuple[CovarianceStructure | RowStructure, ...]:
+        """All structures, as their parameters follow in θ."""
+        return (*(term.structure for term in self.random), *(rows.structure for rows in self.row_covariances))
+
+    @cached_property
+    def lower(self) -> Floats:
+        """Lower bounds of θ."""
+        return np.concatenate([np.empty(0), *(structure.lower for structure in self.structures)])
 
     @cached_property
     def Z(self) -> sparse.csr_array:
         """The random-effects matrix, shape (n, q), term by term."""
+        if not self.random:
+            return sparse.csr_array((self.n, 0))
         return sparse.csr_array(sparse.hstack([term.Z for term in self.random], format="csr"))
 
     @cached_property
@@ -171,6 +253,11 @@ class Design:
         return tuple(np.concatenate([[0], np.cumsum([term.q for term in self.random])]).astype(int).tolist())
 
     def split_theta(self, theta: Floats) -> list[Floats]:
-        """The part of θ that belongs to each term."""
-        cuts = np.cumsum([term.structure.n_theta for term in self.random])[:-1]
-        return np.split(theta, cuts)
+        """The part of θ that belongs to each random term."""
+        ends = np.cumsum([term.structure.n_theta for term in self.random])
+        return np.split(theta[: self.n_theta_random], ends[:-1]) if self.random else []
+
+    def split_rows(self, theta: Floats) -> list[Floats]:
+        """The part of θ that belongs to each of `row_covariances`."""
+        ends = np.cumsum([rows.structure.n_theta for rows in self.row_covariances])
+        return np.split(theta[self.n_theta_random :], ends[:-1]) if self.row_covariances else []

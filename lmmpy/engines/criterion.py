@@ -41,6 +41,9 @@ class Evaluation:
         The penalised weighted residual sum of squares r²(θ); NaN where the criterion cannot be computed.
     log_r2_gradient : ndarray, shape (n_theta,), or None
         ∂ log r²/∂θ; from order 1. With it the criterion at any σ, not the profiled one, and its derivatives are known.
+    row_bends : tuple of pairs of ndarray, each of shape (n_φ, n_φ)
+        For each covariance between rows Σ_ij A_ij ∂²r_ij/∂φ² and the same with B, where A − B is the derivative of the
+        criterion in r, as in `balance`; their difference is that block of `bend`; from order 2.
     """
 
     value: float
@@ -50,6 +53,7 @@ class Evaluation:
     balance: tuple[tuple[Floats, Floats], ...] | None = None
     r2: float = math.nan
     log_r2_gradient: Floats | None = None
+    row_bends: tuple[tuple[Floats, Floats], ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,6 +73,8 @@ class Solution:
         The profiled estimate of the residual standard deviation.
     r2 : float
         The penalised weighted residual sum of squares.
+    functions : tuple of ndarray, each of shape (n,)
+        Predictions of the random functions at the rows.
     """
 
     beta: Floats
@@ -77,6 +83,7 @@ class Solution:
     b: Floats
     sigma: float
     r2: float
+    functions: tuple[Floats, ...] = ()
 
 
 class Criterion(Protocol):
