@@ -1,4 +1,4 @@
-"""Covariances between single rows: functions of where they stand (trait, occasion, time, a covariate) and of parameters.
+"""Covariances between single rows: functions of where they stand (trait, time, a covariate) and of parameters.
 
 A residual has one, relative to σ²; its scale is fixed, so that σ is the standard deviation of a reference row.
 """
@@ -101,6 +101,9 @@ class RowStructure(Protocol):
     def boundary(self, phi: Floats, tolerance: Floats) -> list[tuple[int, float]]:
         """Parameters within `tolerance` of a singular covariance, each with its value there."""
 
+    def pinned(self, phi: Floats) -> NDArray[np.bool_]:
+        """Parameters in which the covariances have no slope at φ, shape (n_theta,)."""
+
     def between(self, i: Ints, j: Ints) -> Pairs:
         """
         Prepare pairs of rows.
@@ -129,15 +132,16 @@ class _IndexedValues:
 
     @property
     def values(self) -> Floats:
-        C = self.factor.T @ self.factor.T.T
-        return np.asarray(C.ravel()[self.cells])
+        C = np.asarray(self.factor.T @ self.factor.T.T, dtype=float)
+        found: Floats = C.ravel()[self.cells]
+        return found
 
     def slope(self, i: int) -> Floats:
         half = self.factor.dT[i] @ self.factor.T.T
         return np.asarray((half + half.T).ravel()[self.cells])
 
     def contract(self, weights: Floats) -> Floats:
-        return np.einsum("iab,ab->i", self.factor.dT, 2.0 * self._matrix(weights) @ self.factor.T)
+        return np.asarray(np.einsum("iab,ab->i", self.factor.dT, 2.0 * self._matrix(weights) @ self.factor.T))
 
     def bend(self, weights: Floats) -> Floats:
         return self.factor.bend(self._matrix(weights))
@@ -211,6 +215,12 @@ class Indexed:
     def boundary(self, phi: Floats, tolerance: Floats) -> list[tuple[int, float]]:
         near = self.structure.boundary(self._full(phi), np.concatenate([[0.0], tolerance]))
         return [(place - 1, value) for place, value in near if place > 0]
+
+    def pinned(self, phi: Floats) -> NDArray[np.bool_]:
+        factor = self.factor(phi)
+        product = factor.dT @ factor.T.T
+        slope = np.abs(product + product.transpose(0, 2, 1)).max(axis=(1, 2), initial=0.0)
+        return np.asarray(slope <= 1e-14 * np.abs(factor.T).max() * np.abs(factor.dT).max(axis=(1, 2), initial=0.0))
 
     def factor(self, phi: Floats) -> Factor:
         """T with T[0, 0] = 1, and its derivatives in φ."""

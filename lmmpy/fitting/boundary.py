@@ -26,9 +26,9 @@ def canonical(design: Design, theta: Floats) -> Floats:
     """The representative of θ with non-negative standard deviations, term by term."""
     out = theta.copy()
     start = 0
-    for term in design.random:
-        end = start + term.structure.n_theta
-        out[start:end] = term.structure.canonical(theta[start:end])
+    for structure in design.structures:
+        end = start + structure.n_theta
+        out[start:end] = structure.canonical(theta[start:end])
         start = end
     return out
 
@@ -36,9 +36,9 @@ def canonical(design: Design, theta: Floats) -> Floats:
 def near_boundary(design: Design, theta: Floats, tolerance: Floats) -> list[tuple[int, float]]:
     """Parameters that are within `tolerance` of a singular factor, with their value on the boundary."""
     found, start = [], 0
-    for term in design.random:
-        end = start + term.structure.n_theta
-        near = term.structure.boundary(theta[start:end], tolerance[start:end])
+    for structure in design.structures:
+        end = start + structure.n_theta
+        near = structure.boundary(theta[start:end], tolerance[start:end])
         found += [(start + place, value) for place, value in near]
         start = end
     return found
@@ -46,16 +46,15 @@ def near_boundary(design: Design, theta: Floats, tolerance: Floats) -> list[tupl
 
 def pinned(design: Design, theta: Floats) -> Mask:
     """Parameters that no gradient can move at θ, because ∂(T Tᵀ)/∂θ_i = 0 there."""
-    stuck, start = [], 0
-    for term in design.random:
-        end = start + term.structure.n_theta
-        factor = term.structure.factor(theta[start:end])
+    stuck = []
+    for term, part in zip(design.random, design.split_theta(theta), strict=True):
+        factor = term.structure.factor(part)
         product = factor.dT @ factor.T.T
         slope = np.abs(product + product.transpose(0, 2, 1)).max(axis=(1, 2))
         size = np.abs(factor.dT).max(axis=(1, 2)) * max(float(np.abs(factor.T).max()), np.finfo(float).tiny)
         stuck.append(slope <= 1e-14 * size)
-        start = end
-    return np.concatenate(stuck)
+    parts = zip(design.row_covariances, design.split_rows(theta), strict=True)
+    return np.concatenate([np.empty(0, dtype=bool), *stuck, *(rows.structure.pinned(part) for rows, part in parts)])
 
 
 def descent_from_zero(
@@ -83,7 +82,7 @@ def descent_from_zero(
         In typical scales of θ, of length one.
     """
     assert evaluation.bend is not None and evaluation.balance is not None
-    lower = np.concatenate([term.structure.lower for term in design.random])
+    lower = design.lower
     if stuck.any():
         found = _steepest(evaluation.bend * np.outer(scale, scale), lower, np.flatnonzero(stuck))
         if found is not None:

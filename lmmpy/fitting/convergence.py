@@ -261,7 +261,7 @@ def observed_curvature(criterion: Criterion, optimum: Optimum) -> tuple[NDArray[
     """Which parameters are free at an optimum, and the observed Hessian over them."""
     theta, gradient = optimum.theta, optimum.evaluation.gradient
     assert gradient is not None
-    lower = np.concatenate([term.structure.lower for term in criterion.design.random])
+    lower = criterion.design.lower
     at_bound = (theta <= lower) & (gradient > 0)
     free = ~_stuck(criterion, optimum) & ~at_bound & (not optimum.held)
     return free, observed_hessian(criterion, theta, _reach(criterion, theta), free)

@@ -135,17 +135,16 @@ def own_theta(criterion: Criterion, theta: Floats) -> Floats:
 
 def _turned(criterion: Criterion, theta: Floats, back: bool) -> Floats:
     """θ in other coordinates: of R T, or of R⁻¹T."""
-    structures = [term.structure for term in criterion.design.random]
-    parts = np.split(theta, np.cumsum([structure.n_theta for structure in structures])[:-1])
-    found = []
-    for structure, part, R in zip(structures, parts, criterion.bases, strict=True):
+    design, found = criterion.design, []
+    for term, part, R in zip(design.random, design.split_theta(theta), criterion.bases, strict=True):
+        structure = term.structure
         if R is None or not isinstance(structure, Unstructured):
             found.append(part)
             continue
         T = structure.factor(part).T
         turned = np.asarray(np.linalg.solve(R, T) if back else R @ T, dtype=float)
         found.append(structure.from_factor(turned))
-    return np.concatenate(found)
+    return np.concatenate([*found, theta[design.n_theta_random :]])
 
 
 def _in_own_coordinates(criterion: Criterion, optimum: Optimum) -> Optimum:

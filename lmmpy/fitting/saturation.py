@@ -26,7 +26,7 @@ _LEVEL = 1e-5
 
 def may_saturate(design: Design) -> bool:
     """Whether related levels may take all of the variance."""
-    return any(not term.relatedness.is_identity for term in design.random)
+    return not design.row_covariances and any(not term.relatedness.is_identity for term in design.random)
 
 
 def outlook(theta: Floats, scale: Floats) -> Floats:

@@ -55,7 +55,7 @@ class Search:
         self.criterion, self.control, self.scale = criterion, control, scale
         self.progress = Progress(criterion.evaluate, control.progress)
         self.design = criterion.design
-        self.lower = np.concatenate([term.structure.lower for term in self.design.random])
+        self.lower = self.design.lower
         self.log: list[Step] = []
         self.restarts = 0
         # Parameters that were on the boundary when the criterion fell away from it; they are not put there again.
@@ -77,7 +77,8 @@ class Search:
         """Come near from afar, as long as every step gains a lot."""
         if self.control.optimizer != "newton":
             return theta, None
-        if may_saturate(self.design):  # these steps crawl where a level has one record, and the start is near
+        # These steps crawl where a level has one record, and there the start is near; for residuals there are none.
+        if may_saturate(self.design) or self.design.row_covariances:
             return theta, self.evaluate(theta, "start")
         now, gain = self.evaluate(theta, "start", order=1), np.inf
         for _ in range(_SCORING_STEPS):
@@ -145,7 +146,7 @@ class Search:
 
     def may_be_local(self, minimum: Minimum) -> bool:
         """Whether other starts are worth their cost: on the boundary, or with a correlation among the parameters."""
-        several = any(term.structure.several_optima for term in self.design.random)
+        several = any(structure.several_optima for structure in self.design.structures)
         return several or bool(on_boundary(self.criterion, minimum.theta).any())
 
     def run(

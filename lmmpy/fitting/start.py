@@ -26,8 +26,9 @@ _NIL = 1e-8
 
 def typical_scale(criterion: Criterion) -> Floats:
     """Size of a typical change of each θ, shape (n_theta,); makes the optimiser blind to the units of predictors."""
-    scales = [t.structure.scale(unit) for t, unit in zip(criterion.design.random, criterion.units, strict=True)]
-    return np.concatenate(scales)
+    design = criterion.design
+    scales = [term.structure.scale(unit) for term, unit in zip(design.random, criterion.units, strict=True)]
+    return np.concatenate([np.empty(0), *scales, *(rows.structure.scale() for rows in design.row_covariances)])
 
 
 def start_values(criterion: Criterion) -> tuple[Floats, list[Floats]]:
@@ -50,13 +51,16 @@ def start_values(criterion: Criterion) -> tuple[Floats, list[Floats]]:
         For a search that ends on the boundary, or a structure whose likelihood may have several optima.
     """
     terms = [term.structure for term in criterion.design.random]
+    rows = [row.structure for row in criterion.design.row_covariances]
     related = any(not term.relatedness.is_identity for term in criterion.design.random)
     deviations = _by_relatedness(criterion) if related else _by_excess(criterion)
     start = [structure.start(sd) for structure, sd in zip(terms, deviations, strict=True)]
+    start += [structure.start() for structure in rows]
     others = [structure.other_starts(sd) for structure, sd in zip(terms, deviations, strict=True)]
-    most = max(len(found) for found in others)
+    others += [structure.other_starts() for structure in rows]
+    most = max((len(found) for found in others), default=0)
     joined = [np.concatenate([found[i % len(found)] for found in others]) for i in range(most)]
-    return np.concatenate(start), joined
+    return np.concatenate([np.empty(0), *start]), joined
 
 
 def _by_excess(criterion: Criterion) -> list[Floats]:
@@ -85,6 +89,8 @@ def _by_relatedness(criterion: Criterion) -> list[Floats]:
     """
     design, products = criterion.design, criterion.products
     root = np.ones(design.n) if design.weights is None else np.sqrt(design.weights)
+    if design.residual is not None:
+        root = root / design.residual.typical
     Q = linalg.solve_triangular(products.R, (root[:, None] * design.X).T, trans="T").T if design.p else None
     m = int(np.clip(_PROBED // design.n, 2, 16))
     signs = _less_fixed(Q, np.random.default_rng(0).choice([-1.0, 1.0], size=(design.n, m)))
