@@ -1,25 +1,42 @@
-"""Covariance structures: parameters θ → the factor T of one random term, and ∂T/∂θ."""
+"""Covariance structures: θ → the factor T of one random term, φ → the covariances of rows; and their derivatives."""
 
 from lmmpy.covariance.autoregressive import Autoregressive
 from lmmpy.covariance.base import CovarianceStructure, Factor
 from lmmpy.covariance.compound import CompoundSymmetry
+from lmmpy.covariance.correlation_matrix import Correlation
+from lmmpy.covariance.deviations import Exponential, Power, Strata
 from lmmpy.covariance.diagonal import Diagonal
 from lmmpy.covariance.directions import Directions, covariance_directions, covariance_slopes
+from lmmpy.covariance.known_rows import Known
+from lmmpy.covariance.random_function import RandomFunction
+from lmmpy.covariance.row_product import Product
 from lmmpy.covariance.rows import Indexed, Pairs, PairValues, Reported, RowStructure
+from lmmpy.covariance.serial import ARMA11, ContinuousAR1, Exchangeable, OrderedAR1
 from lmmpy.covariance.unstructured import Unstructured, semidefinite_cholesky
 
 __all__ = [
+    "ARMA11",
     "Autoregressive",
     "CompoundSymmetry",
+    "ContinuousAR1",
+    "Correlation",
     "CovarianceStructure",
     "Diagonal",
     "Directions",
+    "Exchangeable",
+    "Exponential",
     "Factor",
     "Indexed",
+    "Known",
+    "OrderedAR1",
     "PairValues",
     "Pairs",
+    "Power",
+    "Product",
+    "RandomFunction",
     "Reported",
     "RowStructure",
+    "Strata",
     "Unstructured",
     "covariance_directions",
     "covariance_slopes",

@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmmpy.covariance.base import CovarianceStructure, Factor, Floats
+from lmmpy.covariance.correlated import OneCorrelation
+from lmmpy.covariance.correlation_matrix import Correlation
 from lmmpy.covariance.diagonal import Diagonal
 
 __all__ = ["Indexed", "PairValues", "Pairs", "Reported", "RowStructure"]
@@ -231,6 +233,7 @@ class Indexed:
         return _IndexedPairs(self, self.places[i] * len(self.labels) + self.places[j])
 
     def reported(self, phi: Floats) -> list[Reported]:
+        """Standard deviations unless all are one; correlations of pairs, or the one that all of them come from."""
         factor, found = self.factor(phi), []
         C = factor.T @ factor.T.T
         half = factor.dT @ factor.T.T
@@ -238,15 +241,27 @@ class Indexed:
         sd = np.sqrt(np.diag(C))
         with np.errstate(divide="ignore", invalid="ignore"):
             d_sd = np.einsum("iaa->ia", dC) / (2.0 * sd)
-            for b, label in enumerate(self.labels):
+            for b, label in enumerate(self.labels if not self._homogeneous() else ()):
                 found.append(Reported("sd", (label,), float(sd[b]), d_sd[:, b]))
-            for b in range(len(self.labels) if self._correlates() else 0):
-                for a in range(b + 1, len(self.labels)):
-                    rho = C[a, b] / (sd[a] * sd[b])
-                    slope = dC[:, a, b] / (sd[a] * sd[b]) - rho * (d_sd[:, a] / sd[a] + d_sd[:, b] / sd[b])
-                    labels = (self.labels[a], self.labels[b])
-                    found.append(Reported("cor", labels, float(np.clip(rho, -1.0, 1.0)), slope))
+            for a, b in self._correlations():
+                rho = C[a, b] / (sd[a] * sd[b])
+                slope = dC[:, a, b] / (sd[a] * sd[b]) - rho * (d_sd[:, a] / sd[a] + d_sd[:, b] / sd[b])
+                kind, labels = ("parameter", ("rho",)) if self._one() else ("cor", (self.labels[a], self.labels[b]))
+                found.append(Reported(kind, labels, float(np.clip(rho, -1.0, 1.0)), slope))
         return found
 
-    def _correlates(self) -> bool:
-        return not isinstance(self.structure, Diagonal)
+    def _homogeneous(self) -> bool:
+        """Whether all standard deviations are that of the first place, which is held at one."""
+        one = isinstance(self.structure, Correlation) or getattr(self.structure, "homogeneous", False)
+        return bool(one) and len(self.labels) > 1
+
+    def _one(self) -> bool:
+        """Whether one correlation says all, and is not just that of two strata."""
+        return isinstance(self.structure, OneCorrelation) and (len(self.labels) > 2 or self._homogeneous())
+
+    def _correlations(self) -> list[tuple[int, int]]:
+        """Pairs of places whose correlation is reported, the later first; of neighbours when one says all."""
+        k = len(self.labels)
+        if isinstance(self.structure, Diagonal):
+            return []
+        return [(1, 0)] if self._one() else [(a, b) for b in range(k) for a in range(b + 1, k)]
