@@ -13,9 +13,10 @@ from lmmpy.design.coding import ModelMatrix, model_matrix
 from lmmpy.design.columns import Columns
 from lmmpy.design.contrasts import Contrasts
 from lmmpy.design.evaluate import Evaluator
+from lmmpy.design.traits import Stack, side_by_side, stacked_fixed
 from lmmpy.design.values import Categorical, as_factor
 from lmmpy.errors import DataError, shown
-from lmmpy.formula import Node, ParsedFormula, RandomTerm, Terms, deparse
+from lmmpy.formula import Node, ParsedFormula, RandomTerm, ResidualSpec, Terms, deparse
 from lmmpy.relatedness import Relatedness
 
 __all__ = ["Blueprint"]
@@ -53,6 +54,8 @@ class Blueprint:
         What stands for the ids of each call of `kin`: an expression, or the rows of the data.
     relatedness : dict of Relatedness
         By label of the grouping factor, of everybody that it knows, whom the fit uses or not; not for unrelated levels.
+    residual : ResidualSpec or None
+        What `residual=` says, the default with several traits included.
     """
 
     parsed: ParsedFormula
@@ -65,6 +68,7 @@ class Blueprint:
     has_numeric_offset: bool = False
     ids: dict[Node, Node | Categorical] = field(default_factory=dict)
     relatedness: dict[str, Relatedness] = field(default_factory=dict)
+    residual: ResidualSpec | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         """Modules of the scope (np) do not pickle; their names do."""
@@ -94,11 +98,19 @@ class Blueprint:
         return Evaluator(Columns(data, self.column_levels), self.scope, copy.deepcopy(self.memory), ids)
 
     def fixed_matrix(self, evaluator: Evaluator) -> ModelMatrix:
-        """The fixed-effects matrix of new data, before any column is dropped."""
-        return self.matrix(self.parsed.fixed, evaluator, self.contrasts)
+        """
+        The fixed-effects matrix of new data, before any column is dropped.
+
+        With several traits that of all traits of each row, one below the other as in a design.
+        """
+        if not self.parsed.traits:
+            return self.matrix(self.parsed.fixed, evaluator, self.contrasts)
+        parts = [self.matrix(terms, evaluator, self.contrasts) for terms in self.parsed.by_trait]
+        stack = Stack.complete(tuple(trait.name for trait in self.parsed.traits), evaluator.columns.n_rows)
+        return ModelMatrix(stacked_fixed(stack, [part.X for part in parts]), *side_by_side(self.parsed, parts))
 
     def random_matrix(self, term: RandomTerm, evaluator: Evaluator) -> ModelMatrix:
-        """The columns left of a bar for new data."""
+        """The columns left of a bar for new data, one row a row; see `stacked_random` for several traits."""
         return self.matrix(term.lhs, evaluator, self.bar_contrasts)
 
     @property

@@ -17,13 +17,13 @@ from lmmpy.design.columns import Columns
 from lmmpy.design.lookup import look_up, names_used
 from lmmpy.design.values import Categorical, label_of
 from lmmpy.errors import DataError, FormulaError, LmmpyError, ModelError, shown
-from lmmpy.formula import Grouping, Node, ParsedFormula, deparse
+from lmmpy.formula import Grouping, Node, ParsedFormula, ResidualSpec, deparse
 from lmmpy.formula.syntax import Name
 from lmmpy.relatedness import Pedigree, Relatedness, as_relatedness
 
 Given = Any  # a Relatedness, or a square array, dense or sparse by rows, that has no labels
 
-__all__ = ["Kinship", "read_kinships", "relmat_in_use"]
+__all__ = ["Kinship", "groupings", "read_kinships", "relmat_in_use"]
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -99,16 +99,28 @@ class Kinship:
         return Categorical(kept.positions(factor.labels)[factor.codes], levels), kept
 
 
-def relmat_in_use(parsed: ParsedFormula, relmat: Mapping[str, Any]) -> dict[str, Any]:
-    """The part of `relmat` that a formula uses: by the A of ``kin(id, A)``, or by the label of a grouping factor."""
+def groupings(parsed: ParsedFormula, residual: ResidualSpec | None) -> list[Grouping]:
+    """The grouping factors of all terms, then the known covariance of a residual."""
+    found = [term.grouping for term in parsed.all_random]
+    return found if residual is None or residual.known is None else [*found, residual.known]
+
+
+def relmat_in_use(
+    parsed: ParsedFormula, relmat: Mapping[str, Any], residual: ResidualSpec | None = None
+) -> dict[str, Any]:
+    """The part of `relmat` that a model uses: by the A of ``kin(id, A)``, or by the label of a grouping factor."""
     names: set[str] = set()
-    for grouping in (term.grouping for term in parsed.random):
+    for grouping in groupings(parsed, residual):
         names |= names_used(grouping.kin.relatedness) if grouping.kin is not None else {grouping.label}
     return {key: value for key, value in relmat.items() if key in names}
 
 
 def read_kinships(
-    parsed: ParsedFormula, columns: Columns, relmat: Mapping[str, Any] | None, scope: Mapping[str, Any]
+    parsed: ParsedFormula,
+    columns: Columns,
+    relmat: Mapping[str, Any] | None,
+    scope: Mapping[str, Any],
+    residual: ResidualSpec | None = None,
 ) -> dict[str, Kinship]:
     """
     Find the relatedness of each grouping factor that has one.
@@ -121,6 +133,8 @@ def read_kinships(
         Relatedness by the name that it has in the formula, or by the grouping factor whose levels it relates.
     scope : mapping
         The caller's variables.
+    residual : ResidualSpec, optional
+        Which may have a known covariance.
 
     Returns
     -------
@@ -133,10 +147,10 @@ def read_kinships(
         For a relatedness that is not found or is none, for a column of ids that is not there, or for what `relmat`
         holds and the formula does not use.
     """
-    relmat = _checked(relmat, parsed)
+    relmat = _checked(relmat, parsed, residual)
     found: dict[str, Kinship] = {}
     made: dict[int, tuple[Any, Given]] = {}  # terms of one relatedness share the object, held so that no other is it
-    for grouping in (term.grouping for term in parsed.random):
+    for grouping in groupings(parsed, residual):
         if grouping.label in found or (grouping.kin is None and grouping.label not in relmat):
             continue
         if grouping.kin is not None:
@@ -151,17 +165,19 @@ def read_kinships(
     return found
 
 
-def _checked(relmat: Mapping[str, Any] | None, parsed: ParsedFormula) -> Mapping[str, Any]:
+def _checked(
+    relmat: Mapping[str, Any] | None, parsed: ParsedFormula, residual: ResidualSpec | None
+) -> Mapping[str, Any]:
     if relmat is None:
         return {}
     if not isinstance(relmat, Mapping):
         raise ModelError(
             f"relmat must map names to relatednesses, as in {{'A': pedigree}}, not be a {type(relmat).__name__}."
         )
-    used = relmat_in_use(parsed, relmat)
+    used = relmat_in_use(parsed, relmat, residual)
     unused = [key for key in relmat if key not in used]
     if unused:
-        related = [t.grouping.label for t in parsed.random]
+        related = [grouping.label for grouping in groupings(parsed, residual)]
         raise ModelError(
             f"relmat holds {shown(unused)}, which the formula does not use. A key is the A of a term kin(id, A), or "
             f"the grouping factor of an ordinary term such as (1 | id); the grouping factors of the formula are "

@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from lmmpy.errors import FormulaError
+from lmmpy.errors import FormulaError, shown
 from lmmpy.formula.grouping import Grouping, expand_grouping
 from lmmpy.formula.kin import is_kin
 from lmmpy.formula.reader import read_expression
-from lmmpy.formula.syntax import Binary, Call, Name, Node, Number, Paren, Unary, deparse, walk
+from lmmpy.formula.structures import FUNCTION, STRUCTURES, read_homogeneous
+from lmmpy.formula.syntax import Argument, Binary, Call, Name, Node, Number, Paren, Unary, deparse, walk
 from lmmpy.formula.terms import Terms, expand_terms
+from lmmpy.formula.traits import Trait, as_at, at_trait, read_traits
 
-__all__ = ["STRUCTURES", "Bar", "ParsedFormula", "RandomTerm", "as_bar", "parse_formula", "random_terms"]
-
-STRUCTURES = ("us", "diag", "cs", "ar1")
+__all__ = [
+    "FUNCTION",
+    "STRUCTURES",
+    "Bar",
+    "Own",
+    "ParsedFormula",
+    "RandomTerm",
+    "as_bar",
+    "parse_formula",
+    "random_terms",
+    "split_right",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +40,15 @@ class RandomTerm:
     grouping : Grouping
         The right of the bar.
     structure : str
-        One of `STRUCTURES`.
+        One of `STRUCTURES`; `FUNCTION` for a random function of a covariate, ``exp(x | g)``.
     homogeneous : bool or None
         `hom=` as written; None leaves it to the structure.
     text : str
         The term as R would print it.
     bare : bool
         Whether it is a `kin()` written by itself, which is ``(1 | kin())``.
+    trait : str or None
+        The trait of ``at(trait, …)``; None for a term of all traits.
     """
 
     lhs: Terms
@@ -44,6 +57,7 @@ class RandomTerm:
     homogeneous: bool | None
     text: str
     bare: bool = False
+    trait: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,15 +71,41 @@ class ParsedFormula:
     response : Node or None
         The left-hand side; None for a one-sided formula.
     fixed : Terms
-        The fixed part.
+        The fixed part; with several traits what they share.
     random : tuple of RandomTerm
         In the order in which lme4 lists them before it sorts by the number of levels.
+    functions : tuple of RandomTerm
+        Random functions of a covariate.
+    traits : tuple of Trait
+        The responses joined by `cbind`; () for a single one.
+    by_trait : tuple of Terms
+        The whole fixed part of each trait, what ``at()`` says of it included.
     """
 
     text: str
     response: Node | None
     fixed: Terms
     random: tuple[RandomTerm, ...]
+    functions: tuple[RandomTerm, ...] = ()
+    traits: tuple[Trait, ...] = ()
+    by_trait: tuple[Terms, ...] = ()
+
+    @property
+    def all_random(self) -> tuple[RandomTerm, ...]:
+        """The random terms and the random functions."""
+        return self.random + self.functions
+
+    @property
+    def responses(self) -> tuple[Node, ...]:
+        """The expression of each response."""
+        if self.traits:
+            return tuple(trait.node for trait in self.traits)
+        return () if self.response is None else (self.response,)
+
+    @property
+    def fixed_parts(self) -> tuple[Terms, ...]:
+        """The fixed part of each response."""
+        return self.by_trait or (self.fixed,)
 
 
 @lru_cache(maxsize=256)
@@ -96,13 +136,25 @@ def parse_formula(text: str) -> ParsedFormula:
             pass
         case _:
             raise FormulaError(f"The formula {text!r} has no '~'. Write response ~ predictors + (1 | group).")
+    traits = read_traits(response)
     if response is not None:
         _check_response(response)
-        _check_single(response)
-    fixed_part, bars = _split(right)
-    fixed = expand_terms(fixed_part, response)
-    random = tuple(term for bar in bars for term in random_terms(bar))
-    return ParsedFormula(deparse(tree), response, fixed, random)
+    fixed_part, bars, own = split_right(right)
+    fixed = replace(
+        expand_terms(fixed_part, response),
+        own=tuple(deparse(at_trait(part.trait, part.fixed)) for part in own),
+    )
+    _check_own(own, bars, traits, response)
+    terms = [term for bar in bars for term in random_terms(bar)]
+    return ParsedFormula(
+        deparse(tree),
+        response,
+        fixed,
+        tuple(term for term in terms if term.structure != FUNCTION),
+        tuple(term for term in terms if term.structure == FUNCTION),
+        traits,
+        tuple(_fixed_of(trait, fixed_part, own, traits) for trait in traits),
+    )
 
 
 def _check_response(response: Node) -> None:
@@ -112,9 +164,50 @@ def _check_response(response: Node) -> None:
         )
 
 
-def _check_single(response: Node) -> None:
-    if isinstance(response, Call) and response.function_name == "cbind":
-        raise FormulaError(f"{deparse(response)!r}: several traits at once are not fitted by this version. Name one.")
+def _check_own(own: list[Own], bars: list[Bar], traits: tuple[Trait, ...], response: Node | None) -> None:
+    """Refuse an `at()` of a trait that is not there."""
+    named = dict.fromkeys([part.trait for part in own] + [bar.trait for bar in bars if bar.trait is not None])
+    if response is None or not named:
+        return
+    if not traits:
+        raise FormulaError(
+            f"at({next(iter(named))}, …) speaks of one trait among several, and the response {deparse(response)!r} is "
+            "a single one. Add the terms without at(), or join traits by cbind(a, b)."
+        )
+    names = [trait.name for trait in traits]
+    unknown = [name for name in named if name not in names]
+    if unknown:
+        raise FormulaError(f"at() names {shown(unknown)}, which is no trait. The traits are {shown(names, 20)}.")
+
+
+def _fixed_of(trait: Trait, shared: Node | None, own: list[Own], traits: tuple[Trait, ...]) -> Terms:
+    """The whole fixed part of a trait."""
+    part = shared
+    for extra in own:
+        if extra.trait == trait.name:
+            part = extra.fixed if part is None else Binary("+", part, extra.fixed)
+    terms = expand_terms(part)
+    for other in traits:
+        if other.node in terms.variables:
+            raise FormulaError(
+                f"The trait {other.name!r} also stands on the right-hand side. Take it out of one side: what is known "
+                "of one trait by another is in the covariances."
+            )
+    return terms
+
+
+@dataclass(frozen=True, slots=True)
+class Own:
+    """A part of the fixed effects that one trait has.
+
+    Attributes
+    ----------
+    trait : str
+    fixed : Node
+    """
+
+    trait: str
+    fixed: Node
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,13 +221,15 @@ class Bar:
     double : bool
         Whether it is ``||``.
     structure : str
-        One of `STRUCTURES`.
+        One of `STRUCTURES`, or `FUNCTION`.
     homogeneous : bool or None
         `hom=` as written.
     text : str
         Without the parentheses of an unstructured term.
     bare : bool
         Whether there is no bar: a `kin()` written by itself.
+    trait : str or None
+        The trait of an ``at()`` around it.
     """
 
     left: Node
@@ -144,10 +239,11 @@ class Bar:
     homogeneous: bool | None
     text: str
     bare: bool = False
+    trait: str | None = None
 
 
 def as_bar(node: Node) -> Bar | None:
-    """A node that is a whole random term: `(x | g)`, `us(x | g)` and its like, or `kin(A)`."""
+    """A node that is a whole random term: `(x | g)`, `us(x | g)` and its like, `exp(x | g)`, or `kin(A)`."""
     match node:
         case Call() if is_kin(node):
             return Bar(Number(1), node, False, "us", None, deparse(node), bare=True)
@@ -156,34 +252,20 @@ def as_bar(node: Node) -> Bar | None:
         case Call(Name(structure), arguments) if structure in STRUCTURES and arguments:
             match arguments[0].value:
                 case Binary("|", left, right):
-                    return Bar(left, right, False, structure, _homogeneous(node), deparse(node))
+                    return Bar(left, right, False, structure, read_homogeneous(node), deparse(node))
                 case Binary("||", _, _):
                     raise FormulaError(
                         f"{deparse(node)!r} asks for a structure and for no correlation at once. Write diag(x | g) "
                         "for independent effects, or a single bar."
                     )
+        case Call(Name("exp"), (Argument(Binary("|", left, right), None),)):
+            return Bar(left, right, False, FUNCTION, None, deparse(node))
     return None
-
-
-def _homogeneous(call: Call) -> bool | None:
-    """Read `hom=` of a structure around a bar; R's constants and Python's."""
-    extra = call.arguments[1:]
-    if not extra:
-        return None
-    constants = {"TRUE": True, "T": True, "True": True, "FALSE": False, "F": False, "False": False}
-    if (
-        len(extra) == 1
-        and extra[0].name == "hom"
-        and isinstance(extra[0].value, Name)
-        and extra[0].value.id in constants
-    ):
-        return constants[extra[0].value.id]
-    raise FormulaError(f"In {deparse(call)!r}, the only argument after the bar is hom = TRUE or hom = FALSE.")
 
 
 def _has_bar(node: Node) -> bool:
     """Whether a random term stands somewhere at formula level; a `|` inside a call is R's 'or'."""
-    if as_bar(node) is not None:
+    if as_bar(node) is not None or as_at(node) is not None:
         return True
     match node:
         case Binary("|" | "||", _, _):
@@ -195,35 +277,51 @@ def _has_bar(node: Node) -> bool:
     return False
 
 
-def _split(node: Node) -> tuple[Node | None, list[Bar]]:
-    """Part a right-hand side into what is fixed and its bars."""
+def split_right(node: Node) -> tuple[Node | None, list[Bar], list[Own]]:
+    """
+    Part a right-hand side into what is fixed, its bars, and what is fixed for one trait only.
+
+    Parameters
+    ----------
+    node : Node
+
+    Raises
+    ------
+    FormulaError
+        Where a random term or an `at` is anything but added.
+    """
     if not _has_bar(node):
-        return node, []
-    bar = as_bar(node)
+        return node, [], []
+    at, bar = as_at(node), as_bar(node)
+    if at is not None:
+        fixed, bars, _ = split_right(at.inner)
+        own = [] if fixed is None else [Own(at.trait, fixed)]
+        return None, [replace(bar, trait=at.trait) for bar in bars], own
     if bar is not None:
-        return None, [bar]
+        return None, [bar], []
     match node:
         case Paren(inner):
-            fixed, bars = _split(inner)
-            return (Paren(fixed) if fixed is not None else None), bars
+            fixed, bars, own = split_right(inner)
+            return (Paren(fixed) if fixed is not None else None), bars, own
         case Binary("+", left, right):
-            first, bars = _split(left)
-            second, more = _split(right)
+            first, bars, own = split_right(left)
+            second, more, extra = split_right(right)
             both = Binary("+", first, second) if first is not None and second is not None else first or second
-            return both, bars + more
+            return both, bars + more, own + extra
         case Binary("-", left, right) if not _has_bar(right):
-            first, bars = _split(left)
-            return (Binary("-", first, right) if first is not None else Unary("-", right)), bars
+            first, bars, own = split_right(left)
+            return (Binary("-", first, right) if first is not None else Unary("-", right)), bars, own
         case Unary("+", inner):
-            return _split(inner)
+            return split_right(inner)
         case Binary("|" | "||", left, right):
             raise FormulaError(
                 f"The bar in {deparse(node)!r} has no parentheses around it. A random term is written "
                 f"(effects | group), for example ({deparse(_last(left))} | {deparse(right)})."
             )
     operator = node.operator if isinstance(node, Binary | Unary) else "?"
+    what = "A random term" if not any(as_at(inner) for inner in walk(node)) else "at() or a random term"
     raise FormulaError(
-        f"A random term can only be added: {deparse(node)!r} joins one with {operator!r}. Write {_added(node)}."
+        f"{what} can only be added: {deparse(node)!r} joins one with {operator!r}. Write {_added(node)}."
     )
 
 
@@ -263,7 +361,17 @@ def random_terms(bar: Bar) -> Iterator[RandomTerm]:
             raise FormulaError(f"The random term ({bar.text}) has nothing left of the bar. Write 1 for an intercept.")
         for grouping in groupings:
             text = f"{deparse(left)} | {grouping.label}" if bar.structure == "us" else bar.text
-            yield RandomTerm(lhs, grouping, bar.structure, bar.homogeneous, text, bar.bare)
+            if bar.structure == FUNCTION:
+                _check_function(lhs, bar.text)
+            yield RandomTerm(lhs, grouping, bar.structure, bar.homogeneous, text, bar.bare, bar.trait)
+
+
+def _check_function(lhs: Terms, text: str) -> None:
+    if len(lhs.terms) != 1 or len(lhs.variables) != 1 or not lhs.intercept:
+        raise FormulaError(
+            f"{text!r}: left of the bar of a random function stands one covariate, as in exp(age | kin(ped)): an "
+            "effect whose variance grows with the covariate, and whose correlation falls with the difference."
+        )
 
 
 def _uncorrelated(left: Node) -> list[Node]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from lmmpy.errors import FormulaError
 from lmmpy.formula.kin import require_no_kin
 from lmmpy.formula.syntax import Binary, Call, Name, Node, Number, Paren, Unary, deparse, walk
+from lmmpy.formula.traits import require_no_at
 
 __all__ = ["Algebra", "Term", "Terms", "expand_terms"]
 
@@ -52,12 +53,15 @@ class Terms:
         Whether there is a column of ones.
     offsets : tuple of Node
         The arguments of each ``offset()``.
+    own : tuple of str
+        What stands beside them for single traits, such as ``at(bmi, age)``.
     """
 
     variables: tuple[Node, ...]
     terms: tuple[Term, ...]
     intercept: bool
     offsets: tuple[Node, ...] = ()
+    own: tuple[str, ...] = ()
 
 
 def expand_terms(node: Node | None, response: Node | None = None) -> Terms:
@@ -182,6 +186,7 @@ class Algebra:
         if any(isinstance(inner, Call) and inner.function_name == "offset" for inner in walk(node)):
             raise FormulaError(f"offset() inside {deparse(node)!r} has no meaning; add it as a term: + offset(...).")
         require_no_kin(node)
+        require_no_at(node)
         if node not in self.variables:
             self.variables.append(node)
         return self.variables.index(node)

@@ -6,16 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from lmmpy.errors import FormulaError, shown
-from lmmpy.formula.parsed import Bar, RandomTerm, as_bar, parse_formula, random_terms
+from lmmpy.formula.parsed import FUNCTION, Bar, RandomTerm, as_bar, parse_formula, random_terms, split_right
 from lmmpy.formula.reader import read_expression
 from lmmpy.formula.syntax import Argument, Binary, Call, Index, Name, Node, Number, Paren, Unary, deparse, walk
-from lmmpy.formula.terms import Algebra, Terms
+from lmmpy.formula.terms import Algebra, Terms, expand_terms
+from lmmpy.formula.traits import At, as_at
 
 __all__ = ["fixed_text", "formula_text", "random_key", "random_text", "update_formula"]
 
 _DOT = Name(".")
 
-RandomKey = tuple[bool, frozenset[frozenset[str]], frozenset[str], str, bool | None]
+RandomKey = tuple[bool, frozenset[frozenset[str]], frozenset[str], str, bool | None, str | None]
 
 
 def update_formula(old: str, change: str) -> str:
@@ -80,7 +81,7 @@ def fixed_text(terms: Terms) -> str:
         parts.insert(0, "0")
     elif not parts:
         parts = ["1"]
-    return " + ".join([*parts, *(f"offset({deparse(node)})" for node in terms.offsets)])
+    return " + ".join([*parts, *(f"offset({deparse(node)})" for node in terms.offsets), *terms.own])
 
 
 def random_text(term: RandomTerm, lhs: Terms | None = None) -> str:
@@ -93,10 +94,18 @@ def random_text(term: RandomTerm, lhs: Terms | None = None) -> str:
     lhs : Terms, optional
         What to write left of the bar instead.
     """
+    text = _random_text(term, lhs)
+    return text if term.trait is None else f"at({deparse(Name(term.trait))}, {text})"
+
+
+def _random_text(term: RandomTerm, lhs: Terms | None) -> str:
     if lhs is None and term.structure == "us":
         return term.grouping.label if term.bare else f"({term.text})"
-    if lhs is None and len(parse_formula(f"~ {term.text}").random) == 1:
+    if lhs is None and len(parse_formula(f"~ {term.text}").all_random) == 1:
         return term.text  # as it was written; of `cs(x | a/b)` that would be two terms
+    if term.structure == FUNCTION:
+        covariate = term.lhs.variables[0] if lhs is None else lhs.variables[0]
+        return f"{FUNCTION}({deparse(covariate)} | {term.grouping.label})"
     text = f"{fixed_text(term.lhs if lhs is None else lhs)} | {term.grouping.label}"
     if term.structure == "us":
         return f"({text})"
@@ -106,7 +115,7 @@ def random_text(term: RandomTerm, lhs: Terms | None = None) -> str:
 
 def random_key(term: RandomTerm) -> RandomKey:
     """
-    What two spellings of the same random term share: intercept, effects, grouping factors, structure, `hom=`.
+    What two spellings of the same random term share: intercept, effects, groups, structure, `hom=`, trait.
 
     Parameters
     ----------
@@ -115,7 +124,7 @@ def random_key(term: RandomTerm) -> RandomKey:
     lhs = term.lhs
     effects = frozenset(frozenset(deparse(lhs.variables[i]) for i in effect.variables) for effect in lhs.terms)
     groups = frozenset(deparse(factor) for factor in term.grouping.factors)
-    return lhs.intercept, effects, groups, term.structure, term.homogeneous
+    return lhs.intercept, effects, groups, term.structure, term.homogeneous, term.trait
 
 
 def _sides(tree: Node, text: str) -> tuple[Node | None, Node]:
@@ -186,7 +195,8 @@ def _pieces(bar: Bar) -> list[_Piece]:
 def _whole(bar: Bar) -> str:
     """The term as it stands in a formula."""
     written = read_expression(bar.text)  # `us(x | g)` has its own parentheses and `kin(A)` needs none, `x | g` does
-    return bar.text if as_bar(written) is not None else f"({bar.text})"
+    text = bar.text if as_bar(written) is not None else f"({bar.text})"
+    return text if bar.trait is None else f"at({deparse(Name(bar.trait))}, {text})"
 
 
 def _as_written(pieces: Sequence[_Piece]) -> list[str]:
@@ -194,6 +204,24 @@ def _as_written(pieces: Sequence[_Piece]) -> list[str]:
     left = [piece.whole for piece in pieces]
     texts = [piece.whole if left.count(piece.whole) == piece.of else random_text(piece.term) for piece in pieces]
     return list(dict.fromkeys(texts))
+
+
+def _single_terms(node: Node) -> list[Node]:
+    """The terms of a fixed part, each by itself; 0 or 1 where it speaks of the intercept."""
+    found: list[Node] = []
+    with_one, without = Algebra(), Algebra()
+    without.intercept = False
+    with_one.expand(node, 1)
+    without.expand(node, 1)
+    if with_one.intercept == without.intercept:
+        found.append(Number(float(with_one.intercept)))
+    terms = expand_terms(node)
+    for term in terms.terms:
+        product: Node = terms.variables[term.variables[0]]
+        for place in term.variables[1:]:
+            product = Binary(":", product, terms.variables[place])
+        found.append(product)
+    return found + [Call(Name("offset"), (Argument(offset),)) for offset in terms.offsets]
 
 
 class _Change(Algebra):
@@ -206,18 +234,22 @@ class _Change(Algebra):
 
     def terms(self, sets: list[frozenset[int]]) -> Terms:
         """The fixed part that the sets make, as far as its text goes."""
-        ordered = sorted((s for s in sets if s), key=len)
+        own = [s for s in sets if any(as_at(self.variables[i]) is not None for i in s)]
+        ordered = sorted((s for s in sets if s and s not in own), key=len)
         parts = [" + ".join(":".join(deparse(self.variables[i]) for i in sorted(s)) for s in ordered)]
         if not self.intercept:
             parts.insert(0, "0")
         parts += [f"offset({deparse(node)})" for node in self.offsets]
+        parts += [deparse(self.variables[i]) for s in own for i in s]
         text = " + ".join(part for part in parts if part)
         return parse_formula(f"~ {text or '1'}").fixed
 
     def expand(self, node: Node, parity: int) -> list[frozenset[int]]:
         if node == _DOT:
             return self.insert_old(parity)
-        bar = as_bar(node)
+        at, bar = as_at(node), as_bar(node)
+        if at is not None:
+            return self.of_one_trait(at, parity)
         if bar is not None:
             self.change_random(bar, parity)
             return []
@@ -260,6 +292,21 @@ class _Change(Algebra):
             return self.expand(self.old, parity)
         finally:
             self.strict, self.factors = strict, factors
+
+    def of_one_trait(self, at: At, parity: int) -> list[frozenset[int]]:
+        """The terms of an `at`, each in one of its own."""
+        if self.factors:
+            raise FormulaError(f"{deparse(at.around(at.inner))} can only be added or taken away.")
+        fixed, bars, _ = split_right(at.inner)
+        for bar in bars:
+            self.change_random(replace(bar, trait=at.trait), parity)
+        found: list[frozenset[int]] = []
+        for node in [] if fixed is None else _single_terms(fixed):
+            own = at.around(node)
+            if own not in self.variables:
+                self.variables.append(own)
+            found.append(frozenset({self.variables.index(own)}))
+        return found
 
     def change_random(self, bar: Bar, parity: int) -> None:
         """Add a bar, or take one away."""
