@@ -10,6 +10,7 @@ import numpy as np
 from lmmpy.design import Design
 from lmmpy.engines.blocked import BlockedSystem, Schur, eliminate, meetings
 from lmmpy.engines.choose_marginal import covariance_system, marginal_engine
+from lmmpy.engines.choose_structured import structured_criterion
 from lmmpy.engines.components import Components
 from lmmpy.engines.coordinates import orthogonal_design
 from lmmpy.engines.criterion import Criterion
@@ -50,7 +51,8 @@ def make_criterion(design: Design, reml: bool, engine: str = "auto") -> Criterio
         the rows, block by block where they fall into unrelated groups; "spectral" tridiagonalises the relatedness of
         the only random effect, once for all steps. "auto" takes "blocked", unless what is left is too large for a dense
         array and has too many pairs of levels that meet; "sparse" for related levels with a sparse precision, such as
-        a pedigree's; and for other relatedness what costs least.
+        a pedigree's; and for other relatedness what costs least. A design with covariances between rows, or without
+        random terms, goes to `structured_criterion`.
 
     Returns
     -------
@@ -63,6 +65,8 @@ def make_criterion(design: Design, reml: bool, engine: str = "auto") -> Criterio
     """
     if engine not in ("auto", *ENGINES, *MARGINAL_ENGINES):
         raise ValueError(f"no engine {engine!r}; there are auto, {', '.join((*ENGINES, *MARGINAL_ENGINES))}")
+    if design.row_covariances or not design.random:
+        return structured_criterion(design, reml, engine)
     rows, bases = orthogonal_design(design)
     basis = with_response(design, *fixed_basis(design))
     products = cross_products(rows, basis)

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.sparse import csgraph
 
-from lmmpy.design import Design
+from lmmpy.design import Design, RowCovariance
+from lmmpy.relatedness import Relatedness
 
-__all__ = ["STACKED", "Components", "connected_components", "stacks_of_equal"]
+__all__ = ["STACKED", "Components", "connected_components", "related_groups", "stacks_of_equal"]
 
 Ints = NDArray[np.intp]
 
@@ -26,6 +27,8 @@ _STACK = 8_000_000
 class Components:
     """
     Rows that share a level of any term, or have levels that are related, are in one component; so are the levels.
+
+    So are rows of one group of the residual, and those that a random function relates.
 
     Between components V is zero, and so is the covariance of effects given y.
 
@@ -67,21 +70,38 @@ def connected_components(design: Design) -> Components:
     -------
     Components
     """
-    terms = design.random
-    groups = [
-        np.arange(term.n_levels) if term.relatedness.is_identity else term.relatedness.components() for term in terms
-    ]
-    if len(terms) > 1:
+    codes = [term.codes for term in design.random]
+    groups = [related_groups(term.relatedness) for term in design.random]
+    for between in design.row_covariances:
+        codes.append(np.arange(design.n))
+        groups.append(_groups_of_rows(between))
+    if not groups:
+        return Components(np.arange(design.n), ())
+    if len(groups) > 1:
         nodes = np.cumsum([0, *(int(group.max(initial=-1)) + 1 for group in groups)])
         groups = [node + group for node, group in zip(nodes, groups, strict=False)]
-        first, size = groups[0][terms[0].codes], int(nodes[-1])
-        others = np.concatenate([group[term.codes] for group, term in zip(groups[1:], terms[1:], strict=True)])
-        pairs = np.tile(first, len(terms) - 1), others
+        first, size = groups[0][codes[0]], int(nodes[-1])
+        others = np.concatenate([group[code] for group, code in zip(groups[1:], codes[1:], strict=True)])
+        pairs = np.tile(first, len(groups) - 1), others
         graph = sparse.csr_array(sparse.coo_array((np.ones(len(others)), pairs), shape=(size, size)))
         numbers = csgraph.connected_components(graph, directed=False)[1]
         groups = [np.asarray(numbers[group], dtype=np.intp) for group in groups]
-    levels = tuple(groups)
-    return Components(levels[0][terms[0].codes], levels)
+    return Components(groups[0][codes[0]], tuple(groups[: len(design.random)]))
+
+
+def related_groups(relatedness: Relatedness) -> Ints:
+    """Number of the group of related levels of each level, shape (levels,)."""
+    return np.arange(relatedness.size) if relatedness.is_identity else relatedness.components()
+
+
+def _groups_of_rows(between: RowCovariance) -> Ints:
+    """Rows that one covariance between rows may connect, numbered from zero, shape (n,)."""
+    numbers = np.unique(between.groups, return_inverse=True)[1].astype(np.intp)
+    if between.relatedness is None or between.codes is None:
+        return numbers
+    related = related_groups(between.relatedness)[between.codes]
+    both = numbers * (int(related.max(initial=0)) + 1) + related
+    return np.asarray(np.unique(both, return_inverse=True)[1], dtype=np.intp)
 
 
 def stacks_of_equal(components: Ints) -> tuple[Ints, list[tuple[slice, int]]]:

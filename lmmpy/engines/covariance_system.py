@@ -4,6 +4,9 @@ With V = W⁻¹ + Σ_t Z_t (K_t ⊗ C_t) Z_tᵀ relative to σ², everything is 
 V_t,ab = W^½Z_ta K_t Z_tbᵀW^½ with Z_ta the columns of effect a. Ṽ is linear in the C_t, and nothing is divided by them:
 all of it holds where a C is singular, and where a K is.
 
+Covariances between rows (a structured residual, in whose place there is no I; random functions) are further parts of Ṽ,
+given by their entries at pairs of coordinates; see `row_parts`.
+
 A system may work in other coordinates of the n rows, or leave out directions along which Ṽ is the identity at every θ.
 """
 
@@ -16,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmmpy.covariance import Factor
+from lmmpy.engines.row_parts import RowPart
 from lmmpy.engines.squares import Squares
 
 __all__ = ["CovarianceSystem", "FactoredCovariance"]
@@ -40,6 +44,9 @@ class FactoredCovariance(Protocol):
     def traces(self) -> list[Floats]:
         """tr(Ṽ⁻¹V_t,ab) of each term, shape (k, k)."""
 
+    def inverse_at(self, f: int) -> Floats:
+        """Ṽ⁻¹ at the pairs of the f-th of `row_parts`, shape (m,)."""
+
     def squares(self) -> Squares:
         """tr(Ṽ⁻¹V_t,ab Ṽ⁻¹V_s,dc) of each pair of terms at [t][s][c, a, d, b], t ≤ s; see `squares`."""
 
@@ -52,6 +59,10 @@ class CovarianceSystem(Protocol):
     @property
     def values(self) -> tuple[Floats, ...]:
         """For each term X of shape (m, k), with which V_t,ab v is X[:, a] ∘ `spread(v)`[t][:, b]."""
+
+    @property
+    def row_parts(self) -> tuple[RowPart, ...]:
+        """The covariances between rows, as their parameters follow in θ; on pairs of the coordinates."""
 
     @property
     def description(self) -> str:
@@ -69,7 +80,7 @@ class CovarianceSystem(Protocol):
     def spread(self, v: Floats) -> list[Floats]:
         """K_t between the rows times v ∘ X[:, b] for each effect b of each term, (m, c) → (m, c, k)."""
 
-    def factorize(self, factors: Sequence[Factor]) -> FactoredCovariance:
+    def factorize(self, factors: Sequence[Factor], entries: Sequence[Floats] = ()) -> FactoredCovariance:
         """
         Factorise Ṽ.
 
@@ -77,6 +88,8 @@ class CovarianceSystem(Protocol):
         ----------
         factors : sequence of Factor
             T of each term, C = T Tᵀ.
+        entries : sequence of ndarray, each of shape (m,)
+            Of each of `row_parts` at its pairs.
 
         Raises
         ------

@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import linalg
 
 from lmmpy.covariance import Factor
 from lmmpy.design import Design
@@ -22,7 +21,8 @@ from lmmpy.engines.covariance_system import CovarianceSystem, FactoredCovariance
 from lmmpy.engines.criterion import Evaluation, Solution
 from lmmpy.engines.crossproducts import Basis, CrossProducts, for_response, times_Zt, with_response
 from lmmpy.engines.marginal_operators import MarginalOperators, level_variances
-from lmmpy.engines.profiled import ProfiledLikelihood, cho_solve, half_solve
+from lmmpy.engines.profiled import ProfiledLikelihood, block_diagonal, cho_solve, half_solve
+from lmmpy.engines.row_parts import RowValues
 from lmmpy.engines.system import transpose_apply_factors
 
 __all__ = ["MarginalLikelihood"]
@@ -42,6 +42,7 @@ class _State:
     """
 
     factors: list[Factor]
+    rows: list[RowValues]
     factored: FactoredCovariance
     VF: Floats
     S_chol: Floats
@@ -87,7 +88,7 @@ class MarginalLikelihood(ProfiledLikelihood[_State]):
         """See `Criterion.with_response`: only what depends on y is made anew."""
         other = self._twin()
         other.design, other._rows = replace(self.design, y=y), replace(self._rows, y=y)
-        other._basis = basis = with_response(other.design, self._basis.Q, self._basis.R)
+        other._basis = basis = with_response(other._rows, self._basis.Q, self._basis.R)
         other.products = for_response(self.products, other._rows, basis)
         inside = self._system.inside(basis.e)
         other._F = np.column_stack([self._F[:, :-1], inside])
@@ -104,7 +105,14 @@ class MarginalLikelihood(ProfiledLikelihood[_State]):
             residual = residual + self._E @ state.g[:, None]
         ZtVr = self.penalty.inverse_times(times_Zt(self._rows, residual))
         u = transpose_apply_factors(state.factors, ZtVr, products.starts)[:, 0] * products.scale
-        return self._solution(state, theta, u)
+        return self._solution(state, theta, u, self._functions(state))
+
+    def _functions(self, state: _State) -> tuple[Floats, ...]:
+        """Predictions of the random functions: their covariance with y times V⁻¹(y − Xβ̂)."""
+        root = 1.0 if self._rows.weights is None else np.sqrt(self._rows.weights)
+        v = state.VF @ state.g[:, None] * self.products.scale
+        few = state.rows[: len(self.design.functions)]
+        return tuple(self._system.rows(values.times(v))[:, 0] / root for values in few)
 
     def conditional_variances(self, theta: Floats) -> list[Floats]:
         """See `Criterion.conditional_variances`."""
@@ -124,7 +132,9 @@ class MarginalLikelihood(ProfiledLikelihood[_State]):
             penalty=self.penalty,
             bases=self.bases,
             factors=state.factors,
+            rows_at=state.rows,
             factored=state.factored,
+            VQ=state.VF[:, :-1],
             Q=self._basis.Q,
             QtVQ=state.S_chol @ state.S_chol.T,
         )
@@ -133,7 +143,10 @@ class MarginalLikelihood(ProfiledLikelihood[_State]):
         factors, F, E = self._factors(theta), self._F, self._E
         if not all(np.abs(factor.T).max() < _IMPOSSIBLE for factor in factors):
             raise NotPositiveDefiniteError("the variances of random effects are too large for the arithmetic")
-        factored = self._system.factorize(factors)
+        rows = [part.at(phi) for part, phi in zip(self._system.row_parts, self.design.split_rows(theta), strict=True)]
+        if not all(np.isfinite(values.entries).all() for values in rows):
+            raise NotPositiveDefiniteError("a covariance between rows is too large for the arithmetic")
+        factored = self._system.factorize(factors, [values.entries for values in rows])
         VF = factored.solve(F)
         gram = F.T @ VF if E is None else F.T @ VF + E.T @ E
         gram = 0.5 * (gram + gram.T)
@@ -144,7 +157,7 @@ class MarginalLikelihood(ProfiledLikelihood[_State]):
             r2 += float(np.sum((E @ g) ** 2))
         if not r2 > 0.0:
             raise NotPositiveDefiniteError("the residual sum of squares vanishes")
-        return _State(factors, factored, VF, S_chol, g, r2)
+        return _State(factors, rows, factored, VF, S_chol, g, r2)
 
     def _derivatives(self, state: _State, value: float, r2: float, order: int) -> Evaluation:
         """From A and B with ∂d/∂C = A − B; then ∂d/∂θ_i = ⟨∂T/∂θ_i, 2(A − B)T⟩."""
@@ -153,11 +166,15 @@ class MarginalLikelihood(ProfiledLikelihood[_State]):
         if self.reml:
             columns = np.column_stack([columns, half_solve(state.S_chol, state.VF[:, :-1].T).T])
         spread = self._system.spread(columns)
-        found = self._balance(state, columns, spread)
-        gradient, misfit = [], []
+        found, between = self._balance(state, columns, spread), self._between_rows(state, columns)
+        gradient, misfit = [np.empty(0)], [np.empty(0)]
         for factor, (A, B) in zip(state.factors, found, strict=True):
             gradient.append(np.einsum("iab,ab->i", factor.dT, 2.0 * (A - B) @ factor.T))
             misfit.append(np.einsum("iab,ab->i", factor.dT, (-2.0 / self.dof) * B @ factor.T))
+        for values, (a, b) in zip(state.rows, between, strict=True):
+            along_b = values.contract(b)
+            gradient.append(values.contract(a) - along_b)
+            misfit.append(-along_b / self.dof)
         balance = tuple(
             (A, B) if R is None else (R.T @ A @ R, R.T @ B @ R) for (A, B), R in zip(found, self.bases, strict=True)
         )
@@ -166,10 +183,19 @@ class MarginalLikelihood(ProfiledLikelihood[_State]):
         )
         if order == 1:
             return evaluation
-        pairs = zip(state.factors, found, strict=True)
-        bend = linalg.block_diag(*(factor.bend(A - B) for factor, (A, B) in pairs))
+        row_bends = tuple((x.bend(a), x.bend(b)) for x, (a, b) in zip(state.rows, between, strict=True))
+        bends = [factor.bend(A - B) for factor, (A, B) in zip(state.factors, found, strict=True)]
+        bends += [bend_A - bend_B for bend_A, bend_B in row_bends]
         information = self._information(state, v, [part[:, 0] for part in spread])
-        return replace(evaluation, information=information, bend=np.asarray(bend))
+        return replace(evaluation, information=information, bend=block_diagonal(bends), row_bends=row_bends)
+
+    def _between_rows(self, state: _State, columns: Floats) -> list[tuple[Floats, Floats]]:
+        """∂d/∂Ṽ as A − B at the pairs of each covariance between rows; `columns` as for `_balance`."""
+        found = []
+        for f, part in enumerate(self._system.row_parts):
+            A = state.factored.inverse_at(f) - part.products(columns[:, 1:])
+            found.append((A, self.dof / state.r2 * part.products(columns[:, :1])))
+        return found
 
     def _balance(self, state: _State, columns: Floats, spread: Sequence[Floats]) -> list[tuple[Floats, Floats]]:
         """∂d/∂C of each term as A − B; `columns` are Py and, for REML, V⁻¹Q R_X⁻¹."""
@@ -183,12 +209,13 @@ class MarginalLikelihood(ProfiledLikelihood[_State]):
 
     def _information(self, state: _State, v: Floats, spread: Sequence[Floats]) -> Floats:
         """ν [w_iᵀP w_j / r² − (yᵀP w_i)(yᵀP w_j) / r⁴] with w_i = V_i P y."""
-        parts = []
+        parts: list[Floats] = []
         for factor, X, Y in zip(state.factors, self._system.values, spread, strict=True):
             for slope in factor.dT:
                 half = factor.T @ slope.T
                 parts.append(np.einsum("ia,ib,ab->i", X, Y, half + half.T))
-        W = np.column_stack(parts)
+        parts += [w for values in state.rows for w in values.slopes_times(v)]
+        W = np.column_stack(parts) if parts else np.empty((len(v), 0))
         through_X = half_solve(state.S_chol, state.VF[:, :-1].T @ W)
         quadratic = W.T @ state.factored.solve(W) - through_X.T @ through_X
         along_y = v @ W

@@ -17,6 +17,7 @@ from lmmpy.design import Design, RandomEffects
 from lmmpy.engines.components import Components
 from lmmpy.engines.covariance_system import FactoredCovariance
 from lmmpy.engines.crossproducts import times_Z, times_Zt
+from lmmpy.engines.row_parts import RowValues
 from lmmpy.engines.squares import Squares, turned_squares
 from lmmpy.engines.system import apply_factors, transpose_apply_factors
 from lmmpy.engines.turned_operators import TurnedOperators
@@ -43,8 +44,12 @@ class MarginalOperators(TurnedOperators):
         In the engine's coordinates.
     factors : list of Factor
         In the engine's coordinates.
+    rows_at : list of RowValues
+        Of the covariances between rows.
     factored : FactoredCovariance
         V.
+    VQ : ndarray, shape (m, p)
+        V⁻¹Q in the coordinates of the system.
     Q : ndarray, shape (n, p)
         Orthonormal basis W^½XR⁻¹ of the fixed effects.
     QtVQ : ndarray, shape (p, p)
@@ -53,7 +58,9 @@ class MarginalOperators(TurnedOperators):
 
     rows: Design
     factors: list[Factor]
+    rows_at: list[RowValues]
     factored: FactoredCovariance
+    VQ: Floats
     Q: Floats
     QtVQ: Floats
 
@@ -64,6 +71,17 @@ class MarginalOperators(TurnedOperators):
     def ZtVQ(self) -> Floats:
         """ZᵀV⁻¹Q in the engine's coordinates, shape (q, p)."""
         return times_Zt(self.rows, self.factored.solve_rows(self.Q))
+
+    @cached_property
+    def GZtVX(self) -> Floats:
+        """See `Operators.GZtVX`."""
+        return self._back(self._covariance(self.ZtVQ @ self.products.R))
+
+    def row_slopes(self) -> Floats:
+        """See `Operators.row_slopes`."""
+        found = [self.VQ.T @ columns for values in self.rows_at for columns in values.slopes_times(self.VQ)]
+        p = self.VQ.shape[1]
+        return np.stack(found) if found else np.empty((0, p, p))
 
     def _conditional_covariance(self, c: Floats) -> Floats:
         Gc = self._covariance(c)

@@ -41,7 +41,11 @@ class Operators(Protocol):
 
     @property
     def ZtWX(self) -> Floats:
-        """ZᵀWX, shape (q, p)."""
+        """ZᵀWX, shape (q, p); W the engine's weights, which are those of the model for an independent residual only."""
+
+    @property
+    def GZtVX(self) -> Floats:
+        """GZᵀV⁻¹X, σ²G the covariance of the effects: what b̂ makes up for when β̂ errs, shape (q, p)."""
 
     @property
     def q(self) -> int:
@@ -78,6 +82,16 @@ class Operators(Protocol):
 
     def covariance_of_levels(self, t: int, levels: Ints) -> Floats:
         """Cov(b | y, β)/σ² between all effects and those of some levels of term t, shape (q, levels · k)."""
+
+    def row_slopes(self) -> Floats:
+        """
+        QᵀV⁻¹V_iV⁻¹Q of each parameter of the covariances between rows, V_i the derivative of V.
+
+        Returns
+        -------
+        ndarray, shape (n_φ, p, p)
+            As the parameters follow in θ after those of the random terms; in the basis Q of `ZtVQ`.
+        """
 
     def squares(self) -> Squares:
         """Sums of squares of ZᵀV⁻¹Z by pairs of terms; see `squares`."""

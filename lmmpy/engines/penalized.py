@@ -6,8 +6,6 @@ Notation and formulas follow Bates, Mächler, Bolker & Walker (2015, §3) for th
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -27,16 +25,14 @@ from lmmpy.engines.crossproducts import (
     times_Zt,
     with_response,
 )
+from lmmpy.engines.effects_likelihood import EffectsLikelihood, directions
 from lmmpy.engines.penalized_operators import PenalizedOperators
-from lmmpy.engines.profiled import ProfiledLikelihood, cho_solve, half_solve
+from lmmpy.engines.profiled import cho_solve, half_solve
 from lmmpy.engines.system import (
     FactoredSystem,
     System,
     apply_factors,
-    by_level,
-    multiply_levels,
     regular_inverse,
-    summed_product,
     transpose_apply_factors,
 )
 
@@ -95,7 +91,7 @@ class _State:
     r2: float
 
 
-class PenalizedLeastSquares(ProfiledLikelihood[_State]):
+class PenalizedLeastSquares(EffectsLikelihood[_State]):
     """
     The profiled criterion of one design.
 
@@ -211,70 +207,10 @@ class PenalizedLeastSquares(ProfiledLikelihood[_State]):
         ZtVF = self._residual_products(inverses, PU, ZtZD + anchor.ZtE)
         return _State(factors, inverses, factored, U, ZtVF, S_chol, g, r2)
 
-    def _residual_products(self, inverses: Sequence[Floats | None], PU: Floats, ZtVF: Floats) -> Floats:
-        """ZᵀV⁻¹[Q e]: from PU = ΛᵀZᵀV⁻¹[Q e] where T can be divided by, which keeps more digits for a large T."""
-        for inverse, (start, end) in zip(inverses, itertools.pairwise(self.products.starts), strict=True):
-            if inverse is not None:
-                k = len(inverse)
-                multiply_levels(inverse.T, by_level(PU[start:end], k), by_level(ZtVF[start:end], k))
-        return ZtVF
-
-    def _derivatives(self, state: _State, value: float, r2: float, order: int) -> Evaluation:
-        ZtEX, Zte = state.ZtVF[:, :-1], state.ZtVF @ state.g
-        slopes = self._slopes(state, ZtEX, Zte)
-        halves = zip(state.factors, slopes, strict=True)
-        gradient = np.concatenate([np.einsum("iab,ab->i", factor.dT, 2.0 * (AT - BT)) for factor, (AT, BT) in halves])
-        halves = zip(state.factors, slopes, strict=True)
-        misfit = np.concatenate([np.einsum("iab,ab->i", f.dT, (-2.0 / self.dof) * BT) for f, (_, BT) in halves])
-        found = self._balance(state, slopes, ZtEX, Zte)
-        by_term = [(factor, A - B) for factor, (A, B) in zip(state.factors, found, strict=True)]
-        balance = tuple(
-            (A, B) if R is None else (R.T @ A @ R, R.T @ B @ R) for (A, B), R in zip(found, self.bases, strict=True)
-        )
-        if order == 1:
-            return Evaluation(value, gradient, balance=balance, r2=r2, log_r2_gradient=misfit)
-        bend = _block_diagonal([factor.bend(slope) for factor, slope in by_term])
-        return Evaluation(value, gradient, self._information(state, ZtEX, Zte), bend, balance, r2, misfit)
-
-    def _slopes(self, state: _State, ZtEX: Floats, Zte: Floats) -> list[tuple[Floats, Floats]]:
-        """½ ∂d/∂T of each term as a difference, (A T, B T), both (k, k): log-determinants, and sum of squares."""
-        starts, sizes, u = self.products.starts, self.products.sizes, state.U @ state.g
-        through_X = cho_solve(state.S_chol, state.U[:, :-1].T).T if self.reml else None
-        found = []
-        for k, AT, (start, end) in zip(sizes, state.factored.slopes(), itertools.pairwise(starts), strict=True):
-            BT = self.dof / state.r2 * (Zte[start:end].reshape(-1, k).T @ u[start:end].reshape(-1, k))
-            if through_X is not None:
-                found.append((AT - summed_product(ZtEX[start:end], through_X[start:end], k), BT))
-            else:
-                found.append((AT, BT))
-        return found
-
-    def _balance(
-        self, state: _State, slopes: Sequence[tuple[Floats, Floats]], ZtEX: Floats, Zte: Floats
-    ) -> list[tuple[Floats, Floats]]:
-        """∂d/∂(T Tᵀ) of each term as A − B, both symmetric (k, k)."""
-        inverses = [inverse for inverse in state.inverses if inverse is not None]
-        if len(inverses) == len(slopes):
-            pairs = zip(slopes, inverses, strict=True)
-            return [(_symmetric(AT @ inverse), _symmetric(BT @ inverse)) for (AT, BT), inverse in pairs]
-        found = []
-        through_X = half_solve(state.S_chol, ZtEX.T).T if self.reml else None
-        starts, sizes = self.products.starts, self.products.sizes
-        traces = state.factored.traces()
-        for t, (k, A, (start, end)) in enumerate(zip(sizes, traces, itertools.pairwise(starts), strict=True)):
-            z = Zte[start:end]
-            B = self.dof / state.r2 * (z.reshape(-1, k).T @ self.penalty.relate(t, z).reshape(-1, k))
-            if through_X is not None:
-                half = through_X[start:end]
-                found.append((A - summed_product(half, self.penalty.relate(t, half), k), _symmetric(B)))
-            else:
-                found.append((A, _symmetric(B)))
-        return found
-
     def _information(self, state: _State, ZtEX: Floats, Zte: Floats) -> Floats:
         """ν [w_iᵀP w_j / r² − (yᵀP w_i)(yᵀP w_j) / r⁴] with w_i = V_i P y = Z c_i."""
         products = self.products
-        C = _directions(state.factors, self.penalty.inverse_times(Zte), products.starts)
+        C = directions(state.factors, self.penalty.inverse_times(Zte), products.starts)
         ZtZC = products.ZtZ @ C
         U = apply_factors(state.factors, state.factored.effects(ZtZC), products.starts)
         through_X = half_solve(state.S_chol, ZtEX.T @ C)
@@ -282,29 +218,3 @@ class PenalizedLeastSquares(ProfiledLikelihood[_State]):
         along_y = Zte @ C
         information = self.dof * (0.5 * (quadratic + quadratic.T) / state.r2 - np.outer(along_y, along_y) / state.r2**2)
         return np.asarray(information)
-
-
-def _symmetric(A: Floats) -> Floats:
-    return 0.5 * (A + A.T)
-
-
-def _block_diagonal(blocks: Sequence[Floats]) -> Floats:
-    ends = list(itertools.accumulate(len(block) for block in blocks))
-    out = np.zeros((ends[-1], ends[-1]))
-    for block, end in zip(blocks, ends, strict=True):
-        out[end - len(block) : end, end - len(block) : end] = block
-    return out
-
-
-def _directions(factors: Sequence[Factor], KZte: Floats, starts: Sequence[int]) -> Floats:
-    """c_i = (Λ_i Λᵀ + Λ Λ_iᵀ) KZᵀ P y for every parameter, shape (q, n_theta)."""
-    out = np.zeros((len(KZte), sum(len(factor.dT) for factor in factors)))
-    i = 0
-    for factor, start, end in zip(factors, starts[:-1], starts[1:], strict=True):
-        k = len(factor.T)
-        residual = KZte[start:end].reshape(-1, k)
-        for slope in factor.dT:
-            half = factor.T @ slope.T
-            out[start:end, i] = (residual @ (half + half.T)).reshape(-1)
-            i += 1
-    return out

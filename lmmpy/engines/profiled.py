@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Generic, Protocol, Self, TypeVar
 
 import numpy as np
@@ -20,7 +22,7 @@ from lmmpy.engines.crossproducts import CrossProducts
 from lmmpy.engines.penalty import Penalty
 from lmmpy.engines.system import apply_factors
 
-__all__ = ["ProfiledLikelihood", "cho_solve", "half_solve"]
+__all__ = ["ProfiledLikelihood", "block_diagonal", "cho_solve", "half_solve"]
 
 Floats = NDArray[np.float64]
 
@@ -64,7 +66,7 @@ class ProfiledLikelihood(ABC, Generic[S]):
     design : Design
     reml : bool
     rows : Design
-        The same in the coordinates in which the engine computes.
+        The same in the coordinates, and with the weights, in which the engine computes.
     bases : tuple of ndarray or None
         R of each term, by `orthogonal_design`.
     products : CrossProducts
@@ -115,7 +117,7 @@ class ProfiledLikelihood(ABC, Generic[S]):
         if all(R is None for R in self.bases):
             return self
         other = self._twin()
-        other.design, other.bases = self._rows, (None,) * len(self.bases)
+        other.design, other.bases = replace(self.design, random=self._rows.random), (None,) * len(self.bases)
         return other
 
     def by_ml(self) -> Self:
@@ -169,7 +171,7 @@ class ProfiledLikelihood(ABC, Generic[S]):
             value += 2.0 * float(np.log(state.S_chol.diagonal()).sum()) + products.logdet_XtX
         return value
 
-    def _solution(self, state: S, theta: Floats, u: Floats) -> Solution:
+    def _solution(self, state: S, theta: Floats, u: Floats, functions: tuple[Floats, ...] = ()) -> Solution:
         """Everything that follows from a state and the spherical effects, shape (q,)."""
         products = self.products
         R_inverse = linalg.solve_triangular(products.R, np.eye(products.p))
@@ -182,6 +184,7 @@ class ProfiledLikelihood(ABC, Generic[S]):
             b=apply_factors(self._own_factors(theta), u, products.starts),
             sigma=math.sqrt(r2 / self.dof),
             r2=r2,
+            functions=functions,
         )
 
     def _own_factors(self, theta: Floats) -> list[Factor]:
@@ -197,6 +200,15 @@ class ProfiledLikelihood(ABC, Generic[S]):
         """Covariances of the effects of each level, each of shape (levels, k, k), in the model's coordinates."""
         backs = [None if R is None else np.linalg.inv(R) for R in self.bases]
         return [v if back is None else back @ v @ back.T for v, back in zip(variances, backs, strict=True)]
+
+
+def block_diagonal(blocks: Sequence[Floats]) -> Floats:
+    """Square blocks along the diagonal of a matrix of zeros."""
+    ends = list(itertools.accumulate((len(block) for block in blocks), initial=0))
+    out = np.zeros((ends[-1], ends[-1]))
+    for block, (start, end) in zip(blocks, itertools.pairwise(ends), strict=True):
+        out[start:end, start:end] = block
+    return out
 
 
 def cho_solve(L: Floats, b: Floats) -> Floats:

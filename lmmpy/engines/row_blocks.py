@@ -17,6 +17,7 @@ from lmmpy.engines import _kernels
 from lmmpy.engines.between_rows import BetweenRows, between_rows
 from lmmpy.engines.cholmod import NotPositiveDefiniteError
 from lmmpy.engines.components import STACKED, Components, stacks_of_equal
+from lmmpy.engines.row_parts import RowPart, row_parts
 from lmmpy.engines.squares import Squares
 from lmmpy.engines.threads import threads_for
 
@@ -25,30 +26,62 @@ __all__ = ["BlockSystem", "FactoredBlocks"]
 Floats = NDArray[np.float64]
 
 
+Ints = NDArray[np.intp]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _PairsOfStack:
+    """Where the pairs of one covariance between rows are in a stack: `some` of the pairs, `flat` in the stack's array.
+
+    Those at `off` have another place, `mirror`, across the diagonal.
+    """
+
+    some: slice
+    flat: Ints
+    off: Ints
+    mirror: Ints
+
+    def add(self, V: Floats, entries: Floats) -> None:
+        """Add to V, shape (g, r, r), the entries at all pairs of the part."""
+        own, numbers = entries[self.some], V.reshape(-1)
+        numbers[self.flat] += own
+        numbers[self.mirror] += own[self.off]
+
+
 @dataclass(frozen=True, eq=False, slots=True)
 class _Stack:
-    """Blocks of one size: `g` blocks of `r` rows, at `place` among the ordered rows; K of each term between them."""
+    """
+    Blocks of one size.
+
+    `g` blocks of `r` rows are at `place` among the ordered rows, with K of each `terms` between them; `rows` tells the
+    pairs of the covariances between rows, and without a `residual` among these Ṽ has the identity.
+    """
 
     place: slice
     g: int
     r: int
     terms: tuple[BetweenRows, ...]
+    rows: tuple[_PairsOfStack, ...]
+    residual: bool
 
     def take(self, columns: Floats) -> Floats:
         """The part of ordered columns, (n, c) → (g, r, c)."""
         return columns[self.place].reshape(self.g, self.r, columns.shape[1])
 
-    def covariance(self, Cs: Sequence[Floats]) -> Floats:
+    def covariance(self, Cs: Sequence[Floats], entries: Sequence[Floats]) -> Floats:
         """Ṽ, shape (g, r, r)."""
         V = np.zeros((self.g, self.r, self.r))
-        V.reshape(self.g, -1)[:, :: self.r + 1] = 1.0
+        if not self.residual:
+            V.reshape(self.g, -1)[:, :: self.r + 1] = 1.0
+        for pairs, numbers in zip(self.rows, entries, strict=True):
+            pairs.add(V, numbers)
         for term, C in zip(self.terms, Cs, strict=True):
             if C.any():
                 term.add(V, C)
         return V
 
-    def factorize(self, Cs: Sequence[Floats]) -> _FactoredStack | _FactoredBlock:
-        V = self.covariance(Cs)
+    def factorize(self, Cs: Sequence[Floats], entries: Sequence[Floats]) -> _FactoredStack | _FactoredBlock:
+        V = self.covariance(Cs, entries)
         return _FactoredStack(V) if self.r <= STACKED else _FactoredBlock(V[0])
 
 
@@ -104,10 +137,10 @@ class _FactoredBlock:
 class FactoredBlocks:
     """See `FactoredCovariance`."""
 
-    def __init__(self, system: BlockSystem, factors: Sequence[Factor]) -> None:
+    def __init__(self, system: BlockSystem, factors: Sequence[Factor], entries: Sequence[Floats]) -> None:
         self._system = system
         Cs = [factor.T @ factor.T.T for factor in factors]
-        self._parts = [(stack, stack.factorize(Cs)) for stack in system.stacks]
+        self._parts = [(stack, stack.factorize(Cs, entries)) for stack in system.stacks]
         self.logdet = float(sum(part.logdet for _, part in self._parts))
 
     def solve(self, F: Floats) -> Floats:
@@ -124,6 +157,13 @@ class FactoredBlocks:
         for stack, part in self._parts:
             for t, term in enumerate(stack.terms):
                 found[t] += term.form(part.inverse)
+        return found
+
+    def inverse_at(self, f: int) -> Floats:
+        found = np.empty(len(self._system.row_parts[f].first))
+        for stack, part in self._parts:
+            pairs = stack.rows[f]
+            found[pairs.some] = part.inverse.reshape(-1)[pairs.flat]
         return found
 
     def squares(self) -> Squares:
@@ -168,14 +208,17 @@ class BlockSystem:
         root = np.ones((design.n, 1)) if design.weights is None else np.sqrt(design.weights)[:, None]
         self.sizes = tuple(term.k for term in design.random)
         self.values = tuple((term.values * root)[self._order] for term in design.random)
-        self.stacks = [self._stack(design.random, place, r) for place, r in places]
+        self.row_parts = row_parts(design, self._back)
+        residual = design.residual is not None
+        self.stacks = [self._stack(design.random, place, r, residual) for place, r in places]
         self.values = tuple(x if x.shape[1] > 1 else np.ones_like(x) for x in self.values)
 
-    def _stack(self, terms: Sequence[RandomEffects], place: slice, r: int) -> _Stack:
+    def _stack(self, terms: Sequence[RandomEffects], place: slice, r: int, residual: bool) -> _Stack:
         rows = self._order[place].reshape(-1, r)
         parts = zip(terms, self.values, strict=True)
         between = [between_rows(term, term.codes[rows], x[place].reshape(*rows.shape, -1)) for term, x in parts]
-        return _Stack(place, len(rows), r, tuple(between))
+        pairs = tuple(_pairs_of_stack(part, place, r) for part in self.row_parts)
+        return _Stack(place, len(rows), r, tuple(between), pairs, residual)
 
     @property
     def description(self) -> str:
@@ -206,6 +249,14 @@ class BlockSystem:
                 out[stack.place] = term.spread(part).reshape(stack.g * stack.r, *out.shape[1:])
         return found
 
-    def factorize(self, factors: Sequence[Factor]) -> FactoredBlocks:
+    def factorize(self, factors: Sequence[Factor], entries: Sequence[Floats] = ()) -> FactoredBlocks:
         """See `CovarianceSystem`."""
-        return FactoredBlocks(self, factors)
+        return FactoredBlocks(self, factors, entries)
+
+
+def _pairs_of_stack(part: RowPart, place: slice, r: int) -> _PairsOfStack:
+    """Pairs are ordered by their first places, so that those of a stack follow each other."""
+    first, last = np.searchsorted(part.first, (place.start, place.stop)).tolist()
+    i, j = part.first[first:last] - place.start, part.second[first:last] - place.start
+    off = np.flatnonzero(i != j)
+    return _PairsOfStack(slice(first, last), i * r + j % r, off, (j * r + i % r)[off])

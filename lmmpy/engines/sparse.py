@@ -68,7 +68,10 @@ class SparseMatrix:
         self._wanted = tuple(np.concatenate([pair[side] for pair in placed]) for side in (0, 1))
         rows, columns = (np.concatenate([self._wanted[side], *(b[side] for b in between)]) for side in (0, 1))
         self._order = np.lexsort((rows, columns))
-        self._indices, self._columns = rows[self._order], columns[self._order]
+        rows, columns = rows[self._order], columns[self._order]
+        # Levels may meet and be related as well: then H and P have the same entry.
+        self._firsts = np.flatnonzero(np.diff(rows, prepend=-1) | np.diff(columns, prepend=-1))
+        self._indices, self._columns = rows[self._firsts], columns[self._firsts]
         related = any(K is not None for K in precisions)
         pointers = np.searchsorted(self._columns, np.arange(self.q + 1))
         self._symbolic = SymbolicCholesky(pointers, self._indices, crowded_last=related)
@@ -97,7 +100,10 @@ class SparseMatrix:
                 value += self._own[block.t][:, None, None] * np.eye(len(right))
             parts.append(self._flat(block, value))
         parts.append(self._between)
-        return FactoredSparse(self, factors, values, self._symbolic.factorize(np.concatenate(parts)[self._order]))
+        entries = np.concatenate(parts)[self._order]
+        if len(self._firsts) < len(entries):
+            entries = np.add.reduceat(entries, self._firsts)
+        return FactoredSparse(self, factors, values, self._symbolic.factorize(entries))
 
     def inverse_blocks(self, factor: SparseFactor) -> list[Floats]:
         """The inverse on the pattern, as whole blocks."""

@@ -19,6 +19,7 @@ from lmmpy.engines.between_rows import between_levels
 from lmmpy.engines.cholmod import NotPositiveDefiniteError
 from lmmpy.engines.components import Components, stacks_of_equal
 from lmmpy.engines.reduction import Blockwise, Diagonalised, Reduction, Tridiagonal
+from lmmpy.engines.row_parts import RowPart
 from lmmpy.engines.squares import Squares
 
 __all__ = ["SpectralSystem"]
@@ -42,6 +43,7 @@ class SpectralSystem:
     """
 
     name = "spectral"
+    row_parts: tuple[RowPart, ...] = ()
 
     def __init__(self, design: Design, components: Components, factor: Floats | None = None) -> None:
         (term,) = design.random
@@ -96,7 +98,7 @@ class SpectralSystem:
         """See `CovarianceSystem`."""
         return [self._matrix.times(v)[..., None]]
 
-    def factorize(self, factors: Sequence[Factor]) -> FactoredSpectrum:
+    def factorize(self, factors: Sequence[Factor], entries: Sequence[Floats] = ()) -> FactoredSpectrum:
         """See `CovarianceSystem`."""
         return FactoredSpectrum(self, self._matrix, float(factors[0].T[0, 0]) ** 2)
 
@@ -122,6 +124,10 @@ class FactoredSpectrum:
     def traces(self) -> list[Floats]:
         """See `FactoredCovariance`."""
         return [np.array([[self._shares.sum()]])]
+
+    def inverse_at(self, f: int) -> Floats:
+        """See `FactoredCovariance`."""
+        raise IndexError("there are no covariances between rows")
 
     def squares(self) -> Squares:
         """See `FactoredCovariance`."""

@@ -66,10 +66,20 @@ class TurnedOperators(ABC):
         """ZᵀWX, shape (q, p)."""
         return self._turned(self.products.ZtXy[:, :-1] @ self.products.R, _transposed(self.bases))
 
+    @cached_property
+    def GZtVX(self) -> Floats:
+        """See `Operators.GZtVX`."""
+        return self.conditional_covariance(self.ZtWX)
+
+    def row_slopes(self) -> Floats:
+        """See `Operators.row_slopes`."""
+        p = self.products.p
+        return np.empty((0, p, p))
+
     def conditional_covariance(self, c: Floats) -> Floats:
         """See `Operators.conditional_covariance`."""
-        backs = [None if R is None else np.asarray(np.linalg.inv(R), dtype=float) for R in self.bases]
-        return self._turned(self._conditional_covariance(self._turned(c, _transposed(backs))), backs)
+        turned = self._turned(c, _transposed(self._backs))
+        return self._back(self._conditional_covariance(turned))
 
     def ZtVZ(self, c: Floats) -> Floats:
         """See `Operators.ZtVZ`."""
@@ -82,6 +92,14 @@ class TurnedOperators(ABC):
         rows = self.products.starts[t] + levels[:, None] * k + np.arange(k)
         c[rows.ravel(), np.arange(c.shape[1])] = 1.0
         return self.conditional_covariance(c)
+
+    @cached_property
+    def _backs(self) -> list[Floats | None]:
+        return [None if R is None else np.asarray(np.linalg.inv(R), dtype=float) for R in self.bases]
+
+    def _back(self, values: Floats) -> Floats:
+        """Effects in the model's coordinates, from the engine's."""
+        return self._turned(values, self._backs)
 
     def _turned(self, values: Floats, matrices: Sequence[Floats | None]) -> Floats:
         """Each term's effects in other coordinates."""
