@@ -1,5 +1,6 @@
 """Fitting: start values, trust-region Newton, the boundary, and the convergence report."""
 
+from lmmpy.fitting.constrained_fit import Constraint, fit_constrained
 from lmmpy.fitting.control import Control
 from lmmpy.fitting.convergence import (
     ConvergenceReport,
@@ -12,10 +13,12 @@ from lmmpy.fitting.fit import Optimum, fit_theta, hold_theta, own_theta, refit_t
 from lmmpy.fitting.start import start_values
 
 __all__ = [
+    "Constraint",
     "Control",
     "ConvergenceReport",
     "Optimum",
     "convergence_report",
+    "fit_constrained",
     "fit_theta",
     "hold_theta",
     "in_coordinates_of_search",

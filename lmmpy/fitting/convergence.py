@@ -32,7 +32,7 @@ Floats = NDArray[np.float64]
 
 _STEP = 1e-4
 _FLAT = 1e-7
-_PROMISE = 1e-6
+PROMISE = 1e-6
 _TYPICAL, _ROUNDING = 1e3, 1e-10
 
 
@@ -163,6 +163,8 @@ def flat_directions(criterion: Criterion, optimum: Optimum, names: Sequence[str]
     -------
     tuple of str
     """
+    if optimum.constraint is not None:
+        return optimum.constraint.flat(criterion)
     criterion, optimum = in_coordinates_of_search(criterion, optimum)
     information = optimum.evaluation.information
     if information is None:
@@ -190,11 +192,11 @@ def unidentified(information: Floats, scale: Floats, names: Sequence[str]) -> tu
     if not len(names):
         return ()
     values, vectors = np.linalg.eigh(information * np.outer(scale, scale))
-    limit = _flat_limit(values)
+    limit = flat_limit(values)
     return tuple(_combination(vectors[:, i], names) for i in np.flatnonzero(np.abs(values) < limit))
 
 
-def _flat_limit(eigenvalues: Floats) -> float:
+def flat_limit(eigenvalues: Floats) -> float:
     """Below which a curvature is nil: against a typical one, and against the rounding of the largest."""
     largest = float(np.abs(eigenvalues).max(initial=0.0))
     return _FLAT * min(max(1.0, largest), _TYPICAL) + _ROUNDING * largest
@@ -221,6 +223,8 @@ def convergence_report(criterion: Criterion, optimum: Optimum, names: Sequence[s
     -------
     ConvergenceReport
     """
+    if optimum.constraint is not None:
+        return optimum.constraint.report(criterion, optimum)
     gradient = optimum.evaluation.gradient
     assert gradient is not None
     inner, found = in_coordinates_of_search(criterion, optimum)
@@ -230,7 +234,7 @@ def convergence_report(criterion: Criterion, optimum: Optimum, names: Sequence[s
     eigenvalues, vectors = np.linalg.eigh(hessian * np.outer(scale, scale))
     assert found.evaluation.gradient is not None
     along = vectors.T @ (found.evaluation.gradient[free] * scale)
-    limit = _flat_limit(eigenvalues)
+    limit = flat_limit(eigenvalues)
     curved = np.abs(eigenvalues) >= limit
     promised = float(0.5 * (along[curved] ** 2 / np.abs(eigenvalues[curved])).sum())
     flat = unidentified(hessian, scale, free_names)
@@ -240,7 +244,7 @@ def convergence_report(criterion: Criterion, optimum: Optimum, names: Sequence[s
         free, hessian = observed_curvature(criterion, optimum)
         free_names = [name for name, is_free in zip(names, free, strict=True) if is_free]
     return ConvergenceReport(
-        ok=optimum.converged and promised <= _PROMISE and not saddle and not flat,
+        ok=optimum.converged and promised <= PROMISE and not saddle and not flat,
         gradient=pd.Series(gradient, index=list(names), name="gradient"),
         scaled_gradient=float(np.sqrt(2.0 * promised)),
         promised_decrease=promised,
@@ -253,7 +257,7 @@ def convergence_report(criterion: Criterion, optimum: Optimum, names: Sequence[s
         engine=criterion.name,
         factorization=criterion.description,
         held=optimum.held,
-        advice=_advice(optimum, promised, saddle, flat, boundary),
+        advice=advice_on(optimum, promised, saddle, flat, boundary),
     )
 
 
@@ -267,7 +271,7 @@ def observed_curvature(criterion: Criterion, optimum: Optimum) -> tuple[NDArray[
     return free, observed_hessian(criterion, theta, _reach(criterion, theta), free)
 
 
-def _advice(
+def advice_on(
     optimum: Optimum, promised: float, saddle: bool, flat: tuple[str, ...], boundary: tuple[str, ...]
 ) -> tuple[str, ...]:
     if optimum.held:
@@ -275,12 +279,12 @@ def _advice(
     found = []
     if saddle:
         found.append("The criterion still falls in some direction (a saddle point). Refit from other start= values.")
-    elif not optimum.converged and promised <= _PROMISE:
+    elif not optimum.converged and promised <= PROMISE:
         found.append(
             f"The search stopped after {optimum.evaluations} evaluations without meeting its own rule, though no step "
             "promises a lower criterion. Raise max_evaluations, or compare lmm.all_fit(fit)."
         )
-    elif promised > _PROMISE:
+    elif promised > PROMISE:
         found.append(
             f"A further step would lower the criterion by {promised:.2g}. Raise max_evaluations or give start=, for "
             "example the theta of this fit."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,10 +17,42 @@ from lmmpy.fitting.search import Search, on_boundary, slack
 from lmmpy.fitting.start import start_values, typical_scale
 from lmmpy.fitting.trust_region import Step
 
+if TYPE_CHECKING:
+    from lmmpy.fitting.convergence import ConvergenceReport
+
 __all__ = ["Optimum", "fit_theta", "hold_theta", "own_theta", "refit_theta"]
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
+
+
+class Constrained(Protocol):
+    """What an optimum under constraints must know to be found again; see `constrained_fit.Constraint`."""
+
+    @property
+    def sigma(self) -> float:
+        """The residual standard deviation."""
+
+    @property
+    def value(self) -> float:
+        """−2 log-likelihood."""
+
+    @property
+    def n_parameters(self) -> int:
+        """Covariance parameters that are estimated, σ among them."""
+
+    @property
+    def fixes_scale(self) -> bool:
+        """Whether σ is another than that of the sum of squares."""
+
+    def flat(self, criterion: Criterion) -> tuple[str, ...]:
+        """Combinations of free parameters that the data say nothing about."""
+
+    def report(self, criterion: Criterion, optimum: Optimum) -> ConvergenceReport:
+        """How good the optimum is."""
+
+    def refit(self, criterion: Criterion, optimum: Optimum, control: Control) -> Optimum:
+        """The optimum of another criterion under the same constraints."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +79,8 @@ class Optimum:
         The same in the coordinates of the engine, where the search took place; None when they are those of the model.
     saturated : bool
         Whether the residual variance is zero, as far as numbers go: θ is very large.
+    constraint : Constrained or None
+        What held parameters at values or tied them; None when nothing did.
     """
 
     theta: Floats
@@ -57,11 +92,21 @@ class Optimum:
     log: tuple[Step, ...]
     orthogonal: Optimum | None = None
     saturated: bool = False
+    constraint: Constrained | None = None
 
     @property
     def at_boundary(self) -> bool:
         """Whether a factor is singular, or no residual variance is left."""
         return self.saturated or bool(self.on_boundary.any())
+
+    @property
+    def value(self) -> float:
+        """−2 log-likelihood, at the σ that constraints leave where they concern it."""
+        return self.evaluation.value if self.constraint is None else self.constraint.value
+
+    def sigma(self, profiled: float) -> float:
+        """σ, given that of the sum of squares."""
+        return profiled if self.constraint is None else self.constraint.sigma
 
     @property
     def evaluations(self) -> int:
@@ -93,6 +138,8 @@ def refit_theta(criterion: Criterion, optimum: Optimum, control: Control) -> Opt
     """
     if optimum.held:
         return hold_theta(criterion, optimum.theta)
+    if optimum.constraint is not None:
+        return optimum.constraint.refit(criterion, optimum, control)
     return fit_theta(criterion, control, near=None if optimum.at_boundary else optimum.theta)
 
 
@@ -120,7 +167,9 @@ def fit_theta(
     ModelError
         When the criterion cannot be computed at the start.
     """
-    start = None if start is None else _checked(start, criterion.design.n_theta)
+    start = None if start is None else checked_start(start, criterion.design.n_theta)
+    if not criterion.design.n_theta:  # nothing but β and σ is unknown
+        return replace(hold_theta(criterion, np.empty(0)), held=False)
     inner = criterion.orthogonal()
     if inner is criterion:
         return _fit(criterion, control, start, near)
@@ -198,7 +247,7 @@ def _searched(search: Search, start: Floats | None, near: Floats | None) -> Opti
     )
 
 
-def _checked(start: Floats, size: int) -> Floats:
+def checked_start(start: Floats, size: int) -> Floats:
     try:
         theta = np.asarray(start, dtype=float).reshape(-1)
     except (TypeError, ValueError):

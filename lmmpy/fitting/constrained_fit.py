@@ -1,0 +1,245 @@
+"""From a criterion and constraints to θ̂, with what is needed to judge it and to use it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lmmpy.engines import Criterion
+from lmmpy.errors import ModelError
+from lmmpy.fitting.boundary import near_boundary
+from lmmpy.fitting.constrained_convergence import constrained_flat, constrained_report
+from lmmpy.fitting.constrained_search import ConstrainedSearch, State
+from lmmpy.fitting.constraints import Classes, resolve
+from lmmpy.fitting.control import Control
+from lmmpy.fitting.convergence import ConvergenceReport
+from lmmpy.fitting.fit import Optimum, checked_start, own_theta
+from lmmpy.fitting.reparametrisation import Infeasible, Parametrisation
+from lmmpy.fitting.search import slack
+from lmmpy.fitting.start import start_values, typical_scale
+from lmmpy.fitting.trust_region import Minimum
+
+__all__ = ["Constraint", "fit_constrained"]
+
+Floats = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+# Further starts that are worth their cost.
+_OTHERS = 3
+
+
+@dataclass(frozen=True, eq=False)
+class Constraint:
+    """What was held, and the coordinates in which the rest was estimated.
+
+    Attributes
+    ----------
+    classes : Classes
+        As given.
+    to : Parametrisation
+        ψ → (θ, log σ); also what the search found on the boundary is held in it.
+    psi : ndarray, shape (m,)
+    free : ndarray of bool, shape (m,)
+        Coordinates that are inside their range.
+    jacobian : ndarray, shape (n_theta + 1, m)
+        ∂(θ, log σ)/∂ψ.
+    sigma : float
+        The residual standard deviation.
+    value : float
+        −2 log-likelihood (the restricted one by REML).
+    n_parameters : int
+        Covariance parameters that are estimated, σ among them.
+    number : int
+        How many parameters fewer than without constraints.
+    boundary : tuple of str
+        What the search found on the boundary, beside what the constraints put there.
+    """
+
+    classes: Classes
+    to: Parametrisation
+    psi: Floats
+    free: Mask
+    jacobian: Floats
+    sigma: float
+    value: float
+    n_parameters: int
+    number: int
+    boundary: tuple[str, ...]
+
+    @property
+    def given(self) -> dict[str, float | str]:
+        """The constraints as `lmer` takes them."""
+        return self.classes.given
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The constraints, one a line."""
+        return self.classes.texts
+
+    @property
+    def held(self) -> set[str]:
+        """Names of the parameters that have a given value, or none."""
+        classes = self.classes
+        found = {i for c in classes.classes if c.value is not None for i in c.members}
+        return {classes.quantities[i].name for i in found} | self.silent
+
+    @property
+    def silent(self) -> set[str]:
+        """Names of the correlations that mean nothing, a standard deviation being held at zero."""
+        classes = self.classes
+        zero = {
+            (q.block, q.places[0])
+            for c in classes.classes
+            for q in (classes.quantities[i] for i in c.members)
+            if c.kind == "sd" and c.value == 0.0 and q.places
+        }
+        return {q.name for q in classes.quantities if q.kind == "cor" and any((q.block, a) in zero for a in q.places)}
+
+    @property
+    def fixes_scale(self) -> bool:
+        """Whether σ is not what the sum of squares makes of it, a standard deviation being held in units of the data."""
+        classes = self.classes
+        return any(c.kind == "sd" and c.value is not None and c.value > 0.0 for c in classes.classes)
+
+    def flat(self, criterion: Criterion) -> tuple[str, ...]:
+        """Combinations of free coordinates that the data say nothing about."""
+        return constrained_flat(criterion, self)
+
+    def report(self, criterion: Criterion, optimum: Optimum) -> ConvergenceReport:
+        """How good the optimum is."""
+        return constrained_report(criterion, optimum, self)
+
+    def refit(self, criterion: Criterion, optimum: Optimum, control: Control) -> Optimum:
+        """The same constraints for a criterion that is like the fit's: for another response, or by ML."""
+        near = None if optimum.at_boundary else np.append(optimum.theta, np.log(self.sigma))
+        return fit_constrained(criterion, self.given, control, near)
+
+
+def fit_constrained(
+    criterion: Criterion, given: Mapping[str, Any], control: Control, near: Floats | None = None, start: Any = None
+) -> Optimum:
+    """
+    Minimise −2 log-likelihood over θ and σ under constraints.
+
+    Parameters
+    ----------
+    criterion : Criterion
+    given : mapping
+        See `resolve`.
+    control : Control
+    near : ndarray, shape (n_theta + 1,), optional
+        (θ, log σ) near which the search begins, such as the optimum without the constraints; it need not obey them.
+    start : array-like, shape (n_theta,), optional
+        θ at which the user wants it to begin instead.
+
+    Returns
+    -------
+    Optimum
+        With `.constraint`.
+
+    Raises
+    ------
+    ModelError
+        For constraints that are wrong or impossible, or when the criterion cannot be computed at the start.
+    """
+    classes = resolve(criterion.design, criterion.units, given)
+    if start is not None:
+        near = np.append(checked_start(start, criterion.design.n_theta), 0.0)
+    search = ConstrainedSearch(criterion, classes, control)
+    try:
+        state = _best(search, near)
+    except Infeasible:
+        raise ModelError(
+            f"constraints: {'; '.join(classes.texts)} cannot hold at once: effects with a correlation of ±1 have the "
+            "same correlations with others. Leave out what follows from the rest."
+        ) from None
+    finally:
+        search.progress.close()
+    return _optimum(search, state)
+
+
+def _best(search: ConstrainedSearch, near: Floats | None) -> State:
+    """The lowest minimum from the first start, and from others where there may be several."""
+    criterion = search.criterion
+    inner = criterion.orthogonal()
+    suggested, others = start_values(inner)
+    first = np.append(own_theta(criterion, suggested), 0.0) if near is None else near
+    state = search.descend(search.start(first))
+    several = any(structure.several_optima for structure in criterion.design.structures)
+    if np.isfinite(state.evaluation.value) and not (state.on_boundary or several or not state.converged):
+        return state
+    starts = [suggested, *others] if near is not None else others
+    for other in starts[:_OTHERS]:
+        if len(search.log) >= search.control.most_evaluations:
+            break
+        rival = search.descend(search.start(np.append(own_theta(criterion, other), 0.0)))
+        least = state.evaluation.value
+        if rival.evaluation.value < least - (slack(_as_minimum(state)) if np.isfinite(least) else 0.0):
+            state = rival
+    if not np.isfinite(state.evaluation.value):
+        raise ModelError(
+            "The criterion cannot be computed under these constraints: the covariance of the observations is not "
+            "positive definite at any start. Relax them."
+        )
+    return state
+
+
+def _as_minimum(state: State) -> Minimum:
+    return Minimum(state.psi, state.evaluation, state.converged)
+
+
+def _optimum(search: ConstrainedSearch, state: State) -> Optimum:
+    criterion, classes = search.criterion, search.classes
+    image = state.to.at(state.psi)
+    assert image is not None
+    theta = image.x[:-1]
+    given = search.parametrisation(classes)
+    constraint = Constraint(
+        classes,
+        state.to,
+        state.psi,
+        state.free,
+        image.jacobian,
+        float(np.exp(image.x[-1])),
+        state.evaluation.value,
+        given.size,
+        search.design.n_theta + 1 - given.size,
+        _found_names(state),
+    )
+    return Optimum(
+        theta,
+        criterion.evaluate(theta, 2),
+        state.converged,
+        _boundary(criterion, theta) & ~_boundary(criterion, _inside(given)),
+        False,
+        search.restarts,
+        tuple(search.log),
+        constraint=constraint,
+    )
+
+
+def _found_names(state: State) -> tuple[str, ...]:
+    """What to call what is on the boundary."""
+    names = [state.to.classes.name(c) for c in state.found]
+    places = [state.to.place(kind, *key) for kind, key in state.held]
+    return (*names, *(state.to.names[place] for place in places if place is not None))
+
+
+def _inside(given: Parametrisation) -> Floats:
+    """Some θ that obeys the constraints and lies on no other boundary."""
+    psi = np.array([0.1 if slot.kind in ("cor", "angle") else slot.scale for slot in given.slots])
+    image = given.at(psi)
+    return np.full(given.n_theta, np.nan) if image is None else image.x[:-1]
+
+
+def _boundary(criterion: Criterion, theta: Floats) -> Mask:
+    """Parameters at a value that makes a covariance singular."""
+    boundary = np.zeros(len(theta), dtype=bool)
+    if np.isfinite(theta).all():
+        near = near_boundary(criterion.design, theta, 1e-12 * typical_scale(criterion))
+        boundary[[place for place, value in near if theta[place] == value]] = True
+    return boundary
