@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lmmpy.covariance import Diagonal, Unstructured
+from lmmpy.covariance import Diagonal, Indexed, RowStructure, Unstructured
 from lmmpy.design import Design
 
 __all__ = ["AsTheyAre", "Chart", "Deviations", "chart_of"]
@@ -38,34 +38,38 @@ class AsTheyAre:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Deviations:
-    """y = (θσ, σ), for factors that are linear in θ.
+    """y = (θσ, σ), for factors that are linear in θ; other parameters, such as an autocorrelation, stay as they are.
 
     Attributes
     ----------
     scale : ndarray, shape (n_theta,)
         A typical size of each θ.
+    linear : ndarray of bool, shape (n_theta,)
+        Which of them are relative deviations.
     """
 
     scale: Floats
+    linear: NDArray[np.bool_]
 
     def to_x(self, y: Floats) -> tuple[Floats, Floats]:
         """X = (θ, log σ), shape (m,), and ∂x/∂y, shape (m, m); without slope in σ where that is next to nothing."""
         size = len(y) - 1
-        least = _NONE * float(np.abs(y[:-1] / self.scale).max())
+        least = _NONE * float(np.abs((y[:-1] / self.scale)[self.linear]).max())
         sigma = max(abs(float(y[-1])), least)
         if sigma == 0.0:
             return np.append(np.zeros(size), -math.inf), np.zeros((size + 1, size + 1))
+        theta = np.where(self.linear, y[:-1] / sigma, y[:-1])
         jacobian = np.zeros((size + 1, size + 1))
-        jacobian[:size, :size] = np.eye(size) / sigma
+        jacobian[:size, :size] = np.diag(np.where(self.linear, 1.0 / sigma, 1.0))
         if abs(float(y[-1])) >= least:
             along = math.copysign(1.0, float(y[-1])) / sigma
-            jacobian[:size, size] = -y[:-1] / sigma * along
+            jacobian[:size, size] = np.where(self.linear, -theta * along, 0.0)
             jacobian[size, size] = along
-        return np.append(y[:-1] / sigma, math.log(sigma)), jacobian
+        return np.append(theta, math.log(sigma)), jacobian
 
     def of(self, theta: Floats, sigma: float) -> Floats:
         """Y at θ and σ."""
-        return np.append(theta * sigma, sigma)
+        return np.append(np.where(self.linear, theta * sigma, theta), sigma)
 
 
 Chart = AsTheyAre | Deviations
@@ -82,5 +86,18 @@ def chart_of(design: Design, scale: Floats) -> Chart:
         A typical size of each θ.
     """
     related = any(not term.relatedness.is_identity for term in design.random)
-    linear = all(isinstance(t.structure, Unstructured | Diagonal) or t.structure.k == 1 for t in design.random)
-    return Deviations(scale) if related and linear else AsTheyAre()
+    random = [isinstance(t.structure, Unstructured | Diagonal) or t.structure.k == 1 for t in design.random]
+    if not (related and all(random)):
+        return AsTheyAre()
+    linear = [True] * design.n_theta_random
+    for rows in design.row_covariances:
+        linear += [_in_deviations(rows.structure)] * rows.structure.n_theta
+    return Deviations(scale, np.array(linear))
+
+
+def _in_deviations(structure: RowStructure) -> bool:
+    """Whether a covariance between rows is that of a factor linear in its parameters, all of them deviations."""
+    if not isinstance(structure, Indexed):
+        return False
+    inner = structure.structure
+    return isinstance(inner, Unstructured) or (isinstance(inner, Diagonal) and not inner.homogeneous)

@@ -1,7 +1,7 @@
 """How well random effects are predicted: the variance of b̂ − b, β̂ estimated with them.
 
-With C = Cov(b | y, β)/σ² and B = C ZᵀWX, Var(b̂ − b) = σ²[C + B(XᵀV⁻¹X)⁻¹Bᵀ]: the block C²² of the inverse of the mixed
-model equations (Henderson 1975).
+With C = Cov(b | y, β)/σ² and B = GZᵀV⁻¹X, σ²G the covariance of the effects, Var(b̂ − b) = σ²[C + B(XᵀV⁻¹X)⁻¹Bᵀ]: the
+block C²² of the inverse of the mixed model equations (Henderson 1975).
 """
 
 from __future__ import annotations
@@ -16,8 +16,6 @@ from lmmpy.relatedness.additive import PedigreeForm
 
 __all__ = ["accuracies", "criterion_at_once", "inbreeding_coefficients", "prediction_error_variances"]
 
-# Numbers in some columns over the effects: 64 MB.
-_BLOCK = 8_000_000
 # Up to so many rows their covariance may be formed, whatever it would cost to fit with it.
 _FEW_ROWS = 8_000
 
@@ -32,9 +30,10 @@ def criterion_at_once(design: Design, reml: bool) -> Criterion:
     reml : bool
     """
     kernels = [term.relatedness for term in design.random if not term.relatedness.is_identity]
-    if not kernels:
+    all_sparse = all(K.is_sparse for K in kernels)
+    if not kernels or (all_sparse and design.row_covariances):
         return make_criterion(design, reml)
-    if all(K.is_sparse for K in kernels):
+    if all_sparse:
         return make_criterion(design, reml, "sparse")
     return make_criterion(design, reml, "marginal" if design.n <= _FEW_ROWS else "auto")
 
@@ -64,13 +63,9 @@ def prediction_error_variances(criterion: Criterion, theta: Floats, unscaled_vco
     design = criterion.design
     found = np.einsum("laa->la", criterion.conditional_variances(theta)[place]).copy()
     if design.p:
-        operators = criterion.operators(theta)
         part = slice(design.starts[place], design.starts[place + 1])
-        root = np.linalg.cholesky(unscaled_vcov)
-        step = max(1, _BLOCK // operators.q)
-        for first in range(0, design.p, step):
-            B = operators.conditional_covariance(operators.ZtWX @ root[:, first : first + step])[part]
-            found += np.einsum("qp,qp->q", B, B).reshape(found.shape)
+        B = criterion.operators(theta).GZtVX[part] @ np.linalg.cholesky(unscaled_vcov)
+        found += np.einsum("qp,qp->q", B, B).reshape(found.shape)
     return np.asarray(np.maximum(found, 0.0))
 
 

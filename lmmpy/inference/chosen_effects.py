@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from lmmpy.design import Blueprint, Design
 from lmmpy.design.evaluate import Evaluator
 from lmmpy.errors import FormulaError, ModelError, shown
 from lmmpy.formula import RandomTerm, deparse, parse_formula
+from lmmpy.inference.prediction import ColumnsOfData
 
 __all__ = ["chosen_effects", "chosen_terms"]
 
@@ -47,10 +49,11 @@ def chosen_effects(design: Design, blueprint: Blueprint, re_form: Any, evaluator
     if not isinstance(re_form, str) or "~" not in re_form or is_none(re_form):
         return {place: np.ones(design.random[place].k, dtype=bool) for place in chosen_terms(design, re_form)}
     parsed = parse_formula(re_form)
-    if parsed.response is not None or parsed.fixed.terms or parsed.fixed.offsets or not parsed.random:
+    if parsed.response is not None or parsed.fixed.terms or parsed.fixed.offsets or not parsed.all_random:
+        example = design.random[0].term.text if design.random else "1 | g"
         raise FormulaError(
-            f"re_form={re_form!r} must hold random terms to keep and nothing else, for example "
-            f"'~ ({design.random[0].term.text})'; '~0' keeps none. The fixed part and the offset are always used."
+            f"re_form={re_form!r} must hold random terms to keep and nothing else, for example '~ ({example})'; '~0' "
+            "keeps none. The fixed part and the offset are always used."
         )
     kept: dict[int, Mask] = {}
     for asked in parsed.random:
@@ -89,11 +92,12 @@ def chosen_terms(design: Design, re_form: Any) -> list[int]:
     )
     places = [i for i, term in enumerate(design.random) if term.name in wanted or term.group in wanted]
     known = {name for term in design.random for name in (term.name, term.group)}
+    known |= {function.name for function in design.functions}
     unknown = [name for name in wanted if name not in known]
     if unknown:
         raise ModelError(
             f"re_form names {shown(unknown)}, which is no random term. Use 'all', 'none', or some of "
-            f"{shown([term.name for term in design.random], 20)}."
+            f"{shown([x.name for x in (*design.random, *design.functions)], 20)}."
         )
     return places
 
@@ -108,22 +112,30 @@ def is_none(re_form: Any) -> bool:
 def _of_term(design: Design, blueprint: Blueprint, asked: RandomTerm, evaluator: Evaluator) -> dict[int, Mask]:
     """The effects that one term of the formula asks for, wherever the model has them."""
     factors = set(asked.grouping.factors)
-    fitted = {i: term for i, term in enumerate(design.random) if set(term.term.grouping.factors) == factors}
+    fitted = {
+        i: term
+        for i, term in enumerate(design.random)
+        if set(term.term.grouping.factors) == factors and asked.trait in (None, term.term.trait)
+    }
     if not fitted:
         raise ModelError(
             f"re_form keeps ({asked.text}), but no random term of the model has the grouping factor "
-            f"{asked.grouping.label!r}. The terms are {shown([f'({t.term.text})' for t in design.random], 20)}."
+            f"{asked.grouping.label!r}{f' for {asked.trait}' if asked.trait else ''}. The terms are "
+            f"{shown([f'({t.term.text})' for t in design.random], 20)}."
         )
     columns = [name for term in fitted.values() for name in term.columns]
     # An expression that the model does not have is refused by its text: the new data need not be able to evaluate it.
     variables = {node for term in fitted.values() for node in term.term.lhs.variables}
     names = [deparse(node) for node in asked.lhs.variables if node not in variables]
+    reader, wanted = ColumnsOfData(design, blueprint, evaluator), dict[int, tuple[str, ...]]()
     if not names:
-        names = [name for name in blueprint.random_matrix(asked, evaluator).names if name not in columns]
+        # With several traits a term of one of them has its columns only.
+        wanted = {i: reader.random(replace(asked, trait=term.term.trait))[0] for i, term in fitted.items()}
+        names = [name for name in dict.fromkeys(name for found in wanted.values() for name in found)]
+        names = [name for name in names if name not in columns]
     if names:
         raise ModelError(
             f"re_form keeps ({asked.text}), but {shown(names)} is no random effect of {asked.grouping.label!r}. The "
             f"model has {shown(columns, 20)}; a factor must be coded as there."
         )
-    wanted = blueprint.random_matrix(asked, evaluator).names
-    return {i: np.array([column in wanted for column in term.columns]) for i, term in fitted.items()}
+    return {i: np.array([column in wanted[i] for column in term.columns]) for i, term in fitted.items()}

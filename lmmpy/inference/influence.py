@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lmmpy.design import Categorical, Design
+from lmmpy.covariance import Product, RowStructure
+from lmmpy.design import Categorical, Design, RowCovariance, Traits
 from lmmpy.design.rank import independent_columns
 from lmmpy.errors import ModelError, shown
 from lmmpy.relatedness import Relatedness
 
 __all__ = ["without_rows"]
 
+Mask = NDArray[np.bool_]
 
-def without_rows(design: Design, rows: NDArray[np.bool_], what: str = "these rows") -> Design:
+# Attributes of row structures that have one entry a row.
+_BY_ROW = ("places", "times", "covariate", "codes")
+
+
+def without_rows(design: Design, rows: Mask, what: str = "these rows") -> Design:
     """
     The design of the same model over fewer rows.
 
@@ -67,8 +74,7 @@ def without_rows(design: Design, rows: NDArray[np.bool_], what: str = "these row
         if relatedness.is_identity:
             relatedness = Relatedness.identity(len(groupings[key].levels))
         terms.append(replace(term, values=values, grouping=groupings[key], relatedness=relatedness))
-    used = design.rows.copy()
-    used[np.flatnonzero(used)[rows]] = False
+    used, traits = _rows_left(design, kept)
     return replace(
         design,
         y=design.y[kept],
@@ -77,4 +83,47 @@ def without_rows(design: Design, rows: NDArray[np.bool_], what: str = "these row
         weights=None if design.weights is None else design.weights[kept],
         offset=None if design.offset is None else design.offset[kept],
         rows=used,
+        functions=tuple(_some_rows(function, kept, what) for function in design.functions),
+        residual=None if design.residual is None else _some_rows(design.residual, kept, what),
+        traits=traits,
     )
+
+
+def _rows_left(design: Design, kept: Mask) -> tuple[Mask, Traits | None]:
+    """The rows of the data that some row of the design is left of, and which traits of them."""
+    used, places = design.rows.copy(), np.flatnonzero(design.rows)
+    if design.traits is None:
+        used[places[~kept]] = False
+        return used, None
+    left, row = np.unique(design.traits.row[kept], return_inverse=True)
+    used[np.delete(places, left)] = False
+    return used, Traits(design.traits.names, design.traits.trait[kept], np.asarray(row, dtype=np.intp))
+
+
+def _some_rows(rows: RowCovariance, kept: Mask, what: str) -> RowCovariance:
+    """A covariance between rows over fewer of them; times and places stay what they were."""
+    return replace(
+        rows,
+        groups=rows.groups[kept],
+        structure=_structure_of(rows.structure, kept, rows.name, what),
+        typical=rows.typical[kept],
+        codes=None if rows.codes is None else rows.codes[kept],
+    )
+
+
+def _structure_of(structure: RowStructure, kept: Mask, name: str, what: str) -> RowStructure:
+    if isinstance(structure, Product):
+        return cast("RowStructure", Product(*(_structure_of(part, kept, name, what) for part in structure.parts)))
+    given = cast("Any", structure)
+    by_row = {field.name: getattr(given, field.name) for field in fields(given) if field.name in _BY_ROW}
+    if "places" in by_row:
+        gone = np.setdiff1d(by_row["places"], by_row["places"][kept])
+        if len(gone):
+            raise ModelError(
+                f"Without {what} no row is left of {shown([given.labels[place] for place in gone.tolist()])}, whose "
+                f"standard deviation is a parameter of {name}."
+            )
+    found = replace(given, **{field: values[kept] for field, values in by_row.items()})
+    if hasattr(given, "step"):
+        object.__setattr__(found, "step", given.step)  # the unit of time, in which φ is
+    return cast("RowStructure", found)

@@ -80,7 +80,7 @@ class Leverage:
         """W^½X̃ = W^-½V⁻¹X, shape (n, p)."""
         X = self.design.X.copy()
         if self.design.p:
-            effects = self.operators.conditional_covariance(self.operators.ZtWX)
+            effects = self.operators.GZtVX
             for term, places in zip(self.design.random, self._places, strict=True):
                 for a in range(term.k):
                     X -= term.values[:, a, None] * effects[places[:, a]]

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from lmmpy.engines import Criterion
+from lmmpy.engines import Criterion, Evaluation
 from lmmpy.fitting.start import typical_scale
 from lmmpy.inference.absolute_deviations import Chart, Deviations, chart_of
 from lmmpy.inference.profile_coordinates import free_scale
@@ -30,6 +30,8 @@ Function = Callable[[Floats], tuple[float, Floats]]
 _ACCURACY, _MOST_ITERATIONS, _SATISFIED = 1e-12, 200, 1e-6
 # Room that is none, and a slope that is none; the error of an extreme is of the order of its square.
 _AT_EDGE, _STILL = 1e-3, 1e-2
+# A distance from a bound that is none, in standard errors.
+_ON_BOUND = 1e-9
 # SLSQP's words for: done; the line search finds nothing better; as many steps as allowed. It creeps along where a
 # variance vanishes, and is there all the same: whether it is at an extreme is looked at.
 _ENDED = (0, 8, 9)
@@ -55,6 +57,8 @@ class _Region:
     z: float
     sign: float
     unit: float
+    # The last point and the criterion there, which the search asks for its value and then for its slope.
+    last: dict[bytes, Evaluation]
 
     def objective(self, s: Floats) -> tuple[float, Floats]:
         x, jacobian = self.chart.to_x(self.centre + self.L @ s)
@@ -63,12 +67,20 @@ class _Region:
 
     def room(self, s: Floats) -> float:
         """How much of the region's allowance is left, relative to z²."""
-        found = free_scale(self.criterion, self.chart.to_x(self.centre + self.L @ s)[0])
+        found = self._at(self.chart.to_x(self.centre + self.L @ s)[0])
         return 1.0 - (found.value - self.minimum) / self.z**2 if math.isfinite(found.value) else -1e3
 
     def room_slope(self, s: Floats) -> Floats:
-        gradient = _slope(self.criterion, self.chart, self.centre + self.L @ s)
-        return np.zeros(len(s)) if gradient is None else -(gradient @ self.L) / self.z**2
+        x, jacobian = self.chart.to_x(self.centre + self.L @ s)
+        gradient = self._at(x).gradient
+        return np.zeros(len(s)) if gradient is None else -(gradient @ jacobian @ self.L) / self.z**2
+
+    def _at(self, x: Floats) -> Evaluation:
+        key = x.tobytes()
+        if key not in self.last:
+            self.last.clear()
+            self.last[key] = free_scale(self.criterion, x)
+        return self.last[key]
 
     def extreme(self, start: Floats) -> tuple[float, Floats] | None:
         """Where the search from a start ends: sign · h/unit there; None when it does not end inside the region."""
@@ -94,7 +106,8 @@ class _Region:
 
     def _is_extreme(self, s: Floats, room: float) -> bool:
         """Whether the function has no slope but across the edge; what lies on a bound is taken on trust."""
-        if (self.centre + self.L @ s <= self.lower).any():
+        gap = self.centre + self.L @ s - self.lower
+        if (gap <= _ON_BOUND * np.linalg.norm(self.L, axis=1)).any():
             return True
         slope, normal = self.objective(s)[1], self.room_slope(s)
         length = float(np.linalg.norm(slope))
@@ -137,7 +150,7 @@ def profile_limits(
         lower = np.full(len(centre), -np.inf)
     else:
         L = _whitening(at.information + at.bend)
-        lower = np.concatenate([*(term.structure.lower for term in criterion.design.random), [-np.inf]])
+        lower = np.append(criterion.design.lower, -np.inf)
     value, gradient = function(x)
     slope = gradient @ jacobian @ L
     unit = _reach(function, chart, centre, z * L, value)
@@ -146,7 +159,7 @@ def profile_limits(
     still = np.flatnonzero(_vanishing(chart, centre))
     limits = []
     for sign in (1.0, -1.0):
-        region = _Region(criterion, chart, function, centre, L, lower, at.value, z, sign, unit)
+        region = _Region(criterion, chart, function, centre, L, lower, at.value, z, sign, unit, {})
         found = [region.extreme(start) for start in _starts(slope, sign, z, L, still)]
         best = min((f for f in found if f is not None), key=lambda f: f[0], default=None)
         limits.append(math.nan if best is None else sign * unit * best[0])

@@ -13,12 +13,16 @@ from typing import Any, NoReturn, Protocol
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from lmmpy.design import Design
 from lmmpy.design.values import Floats
 from lmmpy.errors import ModelError, shown
+from lmmpy.fitting.constrained_fit import Constraint
+from lmmpy.fitting.fit import Optimum
+from lmmpy.fitting.quantities import blocks, quantities
+from lmmpy.inference.constraint_tests import Reference, contained, reference
 from lmmpy.inference.nested import random_not_nested
 
 __all__ = [
@@ -53,11 +57,13 @@ class ComparableFit(Protocol):
     @property
     def fixef(self) -> pd.Series: ...
     @property
-    def response(self) -> pd.Series: ...
+    def response(self) -> pd.Series | pd.DataFrame: ...
     @property
-    def prior_weights(self) -> pd.Series: ...
+    def prior_weights(self) -> pd.Series | pd.DataFrame: ...
     @property
     def design(self) -> Design: ...
+    @property
+    def optimum(self) -> Optimum: ...
     def refit_ml(self) -> Any: ...
 
 
@@ -68,9 +74,10 @@ class Comparison:
     Attributes
     ----------
     table : DataFrame
-        Index: names, smaller model first; columns `npar, AIC, BIC, logLik, deviance, Chisq, Df, Pr(>Chisq)`.
+        Index: names, smaller model first; columns `npar, AIC, BIC, logLik, deviance, Chisq, Df, Pr(>Chisq)`, and
+        `Pr(mixture)` when a fit has constraints.
     headings : tuple of str
-        What R prints above it, and which models are not nested as far as their random parts go.
+        What R prints above it, which models are not nested as far as their random parts go, and what the mixtures are.
     """
 
     table: pd.DataFrame
@@ -111,9 +118,14 @@ def compare_fits(fits: Sequence[ComparableFit], names: Sequence[str], refit: boo
     if data_name:
         headings.append(f"Data: {data_name}")
     headings.append("Models:")
-    headings += [f"{name}: {fit.formula}" for name, fit in zip(names, fits, strict=True)]
-    headings += _strays(fits, names)
-    return Comparison(_table(fits, names), tuple(headings))
+    headings += [f"{name}: {described(fit)}" for name, fit in zip(names, fits, strict=True)]
+    strays = _strays(fits, names)
+    headings += strays.values()
+    table = _table(fits, names)
+    if any(fit.optimum.constraint is not None for fit in fits):
+        table["Pr(mixture)"], notes = _mixtures(fits, names, table, set(strays))
+        headings += notes
+    return Comparison(table, tuple(headings))
 
 
 def _table(fits: Sequence[ComparableFit], names: Sequence[str]) -> pd.DataFrame:
@@ -139,17 +151,78 @@ def _table(fits: Sequence[ComparableFit], names: Sequence[str]) -> pd.DataFrame:
     )
 
 
-def _strays(fits: Sequence[ComparableFit], names: Sequence[str]) -> list[str]:
-    """A line for each smaller model that has a random term which the next larger one has not."""
-    lines, pairs = [], list(zip(names, fits, strict=True))
-    for (name, small), (other, large) in pairwise(pairs):
-        stray = random_not_nested(small.design, large.design) if small.df < large.df else None
-        if stray is not None:
-            lines.append(
-                f"{name} is no special case of {other}, which has no random term that contains {stray}: their Chisq "
-                "and Pr(>Chisq) are no test."
-            )
+def _strays(fits: Sequence[ComparableFit], names: Sequence[str]) -> dict[int, str]:
+    """By place, a line for each model of which the next smaller one is no special case as far as random parts go."""
+    lines, pairs = {}, list(zip(names, fits, strict=True))
+    for i, ((name, small), (other, large)) in enumerate(pairwise(pairs), 1):
+        reason = not_contained(small, large) if small.df < large.df else None
+        if reason is not None:
+            lines[i] = f"{name} is no special case of {other}, {reason}: their Chisq and Pr(>Chisq) are no test."
     return lines
+
+
+def not_contained(small: ComparableFit, large: ComparableFit) -> str | None:
+    """
+    Why the covariances of one fit are no special case of another's, as a clause about the larger; None when they are.
+
+    Parameters
+    ----------
+    small, large : fits
+    """
+    stray = random_not_nested(small.design, large.design)
+    if stray is not None:
+        return f"which has no random term that contains {stray}"
+    limits = constraint_of(large)
+    if limits is None:
+        return None
+    own = constraint_of(small)
+    broken = next(iter(limits.texts)) if own is None or not _same_parameters(own, limits) else contained(own, limits)
+    return None if broken is None else f"which is held to {broken}"
+
+
+def described(fit: ComparableFit) -> str:
+    """The formula of a fit, and its constraints."""
+    constraint = constraint_of(fit)
+    return fit.formula if constraint is None else f"{fit.formula} with {'; '.join(constraint.texts)}"
+
+
+def constraint_of(fit: ComparableFit) -> Constraint | None:
+    """The constraints of a fit."""
+    found = fit.optimum.constraint
+    assert found is None or isinstance(found, Constraint)
+    return found
+
+
+def _same_parameters(one: Constraint, other: Constraint) -> bool:
+    return [q.name for q in one.classes.quantities] == [q.name for q in other.classes.quantities]
+
+
+def _mixtures(
+    fits: Sequence[ComparableFit], names: Sequence[str], table: pd.DataFrame, strays: set[int]
+) -> tuple[list[float], list[str]]:
+    """p-values of the distributions that hold where constraints are on the boundary, and what these are."""
+    found, notes = [np.nan], []
+    for i, (small, large) in enumerate(pairwise(fits), 1):
+        own, df = constraint_of(small), table["Df"].iloc[i]
+        if own is None or i in strays or not df > 0:
+            found.append(np.nan)
+            continue
+        if not same_covariances(own, large):
+            known = Reference(None, "the two models differ in more than constraints; no mixture is known")
+        else:
+            known = reference(own, constraint_of(large), int(df))
+        notes.append(f"Pr(mixture) of {names[i]}: {known.text}.")
+        statistic = float(table["Chisq"].iloc[i])
+        found.append(np.nan if known.weights is None else mixture_p_value(statistic, known.weights))
+    return found, notes
+
+
+def same_covariances(small: Constraint, large: ComparableFit) -> bool:
+    """Whether the covariance parameters of the larger model are those of the smaller one without its constraints."""
+    parts = blocks(large.design, [np.ones(term.k) for term in large.design.random])
+    same = [q.name for q in small.classes.quantities] == [q.name for q in quantities(parts)]
+    pairs = zip(small.classes.blocks, parts, strict=True) if same and len(parts) == len(small.classes.blocks) else None
+    return pairs is not None and all(type(a.matrix) is type(b.matrix) for a, b in pairs)
 
 
 def check_same_data(fits: Sequence[ComparableFit], names: Sequence[str]) -> None:
@@ -176,13 +249,13 @@ def check_same_data(fits: Sequence[ComparableFit], names: Sequence[str]) -> None
         response = fit.response
         if not response.index.equals(reference.index):
             _refuse_rows(first, fit, names[0], name)
-        different = response.to_numpy() != reference.to_numpy()
+        different = _rows_apart(response, reference)
         if different.any():
             raise ModelError(
                 f"{names[0]} and {name} have different responses (first in the rows "
                 f"{shown(reference.index[different].tolist())}), so their likelihoods cannot be compared."
             )
-        different = fit.prior_weights.to_numpy() != first.prior_weights.to_numpy()
+        different = _rows_apart(fit.prior_weights, first.prior_weights)
         if different.any():
             raise ModelError(
                 f"{names[0]} and {name} have different weights (first in the rows "
@@ -190,6 +263,14 @@ def check_same_data(fits: Sequence[ComparableFit], names: Sequence[str]) -> None
                 "with the same weights=."
             )
         _check_offsets(first, fit, names[0], name)
+
+
+def _rows_apart(values: pd.Series | pd.DataFrame, others: pd.Series | pd.DataFrame) -> NDArray[np.bool_]:
+    """In which rows two fits have different values, or different traits; missing ones are alike."""
+    one, other = (np.asarray(found, dtype=float).reshape(len(found), -1) for found in (values, others))
+    if one.shape != other.shape:
+        return np.ones(len(one), dtype=bool)
+    return np.asarray(((one != other) & ~(np.isnan(one) & np.isnan(other))).any(axis=1))
 
 
 def _refuse_rows(first: ComparableFit, second: ComparableFit, name: str, other: str) -> NoReturn:

@@ -7,12 +7,14 @@ import numpy as np
 from lmmpy.design.values import Floats
 from lmmpy.engines import Criterion, one_blas_thread
 from lmmpy.fitting import Optimum, in_coordinates_of_search, observed_curvature
+from lmmpy.fitting.start import typical_scale
 from lmmpy.inference.variance_parameters import variance_parameters
 
 __all__ = ["observed_vcov"]
 
-# Of a central difference in θ, relative: its error is of the order of the square.
-_STEP = 1e-4
+# Of a central difference in θ, relative: its error is of the order of the square. And the part of a typical size from
+# which on it is relative to that instead, for parameters that may be zero inside their range.
+_STEP, _SMALL = 1e-4, 0.01
 
 
 def observed_vcov(criterion: Criterion, optimum: Optimum, sigma: float, vcov: Floats) -> Floats:
@@ -43,9 +45,10 @@ def observed_vcov(criterion: Criterion, optimum: Optimum, sigma: float, vcov: Fl
     assert slopes is not None
     size, J = len(theta), np.zeros((design.p, len(theta)))
     with one_blas_thread():
+        sizes = typical_scale(criterion)
         free, hessian = observed_curvature(criterion, optimum)
         for i in np.flatnonzero(free):
-            step = _STEP * abs(theta[i]) * (np.arange(size) == i)
+            step = _STEP * max(abs(theta[i]), _SMALL * sizes[i]) * (np.arange(size) == i)
             ahead, behind = criterion.solve(theta + step).beta, criterion.solve(theta - step).beta
             J[:, i] = (ahead - behind) / (2.0 * step[i])
     bases = (None,) * len(design.random)

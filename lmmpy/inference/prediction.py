@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lmmpy.design import Blueprint, Design, RandomEffects
+from lmmpy.design import Blueprint, Design, ModelMatrix, RandomEffects
 from lmmpy.design.evaluate import Evaluator
+from lmmpy.design.traits import Stack, side_by_side, stacked_fixed, stacked_random
 from lmmpy.design.values import Categorical, Codes, Floats, Named
 from lmmpy.errors import DataError, ModelError, shown
-from lmmpy.formula import Node, deparse
+from lmmpy.formula import Node, RandomTerm, Terms, deparse
 from lmmpy.inference.prediction_relatives import grouping_of
 from lmmpy.relatedness import Relatedness
 
 __all__ = [
+    "ColumnsOfData",
     "PredictionRows",
     "TermRows",
     "linear_predictor",
@@ -213,28 +216,89 @@ def rows_of_data(
             "The model was fitted with an offset given as numbers, which is unknown for new data. Fit it with an "
             "expression, offset='column' or + offset(column) in the formula."
         )
-    fixed = blueprint.fixed_matrix(evaluator)
-    _require_names("the fixed part", (*design.names, *design.dropped), fixed.names)
-    places = [fixed.names.index(name) for name in design.names]
-    dropped = [fixed.names.index(name) for name in design.dropped]
+    reader = ColumnsOfData(design, blueprint, evaluator)
+    names, X = reader.fixed()
+    _require_names("the fixed part", (*design.names, *design.dropped), names)
+    places = [names.index(name) for name in design.names]
+    dropped = [names.index(name) for name in design.dropped]
     terms = []
     for place, term in enumerate(design.random):
         if place in kept or every_term:
-            columns = blueprint.random_matrix(term.term, evaluator)
-            _require_names(f"({term.term.text})", term.columns, columns.names)
+            columns, values = reader.random(term.term)
+            _require_names(f"({term.term.text})", term.columns, columns)
         if place in kept:
-            codes = _known_codes(term, evaluator, allow_new_levels)
+            codes = reader.by_row(_known_codes(term, evaluator, allow_new_levels))
             own = _own(term.relatedness, codes) if every_term else None
-            terms.append(TermRows(place, codes, columns.X, kept[place], own))
+            terms.append(TermRows(place, codes, values, kept[place], own))
         elif every_term:
             known = [of[term.group] for of in (given or {}, blueprint.relatedness) if term.group in of]
-            terms.append(_left_out(place, columns.X, _own_if_there(term, known, evaluator)))
+            own = _own_if_there(term, known, evaluator)
+            terms.append(_left_out(place, values, None if own is None else reader.by_row(own)))
     return PredictionRows(
-        X=fixed.X[:, places] if dropped else fixed.X,
-        dropped=fixed.X[:, dropped],
-        offset=_offset(blueprint, evaluator),
+        X=X[:, places] if dropped or design.traits is not None else X,
+        dropped=X[:, dropped],
+        offset=reader.offset(),
         terms=tuple(terms),
     )
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class ColumnsOfData:
+    """
+    The matrices of a model over some data; with several traits one below the other, row by row, all traits in each.
+
+    Attributes
+    ----------
+    design, blueprint
+        Of the fit.
+    evaluator : Evaluator
+        Over the data.
+    """
+
+    design: Design
+    blueprint: Blueprint
+    evaluator: Evaluator
+
+    @property
+    def stack(self) -> Stack | None:
+        """All traits of all rows; None for a single response."""
+        traits = self.design.traits
+        if traits is None:
+            return None
+        return Stack(traits.names, np.ones((self.evaluator.columns.n_rows, len(traits.names)), dtype=bool))
+
+    def by_row(self, values: NDArray[Any]) -> NDArray[Any]:
+        """One value a row of the data, for each of its traits."""
+        return values if self.design.traits is None else np.repeat(values, len(self.design.traits.names))
+
+    def fixed(self) -> tuple[tuple[str, ...], Floats]:
+        """Names and values of all fixed-effects columns, those that were dropped from the fit too."""
+        stack = self.stack
+        if stack is None:
+            found = self.blueprint.fixed_matrix(self.evaluator)
+            return found.names, found.X
+        parts = [self._fixed_of(terms) for terms in self.blueprint.parsed.by_trait]
+        return side_by_side(self.blueprint.parsed, parts)[0], stacked_fixed(stack, [part.X for part in parts])
+
+    def _fixed_of(self, terms: Terms) -> ModelMatrix:
+        return self.blueprint.matrix(terms, self.evaluator, self.blueprint.contrasts)
+
+    def random(self, term: RandomTerm) -> tuple[tuple[str, ...], Floats]:
+        """Names and values of the columns left of a bar."""
+        stack, coded = self.stack, self.blueprint.random_matrix(term, self.evaluator)
+        return (coded.names, coded.X) if stack is None else stacked_random(stack, term, coded)
+
+    def offset(self) -> Floats | None:
+        """The sum of all offsets; None when there are none."""
+        parsed, own = self.blueprint.parsed, self.blueprint.offset
+        parts = [self._offset_of((*terms.offsets, *(() if own is None else (own,)))) for terms in parsed.fixed_parts]
+        if all(part is None for part in parts):
+            return None
+        nothing = np.zeros(self.evaluator.columns.n_rows)
+        return np.column_stack([nothing if part is None else part for part in parts]).ravel()
+
+    def _offset_of(self, nodes: Sequence[Node]) -> Floats | None:
+        return np.sum([_numbers(node, self.evaluator) for node in nodes], axis=0) if nodes else None
 
 
 def not_estimable(rows: PredictionRows, X: Floats, dropped: Floats, tolerance: float = 1e-7) -> Codes:
@@ -306,11 +370,6 @@ def _require_names(where: str, fitted: Sequence[str], found: Sequence[str]) -> N
             f"In the new data {where} has the columns {shown(found, 8)}; the fit had {shown(fitted, 8)}. A function in "
             "the formula must give as many columns as it gave then."
         )
-
-
-def _offset(blueprint: Blueprint, evaluator: Evaluator) -> Floats | None:
-    nodes = [*blueprint.parsed.fixed.offsets, *([blueprint.offset] if blueprint.offset is not None else [])]
-    return np.sum([_numbers(node, evaluator) for node in nodes], axis=0) if nodes else None
 
 
 def _numbers(node: Node, evaluator: Evaluator) -> Floats:

@@ -6,6 +6,7 @@ by b̂_i = C Σ_l K_il α_l, whether it has rows or not (Henderson 1977). K need
 
 from __future__ import annotations
 
+import itertools
 from collections import ChainMap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -19,6 +20,7 @@ from lmmpy.design.evaluate import Evaluator
 from lmmpy.design.lookup import look_up, names_used
 from lmmpy.design.values import Categorical, Floats, combine, factorize
 from lmmpy.errors import DataError, LmmpyError, ModelError, shown
+from lmmpy.inference.breeding_values import criterion_at_once
 from lmmpy.relatedness import Relatedness, as_relatedness
 
 __all__ = ["given_relatedness", "grouping_of", "relatives_effects", "relatives_of_data", "with_levels"]
@@ -84,22 +86,37 @@ def relatives_effects(design: Design, extended: Design, theta: Floats, beta: Flo
     Henderson (1977), Best linear unbiased prediction of breeding values not in the model for records, J. Dairy Sci.
     60, 783–787.
     """
+    if design.row_covariances:
+        # V⁻¹(y − Xβ̂) is no simple function of b̂ there: the system of all levels is solved instead.
+        solved = criterion_at_once(extended, reml=False).solve(theta).b
+        parts = [solved[a:z] for a, z in itertools.pairwise(extended.starts)]
+    else:
+        parts = _by_sums_over_rows(design, extended, theta, beta, b)
+    found = []
+    for term, more, part, start in zip(design.random, extended.random, parts, design.starts, strict=False):
+        own, effects = b[start : start + term.q], part
+        if more is not term:
+            effects = part.reshape(-1, term.k)
+            effects[more.codes] = own.reshape(-1, term.k)[term.codes]  # those with rows to the last digit as in the fit
+        found.append(own if more is term else effects.ravel())
+    return np.concatenate([np.empty(0), *found])
+
+
+def _by_sums_over_rows(design: Design, extended: Design, theta: Floats, beta: Floats, b: Floats) -> list[Floats]:
+    """C Σ_l K_il α_l with α = ZᵀW(y − Xβ̂ − Zb̂), term by term."""
     left = design.y - design.X @ beta - design.Z @ b
     left = left if design.offset is None else left - design.offset
     left = left if design.weights is None else left * design.weights
     found = []
-    for term, more, part, start in zip(
-        design.random, extended.random, design.split_theta(theta), design.starts, strict=False
-    ):
-        own = b[start : start + term.q].reshape(-1, term.k)
-        if more is not term:
-            T = more.structure.factor(part).T
-            sums = [np.bincount(more.codes, z * left, minlength=more.n_levels) for z in more.values.T]
-            effects = more.relatedness.times(np.column_stack(sums)) @ (T @ T.T)
-            effects[more.codes] = own[term.codes]  # those with rows to the last digit as in the fit
-            own = effects
-        found.append(own.ravel())
-    return np.concatenate(found)
+    terms = zip(design.random, extended.random, design.split_theta(theta), design.starts, strict=False)
+    for term, more, part, start in terms:
+        if more is term:
+            found.append(b[start : start + term.q])
+            continue
+        T = more.structure.factor(part).T
+        sums = [np.bincount(more.codes, z * left, minlength=more.n_levels) for z in more.values.T]
+        found.append(np.asarray(more.relatedness.times(np.column_stack(sums)) @ (T @ T.T)).ravel())
+    return found
 
 
 def grouping_of(term: RandomEffects, evaluator: Evaluator) -> Categorical:

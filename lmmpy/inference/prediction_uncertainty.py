@@ -1,6 +1,7 @@
 """How uncertain predictions are, θ and σ taken as known.
 
-With C = Cov(b | y, β)/σ² = ΛM⁻¹Λᵀ and B = C ZᵀWX, the joint errors of β̂ and b̂ (Henderson 1975) are
+With C = Cov(b | y, β)/σ² and B = GZᵀV⁻¹X, which is C ZᵀR⁻¹X for a residual of covariance σ²R, the joint errors of β̂
+and b̂ (Henderson 1975) are
 
     β̂ − β  with covariance  σ²(XᵀV⁻¹X)⁻¹,      b̂ − b = e − B(β̂ − β),  e independent of β̂ with covariance σ²C,
 
@@ -102,7 +103,7 @@ def new_effect_variance(design: Design, theta: Floats, rows: PredictionRows) -> 
 
 def _with_factors(design: Design, theta: Floats, rows: PredictionRows) -> Iterator[tuple[Floats, TermRows]]:
     """The relative factor T of each term, Cov(b of one level) = σ²TTᵀ."""
-    parts = np.split(theta, np.cumsum([term.structure.n_theta for term in design.random])[:-1])
+    parts = design.split_theta(theta)
     for term in rows.terms:
         yield design.random[term.place].structure.factor(parts[term.place]).T, term
 
@@ -113,7 +114,7 @@ def _length(values: Floats) -> Floats:
 
 def _subtract_shared(x: Floats, terms: Sequence[TermRows], operators: Operators) -> None:
     """X − Bᵀz in place: what the errors of β̂ do to the row when b̂ makes up for them."""
-    B = operators.conditional_covariance(operators.ZtWX)
+    B = operators.GZtVX
     for term in terms:
         z, first = term.seen, _first(term, operators)
         for a in np.flatnonzero(term.kept):

@@ -70,7 +70,7 @@ class Coordinates:
                 parts[t] = order.back(parts[t])
             elif R is not None and isinstance(structure, Unstructured):
                 parts[t] = structure.from_factor(solve_triangular(R, structure.factor(parts[t]).T))
-        return np.concatenate(parts)
+        return np.concatenate([*parts, theta[self.own.design.n_theta_random :]])
 
 
 def coordinates(criterion: Criterion, theta: Floats) -> Coordinates:
@@ -89,6 +89,7 @@ def coordinates(criterion: Criterion, theta: Floats) -> Coordinates:
     for t, (term, R) in enumerate(zip(criterion.design.random, criterion.bases, strict=True)):
         if R is not None and isinstance(term.structure, Unstructured):
             parts[t] = term.structure.from_factor(R @ term.structure.factor(parts[t]).T)
+    parts.append(theta[criterion.design.n_theta_random :])
     return Coordinates(criterion, inner, theta, np.concatenate(parts))
 
 

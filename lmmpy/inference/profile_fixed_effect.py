@@ -145,7 +145,7 @@ def fixed_effect_chart(at: Coordinates, column: int) -> Chart:
         solution.sigma * math.sqrt(solution.unscaled_vcov[column, column]),
         at.theta,
         typical_scale(criterion),
-        np.concatenate([term.structure.lower for term in design.random]),
+        design.lower,
         angles=tuple(free_angles(design)),
     )
 

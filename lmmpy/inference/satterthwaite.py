@@ -6,7 +6,7 @@ For a contrast l with variance v(ϑ) = lᵀC(ϑ)l, C = σ²(XᵀV⁻¹X)⁻¹ an
 
 with Φ = (XᵀV⁻¹X)⁻¹, F = ZᵀV⁻¹X (X in an orthonormal basis), E_i the derivative of the relative covariance of the
 random effects (K ⊗ ∂(TTᵀ)/∂θ_i where levels are related by K), and A the asymptotic covariance of ϑ̂ from the observed
-Hessian.
+Hessian. For a parameter of the covariances between rows, V_i = ∂V/∂φ_i, FᵀE_iF is XᵀV⁻¹V_iV⁻¹X.
 """
 
 from __future__ import annotations
@@ -74,7 +74,9 @@ def pooled_df(nu: Floats) -> float:
     return 2.0 * expected / (expected - len(nu))
 
 
-def vcov_slopes(design: Design, theta: Floats, sigma: float, unscaled: Floats, F: Floats) -> Floats:
+def vcov_slopes(
+    design: Design, theta: Floats, sigma: float, unscaled: Floats, F: Floats, row_slopes: Floats | None = None
+) -> Floats:
     """
     ∂C/∂(θ, log σ) of C = σ²(XᵀV⁻¹X)⁻¹.
 
@@ -87,6 +89,8 @@ def vcov_slopes(design: Design, theta: Floats, sigma: float, unscaled: Floats, F
         (XᵀV⁻¹X)⁻¹, X in any basis.
     F : ndarray, shape (q, p)
         ZᵀV⁻¹X in the same.
+    row_slopes : ndarray, shape (n_phi, p, p), optional
+        XᵀV⁻¹V_iV⁻¹X in the same, for each parameter of the covariances between rows where there are such.
 
     Returns
     -------
@@ -101,6 +105,8 @@ def vcov_slopes(design: Design, theta: Floats, sigma: float, unscaled: Floats, F
         products = np.tensordot(levels, others, axes=(1, 1))  # a, x, b, y
         slopes = covariance_slopes(term.structure.factor(part))
         found += list(sigma**2 * np.einsum("axby,iab->ixy", products, slopes))
+    if row_slopes is not None:
+        found += list(sigma**2 * unscaled @ row_slopes @ unscaled)
     return np.array([*found, 2.0 * sigma**2 * unscaled])
 
 
@@ -119,5 +125,7 @@ def satterthwaite(parameters: VarianceParameters, operators: Operators) -> Satte
     Satterthwaite
     """
     unscaled = np.asarray(np.linalg.inv(operators.QtVQ), dtype=float)
-    slopes = vcov_slopes(parameters.design, parameters.theta, parameters.sigma, unscaled, operators.ZtVQ)
+    design = parameters.design
+    between = operators.row_slopes() if design.row_covariances else None
+    slopes = vcov_slopes(design, parameters.theta, parameters.sigma, unscaled, operators.ZtVQ, between)
     return Satterthwaite(operators.products.R, parameters.sigma**2 * unscaled, slopes, parameters)

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.random import Generator, SeedSequence
 
 from lmmpy.design import Design, RandomEffects
-from lmmpy.design.values import Floats
+from lmmpy.design.values import Codes, Floats
+from lmmpy.engines.components import connected_components
 from lmmpy.errors import ModelError
+from lmmpy.inference.row_covariances import (
+    ResidualCovariance,
+    covariance_of_function,
+    parts_of_rows,
+    root_of,
+)
 
-__all__ = ["draw_response", "seed_sequences"]
+__all__ = ["RootOfFunction", "draw_response", "seed_sequences"]
 
 
 def seed_sequences(seed: int | SeedSequence | None, n: int) -> list[SeedSequence]:
@@ -43,10 +51,16 @@ def seed_sequences(seed: int | SeedSequence | None, n: int) -> list[SeedSequence
 
 
 def draw_response(
-    design: Design, mean: Floats, factors: Sequence[Floats], sigma: float, generator: Generator
+    design: Design,
+    mean: Floats,
+    factors: Sequence[Floats],
+    sigma: float,
+    generator: Generator,
+    residual: ResidualCovariance | None = None,
+    functions: Sequence[RootOfFunction] = (),
 ) -> Floats:
     """
-    Draw y = mean + Zb + e.
+    Draw y = mean + Zb + Σg + e.
 
     Parameters
     ----------
@@ -58,6 +72,10 @@ def draw_response(
         they are held.
     sigma : float
     generator : numpy.random.Generator
+    residual : ResidualCovariance, optional
+        By default that of independent residuals.
+    functions : sequence of RootOfFunction
+        Of the random functions; empty when they are held.
 
     Returns
     -------
@@ -68,8 +86,48 @@ def draw_response(
         b = sigma * _draw_levels(term, generator) @ T.T
         for column in range(term.k):
             y += term.values[:, column] * b[term.codes, column]
-    noise = sigma * generator.standard_normal(design.n)
-    return y + (noise if design.weights is None else noise / np.sqrt(design.weights))
+    for function in functions:
+        y += sigma * function.draw(generator)
+    residual = ResidualCovariance(design, np.empty(0)) if residual is None else residual
+    return y + sigma * residual.draw(generator)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class RootOfFunction:
+    """
+    Draws a random function of a covariate at the rows.
+
+    Attributes
+    ----------
+    n : int
+        Number of rows.
+    parts : list of (ndarray of int, ndarray)
+        Rows that hang together, and B with BBᵀ their covariance over σ².
+    """
+
+    n: int
+    parts: list[tuple[Codes, Floats]]
+
+    @classmethod
+    def of(cls, design: Design, theta: Floats) -> list[RootOfFunction]:
+        """Those of all random functions of a design."""
+        if not design.functions:
+            return []
+        component = connected_components(design).rows
+        order = np.argsort(component, kind="stable")
+        blocks = np.split(order, np.flatnonzero(np.diff(component[order])) + 1)
+        pairs = zip(design.functions, parts_of_rows(design, theta)[0], strict=True)
+        return [
+            cls(design.n, [(rows, root_of(covariance_of_function(function, phi, rows, rows))) for rows in blocks])
+            for function, phi in pairs
+        ]
+
+    def draw(self, generator: Generator) -> Floats:
+        """One function over σ, shape (n,)."""
+        noise, found = generator.standard_normal(self.n), np.empty(self.n)
+        for rows, B in self.parts:
+            found[rows] = B @ noise[rows]
+        return found
 
 
 def _draw_levels(term: RandomEffects, generator: Generator) -> Floats:

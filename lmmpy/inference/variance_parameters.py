@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 
 from lmmpy.covariance import Factor, covariance_slopes
 from lmmpy.design import Design, RandomEffects
+from lmmpy.inference.row_parameters import row_components, row_parameters
 
-__all__ = ["Functions", "VarianceParameters", "components", "deviations", "variance_parameters"]
+__all__ = ["Functions", "VarianceParameters", "components", "deviations", "random_covariances", "variance_parameters"]
 
 Floats = NDArray[np.float64]
 
@@ -151,7 +152,8 @@ def components(design: Design, theta: Floats, sigma: float, bases: Sequence[Floa
     Variances and covariances of the random effects, term by term, and the residual variance.
 
     A term with one effect has the term's name; else ``g.x`` is the variance of effect x of term g and ``g.x.z`` a
-    covariance, in the order of `theta` for an unstructured term. ``Residual`` is the last.
+    covariance, in the order of `theta` for an unstructured term. Random functions and a structured residual follow (see
+    `row_parameters`), as ``Residual.a`` and ``Residual.b.a``. ``Residual``, σ², is the last.
 
     Parameters
     ----------
@@ -164,7 +166,7 @@ def components(design: Design, theta: Floats, sigma: float, bases: Sequence[Floa
     names: list[str] = []
     values: list[float] = []
     rows: list[Floats] = []
-    for term, C, slopes in _covariances(design, theta, sigma, bases):
+    for term, C, slopes in random_covariances(design, theta, sigma, bases):
         for b in range(term.k):
             for a in range(b, term.k):
                 names.append(_name(term.name, term.columns, a, b))
@@ -172,14 +174,20 @@ def components(design: Design, theta: Floats, sigma: float, bases: Sequence[Floa
                 rows.append(slopes[:, a, b])
     residual = np.zeros(len(theta) + 1)
     residual[-1] = 2.0 * sigma**2
-    return Functions((*names, "Residual"), np.array([*values, sigma**2]), np.array([*rows, residual]))
+    others = row_components(design, theta, sigma)
+    names += [*others.names, "Residual"]
+    return Functions(
+        tuple(names), np.array([*values, *others.values, sigma**2]), np.array([*rows, *others.jacobian, residual])
+    )
 
 
 def deviations(
     design: Design, theta: Floats, sigma: float, bases: Sequence[Floats | None] | None = None
 ) -> tuple[Floats, Floats]:
     """
-    Standard deviations and correlations, term by term, and sigma, as `parameter_names` orders them.
+    Standard deviations and correlations, term by term, those of covariances between rows, and sigma.
+
+    In the order of `parameter_names`.
 
     Parameters
     ----------
@@ -194,7 +202,7 @@ def deviations(
     """
     values: list[float] = []
     rows: list[Floats] = []
-    for term, C, slopes in _covariances(design, theta, sigma, bases):
+    for term, C, slopes in random_covariances(design, theta, sigma, bases):
         sd = np.sqrt(np.diag(C))
         with np.errstate(divide="ignore", invalid="ignore"):
             d_sd = np.einsum("iaa->ia", slopes) / (2.0 * sd)
@@ -209,15 +217,23 @@ def deviations(
                     rows.append(slopes[:, a, b] / (sd[a] * sd[b]) - rho * (d_sd[:, a] / sd[a] + d_sd[:, b] / sd[b]))
     last = np.zeros(len(theta) + 1)
     last[-1] = sigma
-    jacobian = np.array([*rows, last])
+    others = row_parameters(design, theta, sigma)
+    jacobian = np.array([*rows, *others.jacobian, last])
     jacobian[~np.isfinite(jacobian).all(axis=1)] = np.nan
-    return np.array([*values, sigma]), jacobian
+    return np.array([*values, *others.values, sigma]), jacobian
 
 
-def _covariances(
-    design: Design, theta: Floats, sigma: float, bases: Sequence[Floats | None] | None
+def random_covariances(
+    design: Design, theta: Floats, sigma: float, bases: Sequence[Floats | None] | None = None
 ) -> Iterator[tuple[RandomEffects, Floats, Floats]]:
-    """Each term with C = σ²T Tᵀ of its own effects and its derivatives in (θ, log σ), shape (n_theta + 1, k, k)."""
+    """
+    Each random term with C = σ²T Tᵀ of its own effects, shape (k, k), and its derivatives in (θ, log σ).
+
+    Parameters
+    ----------
+    design, theta, sigma, bases
+        See `components`.
+    """
     start = 0
     turns = [None] * len(design.random) if bases is None else bases
     for term, part, R in zip(design.random, design.split_theta(theta), turns, strict=True):

@@ -13,6 +13,7 @@ from lmmpy.engines import one_blas_thread
 from lmmpy.errors import ModelError
 from lmmpy.fitting import Optimum, fit_theta, own_theta, start_values
 from lmmpy.model.components import parameter_names, parameter_values
+from lmmpy.model.constraints import refuse_constrained
 from lmmpy.model.lmm_fit import LmmFit
 
 __all__ = ["AllFit", "all_fit"]
@@ -72,6 +73,7 @@ def all_fit(fit: LmmFit) -> AllFit:
         raise ModelError(f"all_fit takes a fit, not a {type(fit).__name__}.")
     if fit.optimum.held:
         raise ModelError("The variance components of this fit were given, so that there is nothing to search for.")
+    refuse_constrained(fit, "all_fit", "fit.update(start=…) searches from another θ.")
     criterion, control = fit.criterion, fit.request.control
     inner = criterion.orthogonal()
     others = [own_theta(criterion, other) for other in start_values(inner)[1]]

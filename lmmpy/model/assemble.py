@@ -12,10 +12,12 @@ import numpy as np
 from lmmpy.design import build_design
 from lmmpy.engines import Criterion, make_criterion, one_blas_thread
 from lmmpy.errors import ModelError
-from lmmpy.fitting import Optimum, fit_theta, hold_theta
+from lmmpy.fitting import Optimum, fit_constrained, fit_theta, hold_theta
+from lmmpy.formula import ResidualSpec
 from lmmpy.model.checks import check_design, warn_about_design
 from lmmpy.model.components import theta_from_components
 from lmmpy.model.lformula import data_index
+from lmmpy.model.mean_variance import fit_variance_functions, has_variance_functions
 from lmmpy.model.results import Request
 from lmmpy.model.verdict import judge
 
@@ -54,18 +56,41 @@ def assemble_fit(kind: type[LmmFit], formula: str, request: Request, scope: Mapp
             na_action=request.na_action,
             contrasts=source.contrasts,
             relmat=source.relmat,
+            residual=source.residual,
             scope=scope,
         )
         check_design(design, sizes=request.control.check_sizes == "stop" and source.varcomp is None)
         warn_about_design(design)
         criterion = make_criterion(design, request.reml, request.control.engine)
-        if source.varcomp is None:
-            optimum = fit_theta(criterion, request.control, start)
+        if source.varcomp is None or source.constraints is not None:
+            criterion, optimum = _estimated(criterion, blueprint.residual, request, start)
+            design = criterion.design
         else:
             optimum, known_sigma = _known(criterion, source.varcomp)
         fit = kind(design, blueprint, criterion, optimum, request, data_index(source.data, design), known_sigma)
     judge(fit, stacklevel=2, response=f"the response {blueprint.response_text!r}")
     return fit
+
+
+def _estimated(
+    criterion: Criterion, residual: ResidualSpec | None, request: Request, start: Any
+) -> tuple[Criterion, Optimum]:
+    """The optimum, under constraints where there are such; and its criterion, whose design a residual may change."""
+    source, control = request.source, request.control
+    if source.constraints is not None and source.varcomp is not None:
+        raise ModelError("Give constraints or varcomp, not both: with varcomp nothing is estimated that could be held.")
+
+    def fit(one: Criterion, near: Any) -> Optimum:
+        if source.constraints is None:
+            return fit_theta(one, control, near)
+        return fit_constrained(one, source.constraints, control, start=near)  # which need not obey them
+
+    if residual is None or not has_variance_functions(residual):
+        return criterion, fit(criterion, start)
+    free = start is None and source.constraints is None
+    return fit_variance_functions(
+        residual, criterion, control.engine, lambda one, near: fit(one, start if near is None else near), free
+    )
 
 
 def _known(criterion: Criterion, varcomp: Any) -> tuple[Optimum, float]:

@@ -15,7 +15,7 @@ from lmmpy.errors import ModelError
 from lmmpy.fitting import Control, Optimum, refit_theta
 from lmmpy.inference import Replicate, guarded, seed_sequences
 from lmmpy.inference.bootstrap import failed
-from lmmpy.inference.lrt import check_same_data, likelihood_ratio
+from lmmpy.inference.lrt import check_same_data, described, likelihood_ratio, not_contained
 from lmmpy.inference.nested import random_not_nested
 from lmmpy.inference.parallel import check_n_jobs, mapped
 from lmmpy.model.lmm_fit import LmmFit
@@ -221,7 +221,10 @@ def _prepared(m0: LmmFit, m1: LmmFit, names: Sequence[str]) -> tuple[LmmFit, Lmm
             "no term of the larger model has the same grouping factor, its columns, and a structure that allows for "
             "its own. So the smaller model is no special case of the larger, and their likelihood ratio tests nothing."
         )
-    headings += [f"{first}: {small.formula}", f"{second}: {large.formula}"]
+    reason = not_contained(small, large)
+    if reason is not None:
+        raise ModelError(f"{first} is no special case of {second}, {reason}. Their likelihood ratio tests nothing.")
+    headings += [f"{first}: {described(small)}", f"{second}: {described(large)}"]
     return small, large, tuple(headings)
 
 
@@ -250,7 +253,7 @@ class _StatisticOfReplicate:
         y = self.source(seed)
         pairs = zip((self.source.criterion, self.large), self.optima, self.controls, strict=True)
         found = [refit_theta(criterion.with_response(y), optimum, control) for criterion, optimum, control in pairs]
-        value = found[0].evaluation.value - found[1].evaluation.value
+        value = found[0].value - found[1].value
         slow = [optimum.evaluations for optimum in found if not optimum.converged]
         problem = f"the optimiser stopped after {slow[0]} evaluations." if slow else None
         # A model that contains the other is at least as likely; less is rounding.

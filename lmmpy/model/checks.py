@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
+from collections.abc import Iterator
 
 import numpy as np
 
+from lmmpy.covariance import Known
 from lmmpy.design import Design, RandomEffects
 from lmmpy.design.values import Floats
 from lmmpy.errors import FormulaError, ModelError, RankDeficiencyWarning, ScaleWarning, shown
@@ -31,14 +33,14 @@ def check_design(design: Design, sizes: bool = True) -> None:
     Raises
     ------
     FormulaError
-        Without a random term.
+        Without a random term or a structured residual.
     ModelError
         For a grouping factor with one level, or with unrelated levels as many as rows, or too many effects.
     """
-    if not design.random:
+    if not design.random and not design.row_covariances:
         raise FormulaError(
             "The formula has no random term, so this is an ordinary regression. Add one, for example + (1 | group), "
-            "or use a package for linear models."
+            "give residual= a structure, or use a package for linear models."
         )
     if design.n <= design.p:
         raise ModelError(
@@ -46,10 +48,25 @@ def check_design(design: Design, sizes: bool = True) -> None:
             "row more than effects "
             f"is needed.{_widest_term(design)} Simplify the fixed part or use more data."
         )
+    _check_traits(design)
     for term in design.random:
         _check_levels(design, term)
         if sizes:
             _check_size(design, term)
+
+
+def _check_traits(design: Design) -> None:
+    """Each trait needs more rows than fixed effects, else nothing is left of its residuals."""
+    if design.traits is None:
+        return
+    for t, name in enumerate(design.traits.names):
+        here = design.traits.trait == t
+        n, p = int(np.count_nonzero(here)), int(np.count_nonzero(design.X[here].any(axis=0)))
+        if n <= p:
+            raise ModelError(
+                f"There are {p} fixed effects for {n} row{'s' * (n > 1)} that have the trait {name!r}; at least one "
+                "row more than effects is needed. Simplify its fixed part or use more data."
+            )
 
 
 def _widest_term(design: Design) -> str:
@@ -71,11 +88,43 @@ def _check_levels(design: Design, term: RandomEffects) -> None:
 
 
 def _check_size(design: Design, term: RandomEffects) -> None:
-    q = term.n_recorded * term.k
-    # Relatives are alike where residuals are not, so that even one record an effect tells them apart.
-    if q < design.n or not _unrelated(term):
+    # Relatives are alike where residuals are not, so that even one record an effect tells them apart; and so do
+    # residuals that are alike beyond a row, or have known variances.
+    if not _unrelated(term) or not _parted_by_rows(design):
         return
-    if term.n_recorded >= design.n:
+    for name, n, n_levels, k in _sizes(design, term):
+        _check_counts(term, name, n, n_levels, k)
+
+
+def _parted_by_rows(design: Design) -> bool:
+    """Whether residuals of different rows of the data are independent, with variances to be estimated."""
+    residual = design.residual
+    if residual is None:
+        return True
+    if isinstance(residual.structure, Known) and np.ptp(residual.typical) > 0.0:
+        return False
+    row = np.arange(design.n) if design.traits is None else design.traits.row
+    pairs = np.unique(np.column_stack([residual.groups, row]), axis=0)
+    return len(np.unique(residual.groups)) == len(pairs)
+
+
+def _sizes(design: Design, term: RandomEffects) -> Iterator[tuple[str, int, int, int]]:
+    """How many rows, levels and effects a level there are: of all, or of each trait that the term is of."""
+    if design.traits is None:
+        yield "", design.n, term.n_recorded, term.k
+        return
+    for t, name in enumerate(design.traits.names):
+        here = design.traits.trait == t
+        k = int(np.count_nonzero(term.values[here].any(axis=0)))
+        if k:
+            n_levels = len(np.unique(term.codes[here]))
+            yield f" that have the trait {name!r}", int(np.count_nonzero(here)), n_levels, k
+
+
+def _check_counts(term: RandomEffects, of: str, n: int, n_levels: int, k: int) -> None:
+    if n_levels * k < n:
+        return
+    if n_levels >= n:
         why = (
             ""
             if term.relatedness.is_identity
@@ -83,15 +132,15 @@ def _check_size(design: Design, term: RandomEffects) -> None:
             "and the residual are the same thing."
         )
         raise ModelError(
-            f"The grouping factor {term.group!r} of ({term.term.text}) has as many levels ({term.n_recorded}) as there "
-            f"are rows ({design.n}), so its variance and the residual variance cannot be told apart.{why} Group by "
+            f"The grouping factor {term.group!r} of ({term.term.text}) has as many levels ({n_levels}) as there "
+            f"are rows{of} ({n}), so its variance and the residual variance cannot be told apart.{why} Group by "
             f"something that repeats{_how_to_relate(term)}."
         )
     # An autoregression is determined by the decay of its correlations even with one record an effect.
     if term.term.structure != "ar1":
         raise ModelError(
-            f"The term ({term.term.text}) has {q} random effects ({term.n_recorded} levels × {term.k} columns) "
-            f"for {design.n} rows, so they and the residual variance cannot be told apart. Use fewer columns left of "
+            f"The term ({term.term.text}) has {n_levels * k} random effects ({n_levels} levels × {k} columns) "
+            f"for {n} rows{of}, so they and the residual variance cannot be told apart. Use fewer columns left of "
             "the bar; control=Control(check_sizes='ignore') fits it all the same."
         )
 

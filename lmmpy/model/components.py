@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from lmmpy.design import Design, RandomEffects
+from lmmpy.covariance import Indexed
+from lmmpy.design import Design, RandomEffects, RowCovariance
 from lmmpy.design.values import Floats
 from lmmpy.errors import ModelError, shown
+from lmmpy.inference.row_parameters import row_parameter_names, row_parameters
+from lmmpy.model.row_varcorr import row_blocks
 from lmmpy.report import VarCorrRow, VarCorrTable, varcorr_frame, varcorr_text
 
 __all__ = [
@@ -29,7 +32,8 @@ class VarCorr(Mapping[str, pd.DataFrame]):
     """
     Covariances of the random effects by term, and the residual variance.
 
-    ``varcorr["Subject"]`` is a covariance matrix as a DataFrame, ``varcorr["Residual"]`` a 1 × 1 one.
+    ``varcorr["Subject"]`` is a covariance matrix as a DataFrame, ``varcorr["Residual"]`` a 1 × 1 one, or that of the
+    traits, strata or occasions of a structured residual.
     """
 
     def __init__(self, covariances: Mapping[str, pd.DataFrame], table: VarCorrTable) -> None:
@@ -61,17 +65,22 @@ class VarCorr(Mapping[str, pd.DataFrame]):
 
 def theta_names(design: Design) -> list[str]:
     """Names of the covariance parameters, such as ``Subject.Days.(Intercept)``."""
-    return [f"{term.name}.{name}" for term in design.random for name in term.structure.names(term.columns)]
+    random = [f"{term.name}.{name}" for term in design.random for name in term.structure.names(term.columns)]
+    return random + [f"{rows.name}.{name}" for rows in design.row_covariances for name in rows.structure.names()]
 
 
 def parameter_names(design: Design) -> list[str]:
-    """Names of all parameters: fixed effects, standard deviations and correlations term by term, sigma."""
+    """
+    Names of all parameters: fixed effects, standard deviations and correlations term by term, sigma.
+
+    Before sigma are those of random functions and of a structured residual.
+    """
     names = list(design.names)
     for term in design.random:
         names += [f"sd_{column}|{term.name}" for column in term.columns]
         if term.term.structure != "diag":
             names += [f"cor_{a}.{b}|{term.name}" for j, b in enumerate(term.columns) for a in term.columns[j + 1 :]]
-    return [*names, "sigma"]
+    return [*names, *row_parameter_names(design), "sigma"]
 
 
 def parameter_values(design: Design, theta: Floats, sigma: float, beta: Floats) -> Floats:
@@ -86,7 +95,7 @@ def parameter_values(design: Design, theta: Floats, sigma: float, beta: Floats) 
             rows, columns = np.tril_indices(term.k, -1)
             order = np.lexsort((rows, columns))
             found.append(np.clip((unit @ unit.T)[rows[order], columns[order]], -1.0, 1.0))
-    return np.concatenate([*found, [sigma]])
+    return np.concatenate([*found, row_parameters(design, theta, sigma).values, [sigma]])
 
 
 def make_varcorr(design: Design, theta: Floats, sigma: float) -> VarCorr:
@@ -109,9 +118,10 @@ def make_varcorr(design: Design, theta: Floats, sigma: float) -> VarCorr:
         G = sigma**2 * (T @ T.T)
         covariances[term.name] = pd.DataFrame(G, index=list(term.columns), columns=list(term.columns))
         rows += _rows(term, G)
-    variance = sigma**2
-    covariances[RESIDUAL] = pd.DataFrame([[variance]], index=[""], columns=[""])
-    return VarCorr(covariances, VarCorrTable(tuple(rows), (VarCorrRow(RESIDUAL, "", variance, sigma),)))
+    blocks = row_blocks(design, theta, sigma)
+    covariances |= {block.name: block.matrix for block in blocks}
+    rows += [row for block in blocks[:-1] for row in block.table]
+    return VarCorr(covariances, VarCorrTable(tuple(rows), blocks[-1].table))
 
 
 def _rows(term: RandomEffects, G: Floats) -> list[VarCorrRow]:
@@ -139,7 +149,8 @@ def theta_from_components(design: Design, components: Mapping[str, Any]) -> tupl
     ----------
     design : Design
     components : mapping
-        The variance (or covariance matrix) of each term by its name, and of ``"Residual"``.
+        The variance (or covariance matrix) of each term by its name, and of ``"Residual"``: a matrix where it is
+        structured over traits, strata or occasions.
 
     Returns
     -------
@@ -160,12 +171,47 @@ def theta_from_components(design: Design, components: Mapping[str, Any]) -> tupl
             f"varcomp {problem}. Give the variance of each of {shown([*names, RESIDUAL], 20)} (a matrix for a term "
             "with several effects)."
         )
-    residual = _numbers(RESIDUAL, components[RESIDUAL])
-    residual = residual.reshape(()) if residual.size == 1 else residual
-    if residual.ndim or not np.isfinite(residual) or residual <= 0:
-        raise ModelError(f"varcomp: the residual variance must be a positive number, not {components[RESIDUAL]!r}.")
-    parts = [_part(term, components[term.name], float(residual)) for term in design.random]
-    return np.concatenate(parts), float(np.sqrt(residual))
+    if design.functions:
+        raise ModelError(
+            f"varcomp cannot hold {shown([rows.name for rows in design.functions])}: a random function has more "
+            "parameters than a variance. Estimate them."
+        )
+    residual, of_rows = _residual(design.residual, components[RESIDUAL])
+    parts = [_part(term, components[term.name], residual) for term in design.random]
+    return np.concatenate([np.empty(0), *parts, of_rows]), float(np.sqrt(residual))
+
+
+def _residual(rows: RowCovariance | None, component: Any) -> tuple[float, Floats]:
+    """σ², and φ of a structured residual."""
+    if rows is not None:
+        return _structured_residual(rows, component)
+    found = _numbers(RESIDUAL, component)
+    found = found.reshape(()) if found.size == 1 else found
+    if found.ndim or not np.isfinite(found) or found <= 0:
+        raise ModelError(f"varcomp: the residual variance must be a positive number, not {component!r}.")
+    return float(found), np.empty(0)
+
+
+def _structured_residual(rows: RowCovariance, component: Any) -> tuple[float, Floats]:
+    structure = rows.structure
+    if not isinstance(structure, Indexed):
+        raise ModelError(
+            "varcomp holds residuals that are independent, or that have a covariance matrix over traits, strata or "
+            f"occasions; this one has the parameters {shown(structure.names())}, which no matrix gives. Estimate them."
+        )
+    labels = structure.labels
+    if isinstance(component, pd.DataFrame):
+        component = _aligned(RESIDUAL, labels, component)
+    R = np.atleast_2d(_numbers(RESIDUAL, component))
+    if R.shape != (len(labels), len(labels)) or not np.isfinite(R).all() or not R[0, 0] > 0:
+        raise ModelError(
+            f"varcomp['Residual'] must be a {len(labels)} × {len(labels)} covariance matrix for {shown(labels)}, the "
+            f"first variance positive; got the shape {R.shape if R.shape != (1, 1) else '()'}."
+        )
+    try:
+        return float(R[0, 0]), np.asarray(structure.structure.from_covariance(R / R[0, 0])[1:])
+    except ValueError as error:
+        raise ModelError(f"varcomp['Residual']: {error}.") from None
 
 
 def _numbers(name: str, component: Any) -> Floats:
@@ -178,7 +224,7 @@ def _numbers(name: str, component: Any) -> Floats:
 
 def _part(term: RandomEffects, component: Any, residual: float) -> Floats:
     if isinstance(component, pd.DataFrame):
-        component = _aligned(term, component)
+        component = _aligned(term.name, term.columns, component)
     G = np.atleast_2d(_numbers(term.name, component))
     if not np.isfinite(G).all() or G.shape != (term.k, term.k):
         raise ModelError(
@@ -192,8 +238,8 @@ def _part(term: RandomEffects, component: Any, residual: float) -> Floats:
         raise ModelError(f"varcomp[{term.name!r}]: {error}.") from None
 
 
-def _aligned(term: RandomEffects, frame: pd.DataFrame) -> Floats:
-    columns = list(term.columns)
+def _aligned(name: str, labels: Sequence[str], frame: pd.DataFrame) -> Floats:
+    columns = list(labels)
     if set(frame.index) != set(columns) or set(frame.columns) != set(columns):
-        raise ModelError(f"varcomp[{term.name!r}] must be labelled by the effects {shown(columns)} on both sides.")
+        raise ModelError(f"varcomp[{name!r}] must be labelled by {shown(columns)} on both sides.")
     return frame.loc[columns, columns].to_numpy(dtype=float)

@@ -10,14 +10,18 @@ import numpy as np
 import pandas as pd
 from scipy.stats import chi2, norm
 
+from lmmpy.design import Design
 from lmmpy.design.values import Floats
 from lmmpy.errors import ConvergenceWarning, ModelError, SingularFitWarning, shown
 from lmmpy.inference.bootstrap_intervals import KINDS
 from lmmpy.inference.intervals import checked_level, percent_labels, wald_limits
 from lmmpy.inference.profile import Profile, make_profile
+from lmmpy.inference.row_parameters import row_parameter_kinds
 from lmmpy.inference.variance_parameters import deviations
 from lmmpy.model.components import parameter_names, parameter_values
+from lmmpy.model.constraints import constraint_of, refuse_constrained
 from lmmpy.model.influence import influence_of
+from lmmpy.model.region_intervals import region_intervals
 
 if TYPE_CHECKING:
     from lmmpy.model.lmm_fit import LmmFit
@@ -26,6 +30,7 @@ __all__ = ["confint_frame", "jackknife_of", "parameters_frame", "profile_fit"]
 
 # |ρ| from which a correlation is a perfect one.
 _PERFECT = 1.0 - 1e-12
+_INSTEAD = "confint(method='wald') and method='boot' do."
 # Points of a profile on each side, as lme4's default; and of one that only serves to find limits.
 _POINTS, _FEW = 8, 2
 
@@ -62,15 +67,24 @@ def chosen_parameters(fit: LmmFit, parameters: Any) -> list[int]:
 
 def profile_fit(fit: LmmFit, parameters: Any, level: float, n_jobs: int) -> Profile:
     """See `LmmFit.profile`."""
+    refuse_constrained(fit, "A profile", _INSTEAD)
+    if fit.design.row_covariances:
+        raise ModelError(
+            "Whole profiles are not there for several traits, a structured residual or random functions. "
+            "fit.confint(method='profile') has the limits of every parameter."
+        )
     cutoff = math.sqrt(chi2.ppf(level, len(parameter_names(fit.design))))
     return _profile(fit, parameters, cutoff, _POINTS, n_jobs, stacklevel=4)
 
 
 def profile_intervals(fit: LmmFit, parameters: Any, level: float, n_jobs: int) -> pd.DataFrame:
     """Profile intervals, from profiles just long enough; exact ones of β when the variance components are known."""
+    refuse_constrained(fit, "A profile", _INSTEAD)
     if fit.optimum.held:
         return _exact_intervals(fit, parameters, level)
     z = float(norm.ppf(0.5 + 0.5 * level))
+    if fit.design.row_covariances:
+        return region_intervals(fit, chosen_parameters(fit, parameters), parameter_names(fit.design), level, z)
     return _profile(fit, parameters, z, _FEW, n_jobs, stacklevel=5).confint(level)
 
 
@@ -124,22 +138,36 @@ def parameters_frame(fit: LmmFit, level: float, stacklevel: int = 3) -> pd.DataF
     if not fit.optimum.held:
         std_error[p:] = _std_errors(fit, stacklevel + 1)
     # What a fixed effect is called is the user's, so kinds go by place.
-    kinds = ["beta"] * p + ["cor" if name.startswith("cor_") else "sd" for name in names[p:]]
-    limits = wald_limits(estimate, std_error, kinds, level)
+    limits = wald_limits(estimate, std_error, ["beta"] * p + _kinds(design), level)
     columns = {"estimate": estimate, "std_error": std_error, "conf_low": limits[:, 0], "conf_high": limits[:, 1]}
     return pd.DataFrame(columns, index=names)
 
 
+def _kinds(design: Design) -> list[str]:
+    """On which scale the intervals of all parameters but fixed effects are taken; see `wald_limits`."""
+    between = row_parameter_kinds(design)
+    random = parameter_names(design)[design.p : -1 - len(between)]
+    return ["cor" if name.startswith("cor_") else "sd" for name in random] + between + ["sd"]
+
+
 def _std_errors(fit: LmmFit, stacklevel: int) -> Floats:
-    """Of standard deviations, correlations and sigma; NaN on the boundary, with a warning that says so."""
+    """Of standard deviations, correlations and others; NaN on the boundary, with a warning that says so."""
     parameters = fit._variance_parameters
     values, jacobian = deviations(parameters.design, parameters.theta, parameters.sigma, parameters.bases)
-    names = parameter_names(fit.design)[fit.design.p :]
-    perfect = np.array([name.startswith("cor_") for name in names]) & (np.abs(values) >= _PERFECT)
-    boundary = (values == 0.0) | np.isnan(values) | perfect | np.isnan(jacobian).any(axis=1)
+    names, kinds = parameter_names(fit.design)[fit.design.p :], np.array(_kinds(fit.design))
+    perfect = (kinds == "cor") & (np.abs(values) >= _PERFECT)
+    held = ~parameters.free & jacobian.astype(bool)
+    # What is a function of parameters on the boundary alone.
+    nothing = held.any(axis=1) & ~(jacobian.astype(bool) & parameters.free).any(axis=1)
+    nil = (values == 0.0) & (kinds == "sd")
+    boundary = nil | np.isnan(values) | perfect | nothing | np.isnan(jacobian).any(axis=1)
     boundary[-1] |= fit.optimum.saturated
     found = np.full(len(values), np.nan)
     found[~boundary] = np.sqrt(np.diag(parameters.variance_of(jacobian[~boundary])))
+    constraint = constraint_of(fit)
+    given = np.array([constraint is not None and name in constraint.held for name in names])
+    found[given] = np.nan  # what was not estimated has no error
+    boundary &= ~given
     if boundary.any():
         lost = [name for name, on in zip(names, boundary, strict=True) if on]
         warnings.warn(
@@ -179,6 +207,8 @@ def jackknife_of(fit: LmmFit, n_jobs: int = 1) -> pd.DataFrame:
     With nested factors those are the independent units, which the jackknife needs; with crossed ones there are none,
     and the factor with the fewest levels is the one that decides how skewed the estimates are.
     """
+    if not fit.design.random:
+        raise ModelError("The jackknife leaves out levels of a grouping factor, and this fit has no random term.")
     group = min(fit.design.random, key=lambda term: term.n_levels).name
     found = influence_of(fit, group, True, n_jobs)
     return pd.concat([found.fixef, found.parameters], axis=1)

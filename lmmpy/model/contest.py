@@ -42,7 +42,8 @@ def contest(
     Returns
     -------
     AnovaTable
-        Joint: `Sum Sq, Mean Sq, NumDF, DenDF, F value, Pr(>F)`. Single: `Estimate, Std. Error, df, t value, lower,
+        Joint: `Sum Sq, Mean Sq, NumDF, DenDF, F value, Pr(>F)`, without squares where the residual has several
+        variances or a structure. Single: `Estimate, Std. Error, df, t value, lower,
         upper, Pr(>|t|)`, the estimates and limits of Lβ itself.
 
     Raises
@@ -62,7 +63,8 @@ def contest(
     values = _values(rhs, len(matrix))
     tests = fit.contrast_tests(ddf)
     if joint:
-        return AnovaTable.under((), f_table({"L": tests.joint(matrix, values)}, fit.sigma))
+        scale = None if fit.design.row_covariances else fit.sigma
+        return AnovaTable.under((), f_table({"L": tests.joint(matrix, values)}, scale))
     found = tests.single(matrix, values)
     lower, upper = found.interval(level)
     columns = {

@@ -6,7 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lmmpy.report import FixedEffectsTable, SummaryData
+from lmmpy.design import RowCovariance
+from lmmpy.inference.row_parameters import covariance_of_places
+from lmmpy.inference.trait_columns import trait_of_columns
+from lmmpy.model.constraints import constraint_of
+from lmmpy.report import FixedEffectsTable, RowParametersTable, SummaryData, TraitCounts
 
 if TYPE_CHECKING:
     from lmmpy.model.lmm_fit import LmmFit
@@ -18,10 +22,11 @@ def summary_data(fit: LmmFit, ddf: str | None = None) -> SummaryData:
     """Collect what the summary of a fit says; with t tests when a method for their degrees of freedom is named."""
     se = fit.se.to_numpy()
     vcov = fit.vcov().to_numpy()
-    residuals = fit.residuals(type="pearson", scaled=True).dropna().to_numpy()
+    residuals = fit.residuals(type="pearson", scaled=True).to_numpy().ravel()
+    residuals = residuals[~np.isnan(residuals)]
     request = fit.request
     return SummaryData(
-        method_line="Linear mixed model " + _method(fit) + _tests(fit, ddf),
+        method_line=f"{_kind(fit)} {_method(fit)}{_tests(fit, ddf)}",
         formula=fit.formula,
         criterion=_criterion(fit),
         varcorr=fit.varcorr.table,
@@ -36,7 +41,51 @@ def summary_data(fit: LmmFit, ddf: str | None = None) -> SummaryData:
         offset=request.offset,
         subset=request.subset,
         notes=tuple(_notes(fit)),
+        row_parameters=tuple(_row_parameters(fit)),
+        trait_counts=_trait_counts(fit),
+        residual=request.source.residual,
     )
+
+
+def _kind(fit: LmmFit) -> str:
+    if fit.design.random or fit.design.functions:
+        return "Linear mixed model"
+    return "Linear model with correlated errors" if fit.design.residual is not None else "Linear model"
+
+
+def _row_parameters(fit: LmmFit) -> list[RowParametersTable]:
+    """What random functions and the residual have beside variances and their correlations."""
+    design, found = fit.design, []
+    for rows, phi in zip(design.row_covariances, design.split_rows(fit.optimum.theta), strict=True):
+        others = [one for one in rows.structure.reported(phi) if one.kind != "sd"]
+        if covariance_of_places(rows, phi) is not None:  # whose correlations stand beside the variances
+            others = [one for one in others if one.kind != "cor" or not _shows_deviations(rows)]
+        if not others:
+            continue
+        title = f"Parameters of {'the residual' if rows is design.residual else rows.name}"
+        names = tuple(".".join(("cor", *one.labels) if one.kind == "cor" else one.labels) for one in others)
+        found.append(RowParametersTable(title, names, np.array([one.value for one in others])))
+    return found
+
+
+def _shows_deviations(rows: RowCovariance) -> bool:
+    return any(one.kind == "sd" for one in rows.structure.reported(rows.structure.start()))
+
+
+def _trait_counts(fit: LmmFit) -> TraitCounts | None:
+    traits = fit.design.traits
+    if traits is None:
+        return None
+    counts = np.bincount(traits.trait, minlength=len(traits.names)).tolist()
+    per_row = np.bincount(traits.row)
+    complete = int((per_row == len(traits.names)).sum())
+    return TraitCounts(dict(zip(traits.names, counts, strict=True)), int((per_row > 0).sum()), complete)
+
+
+def _traits(fit: LmmFit) -> tuple[str, ...]:
+    """The response of each fixed effect, where there are several."""
+    traits = fit.design.traits
+    return () if traits is None else tuple(traits.names[t] for t in trait_of_columns(fit.design.X, traits))
 
 
 def _method(fit: LmmFit) -> str:
@@ -56,7 +105,7 @@ def _fixed(fit: LmmFit, ddf: str | None) -> FixedEffectsTable:
     names, estimate = fit.design.names, fit.fixef.to_numpy()
     if ddf is None:
         se = fit.se.to_numpy()
-        return FixedEffectsTable(names, estimate, se, estimate / se)
+        return FixedEffectsTable(names, estimate, se, estimate / se, traits=_traits(fit))
     tests = fit.contrast_tests(ddf)
     found = tests.single(np.eye(len(names)))
     normal = tests.method.name == "asymptotic"
@@ -68,6 +117,7 @@ def _fixed(fit: LmmFit, ddf: str | None) -> FixedEffectsTable:
         statistic_name="z value" if normal else "t value",
         df=None if normal else found.df,
         p_value=found.p_value,
+        traits=_traits(fit),
     )
 
 
@@ -92,10 +142,13 @@ def _notes(fit: LmmFit) -> list[str]:
         notes.append(f"fixed-effects matrix is rank deficient, dropped: {', '.join(fit.dropped)}")
     if fit.optimum.held:
         return notes
+    constraint = constraint_of(fit)
+    if constraint is not None:
+        notes.append(f"constraints: {'; '.join(constraint.texts)}")
     if not fit.optimum.converged:
         notes.append("the optimiser did not converge: see fit.convergence")
     if fit.optimum.saturated:
         notes.append("boundary fit, the residual variance is zero: see fit.convergence")
-    if fit.is_singular():
+    if fit.is_singular() and (fit.optimum.constraint is None or fit.optimum.at_boundary):
         notes.append("boundary (singular) fit: see fit.convergence")
     return notes

@@ -10,10 +10,18 @@ import pandas as pd
 
 from lmmpy.design.values import Floats
 from lmmpy.engines import one_blas_thread
-from lmmpy.errors import ModelError
-from lmmpy.inference.residuals import cholesky_residuals, deleted_sigma, marginal_variance
+from lmmpy.errors import ModelError, shown
+from lmmpy.inference.projection import MarginalCovariance, Projection
+from lmmpy.inference.residuals import deleted_sigma
 from lmmpy.model.check import FitCheck, check_fit
-from lmmpy.model.influence import Influence, deletion_of_rows, influence_of, leverage_of, weighted_residual
+from lmmpy.model.influence import (
+    Influence,
+    deletion_of_rows,
+    influence_of,
+    leverage_of,
+    projection_of,
+    weighted_residual,
+)
 from lmmpy.model.re_pca import RandomEffectsPCA, re_pca
 from lmmpy.model.results import FitResults
 
@@ -22,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Diagnosed"]
 
-_TYPES = ("response", "pearson", "standardized", "student")
+_TYPES = ("response", "pearson", "normalized", "standardized", "student")
 
 
 class Diagnosed(FitResults):
@@ -34,19 +42,36 @@ class Diagnosed(FitResults):
     def _hat(self) -> Floats:
         with one_blas_thread():
             # Without residual variance every fitted value is its response; 1 − h would be rounding.
-            return np.ones(self.nobs) if self.optimum.saturated else leverage_of(self).diagonal
+            if self.optimum.saturated:
+                return np.ones(self.nobs)
+            return self._projection.hat if self._structured else leverage_of(self).diagonal
 
-    def hatvalues(self) -> pd.Series:
+    @property
+    def _structured(self) -> bool:
+        """Whether rows covary beside their random effects."""
+        return bool(self.design.row_covariances)
+
+    @cached_property
+    def _projection(self) -> Projection:
+        return projection_of(self)
+
+    def hatvalues(self) -> pd.Series | pd.DataFrame:
         """
         How much each fitted value moves with its own response, ∂ŷᵢ/∂yᵢ, θ held.
 
-        It is wᵢ Var(xᵀ(β̂ − β) + zᵀ(b̂ − b))/σ², the diagonal of the matrix that maps y (less the offset) to the fitted
-        values; the sum is the effective number of parameters. As in lme4. One for every row when the residual variance
-        is estimated as zero.
+        It is the diagonal of the matrix that maps y (less the offset) to the fitted values; the sum is the effective
+        number of parameters. As in lme4, wᵢ Var(xᵀ(β̂ − β) + zᵀ(b̂ − b))/σ² for independent residuals. With residuals of
+        covariance σ²R it is that of I − RP, P = V⁻¹ − V⁻¹X(XᵀV⁻¹X)⁻¹XᵀV⁻¹. One for every row when the residual
+        variance is estimated as zero.
 
         Returns
         -------
-        Series
+        Series; of several traits DataFrame
+
+        Raises
+        ------
+        ModelError
+            Where the residual has a structure and more than 5,000 rows hang together.
 
         References
         ----------
@@ -55,18 +80,22 @@ class Diagnosed(FitResults):
         """
         return self.rows_series(self._hat, "hat")
 
-    def residuals(self, type: str = "response", scaled: bool = False, level: str = "conditional") -> pd.Series:
+    def residuals(
+        self, type: str = "response", scaled: bool = False, level: str = "conditional"
+    ) -> pd.Series | pd.DataFrame:
         """
         Residuals, of the fitted values or of the mean.
 
         Parameters
         ----------
-        type : {"response", "pearson", "standardized", "student"}
+        type : {"response", "pearson", "normalized", "standardized", "student"}
             "response": y − ŷ. "pearson": that over the root of its row's variance relative to σ²: times the root of the
-            prior weight, or, for the marginal level, over √(Var(yᵢ)/σ²). "standardized": over its own standard
-            deviation, σ√((1 − h)/w) for the conditional level (what lme4 calls rstudent) and that of y − Xβ̂ for the
-            marginal one. "student": as "standardized", with σ estimated without the row, θ held; for the
-            conditional level only. Both are NaN in a row that is its own fitted value, its hat value being one.
+            prior weight, over √Rᵢᵢ where the residual has a structure of covariance σ²R, or, for the marginal level,
+            over √(Var(yᵢ)/σ²). "normalized": L⁻¹(y − ŷ) with LLᵀ = R, group by group in the order of the rows, as nlme
+            has them; for the conditional level only. "standardized": over its own standard deviation, σ√((1 − h)/w) for
+            the conditional level (what lme4 calls rstudent) and that of y − Xβ̂ for the marginal one. "student": as
+            "standardized", with σ estimated without the row, θ held; for the conditional level only. Both are NaN in a
+            row that is its own fitted value, its hat value being one.
         scaled : bool
             Whether to divide by sigma. Marginal "response" residuals are instead multiplied by the inverse Cholesky
             factor of Var(y), block by block, which leaves them uncorrelated with variance one if the model holds; each
@@ -76,12 +105,14 @@ class Diagnosed(FitResults):
 
         Returns
         -------
-        Series
+        Series; of several traits DataFrame
 
         Raises
         ------
         ModelError
-            For a combination that does not exist, or scaled marginal residuals when too many rows hang together.
+            For a combination that does not exist; for scaled marginal residuals, and for "standardized" ones of a
+            residual with a structure, when more than 5,000 rows hang together; for "normalized" ones of a residual
+            whose covariance is singular.
 
         References
         ----------
@@ -89,48 +120,62 @@ class Diagnosed(FitResults):
         influence diagnostics, SUGI 29. Cook & Weisberg (1982), Residuals and Influence in Regression.
         """
         if type not in _TYPES:
-            raise ModelError(f"type is one of 'response', 'pearson', 'standardized' and 'student', not {type!r}.")
+            raise ModelError(f"type is one of {shown(_TYPES)}, not {type!r}.")
         if level not in ("conditional", "marginal"):
             raise ModelError(f"level is 'conditional' or 'marginal', not {level!r}.")
         if type in ("standardized", "student") and scaled:
             raise ModelError(f"{type} residuals are in units of their standard deviation already; leave out scaled.")
         if level == "marginal":
             return self.rows_series(self._marginal_residuals(type, scaled), "residual")
-        if type in ("response", "pearson"):
+        if type in ("response", "pearson", "normalized"):
             return super().residuals(type, scaled)
+        with one_blas_thread():
+            return self.rows_series(self._standardized(type == "student"), "residual")
+
+    def _standardized(self, deleted: bool) -> Floats:
+        """Conditional residuals over their standard deviations; σ that without the row, or of all."""
+        saturated, sigma = self.optimum.saturated, np.full(self.nobs, self.sigma)
+        estimated = deleted and self._known_sigma is None
+        if self._structured and not saturated:
+            if estimated:
+                sigma = np.sqrt(np.maximum(self._projection.deleted_r2, 0.0) / (self.criterion.dof - 1))
+            variance = self._projection.residual_variance
+            known = variance > 1e-10 * self.residual_covariance.variance
+            return (self.design.y - self.linear_predictor) / (sigma * np.sqrt(np.where(known, variance, np.nan)))
         values = weighted_residual(self)
-        sigma: float | Floats = self.sigma
-        if type == "student" and self._known_sigma is None:
+        if estimated:
             sigma = deleted_sigma(self._solution.r2, self.criterion.dof, values, self._hat)
-        left = np.where(self._hat < 1.0, 1.0 - self._hat, np.nan)
-        return self.rows_series(values / (sigma * np.sqrt(left)), "residual")
+        return values / (sigma * np.sqrt(np.where(self._hat < 1.0, 1.0 - self._hat, np.nan)))
 
     def _marginal_residuals(self, type: str, scaled: bool) -> Floats:
-        design = self.design
+        design, marginal = self.design, MarginalCovariance(self.design, self.optimum.theta)
         values = design.y - design.X @ self._solution.beta
         values = values if design.offset is None else values - design.offset
-        parts = zip(design.random, design.split_theta(self.optimum.theta), strict=True)
-        Ts = [term.structure.factor(part).T for term, part in parts]
-        if type == "student":
-            raise ModelError("student residuals are of the conditional level; use type='standardized'.")
+        if type in ("student", "normalized"):
+            instead = "type='standardized'" if type == "student" else "scaled=True with type='response'"
+            raise ModelError(f"{type} residuals are of the conditional level; use {instead}.")
+        if type == "response" and not scaled:
+            return values
         if type == "response":
-            return cholesky_residuals(design, Ts, values) / self.sigma if scaled else values
-        variance = marginal_variance(design, Ts)
+            marginal.require_small("Scaled marginal residuals", "Use type='standardized', or level='conditional'.")
+            return marginal.whitened(values) / self.sigma
+        variance = marginal.variance
         if type == "pearson":
             return values / np.sqrt(variance) / (self.sigma if scaled else 1.0)
         left = variance - np.einsum("np,pq,nq->n", design.X, self._solution.unscaled_vcov, design.X)
         return values / (self.sigma * np.sqrt(np.where(left > 1e-12 * variance, left, np.nan)))
 
-    def cooks_distance(self) -> pd.Series:
+    def cooks_distance(self) -> pd.Series | pd.DataFrame:
         """
         Cook's distance of each row, r²h/(p(1 − h)) with r the standardized residual and h the hat value.
 
         As in lme4: θ is held, and h is that of the fitted values, random effects included, so that it tells how far
-        these move. How far β̂ alone moves is `influence(refit=False).cooks`.
+        these move. How far β̂ alone moves is `influence(refit=False).cooks`. Where the residual has a structure, it is
+        the same move of β̂ and b̂ together, in the metric of the mixed model equations, without the row.
 
         Returns
         -------
-        Series
+        Series; of several traits DataFrame
             NaN in a row that is its own fitted value, its hat value being one.
 
         Raises
@@ -140,6 +185,9 @@ class Diagnosed(FitResults):
         """
         if not self.design.p:
             raise ModelError("Cook's distance is per fixed effect, and the model has none. See hatvalues().")
+        if self._structured and not self.optimum.saturated:
+            with one_blas_thread():
+                return self.rows_series(self._projection.cooks / (self.design.p * self.sigma**2), "cooks")
         left = np.where(self._hat < 1.0, 1.0 - self._hat, np.nan)
         r = weighted_residual(self) / (self.sigma * np.sqrt(left))
         return self.rows_series(r**2 * self._hat / left / self.design.p, "cooks")
@@ -151,6 +199,7 @@ class Diagnosed(FitResults):
         Returns
         -------
         DataFrame, shape (rows, p)
+            With several traits one row a row of the data and trait.
 
         See Also
         --------
@@ -175,7 +224,7 @@ class Diagnosed(FitResults):
         return self._by_coefficient(found.beta / (sigma[:, None] * np.sqrt(found.variance)))
 
     def _by_coefficient(self, values: Floats) -> pd.DataFrame:
-        return pd.DataFrame({name: self.rows_series(values[:, i], name) for i, name in enumerate(self.design.names)})
+        return self.rows.frame(values, self.design.names)
 
     # ---- groups
 

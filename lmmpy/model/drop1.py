@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -106,8 +107,8 @@ def formula_without(fit: LmmFit, label: str) -> str:
     """The formula of a fit less one fixed term."""
     parsed = fit.blueprint.parsed
     terms = tuple(term for term in parsed.fixed.terms if term.label != label)
-    left = Terms(parsed.fixed.variables, terms, parsed.fixed.intercept, parsed.fixed.offsets)
-    return formula_text(parsed.response, left, [random_text(term) for term in parsed.random])
+    left = replace(parsed.fixed, terms=terms)
+    return formula_text(parsed.response, left, [random_text(term) for term in parsed.all_random])
 
 
 def _by_likelihood(fit: LmmFit, labels: list[str], test: str | None) -> AnovaTable:

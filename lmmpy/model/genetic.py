@@ -34,6 +34,9 @@ class Genetic(FitResults):
         averages over the rows of the fit. With `at` the variables named there have these values in all rows, as in
         ``at={"age": 40}``: the heritability at 40.
 
+        With several traits there is one heritability a trait, with averages over the rows of the trait. The variance of
+        a structured residual is its average over those rows.
+
         Parameters
         ----------
         level : float
@@ -48,12 +51,13 @@ class Genetic(FitResults):
         Returns
         -------
         DataFrame
-            One row a relatedness term: `term, estimate, std_error, conf_low, conf_high, chisq, p_value`. The standard
-            error is by the delta method from the observed information; NaN where a variance is estimated as zero.
+            One row a relatedness term: `term, estimate, std_error, conf_low, conf_high, chisq, p_value`; with several
+            traits a row for each, the column `trait` after `term`. The standard error is by the delta method from the observed information; NaN where a variance is estimated as zero.
             `chisq` is twice what the (restricted) log-likelihood loses without the term, whose p-value is from the
             mixture ½χ²₀ + ½χ²₁ for one variance and a product of such for ``diag``; NaN for correlated effects, where
-            no closed form is known (`parametric_bootstrap_lrt` answers). With known variance components there is the
-            estimate alone.
+            no closed form is known (`parametric_bootstrap_lrt` answers). With several traits the effects of one trait
+            are taken from the term, with their covariances; of k correlated effects the p-value of one is then from
+            ½χ²_{k−1} + ½χ²_k. With known variance components there is the estimate alone.
 
         Raises
         ------
@@ -69,6 +73,41 @@ class Genetic(FitResults):
 
         with one_blas_thread():
             return heritability(cast("LmmFit", self), level, method, at)
+
+    def correlations(self, level: float = 0.95, method: str = "profile") -> pd.DataFrame:
+        """
+        Correlations between traits: genetic ones and those of other random terms, of the residual, and phenotypic ones.
+
+        That of a random term is the correlation of the effects of two traits in one level; with slopes, where it
+        differs between rows, covariance and variances are averages over the rows that have both traits. The phenotypic
+        correlation is that of two traits in one row about the fixed effects, the sum of the covariances over the root
+        of the product of the sums of variances, where K has ones on its diagonal.
+
+        Parameters
+        ----------
+        level : float
+            Coverage of the intervals.
+        method : {"profile", "wald"}
+            "profile": the values at which −2 log-likelihood (the fit's own, restricted by REML) is less than z² above
+            its minimum. "wald": estimate ± z standard errors on Fisher's z.
+
+        Returns
+        -------
+        DataFrame
+            Columns `term, trait1, trait2, estimate, std_error, conf_low, conf_high`; terms are random terms whose
+            effects of two traits are correlated, ``Residual`` and ``phenotypic``. Without a row that has both traits
+            there are those of the random terms alone. Standard errors are by the delta method from the observed
+            information; NaN for a perfect correlation and where a variance is zero.
+
+        Raises
+        ------
+        ModelError
+            For a fit with one trait.
+        """
+        from lmmpy.model.trait_shares import correlations
+
+        with one_blas_thread():
+            return correlations(cast("LmmFit", self), level, method)
 
     def breeding_values(self, term: str | None = None) -> pd.DataFrame:
         """

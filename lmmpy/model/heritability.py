@@ -19,6 +19,8 @@ from lmmpy.inference.intervals import checked_level
 from lmmpy.inference.lrt import likelihood_ratio, mixture_p_value, regression_loglik
 from lmmpy.inference.variance_parameters import components
 from lmmpy.model.breeding_values import related_terms
+from lmmpy.model.constraints import refuse_constrained
+from lmmpy.model.trait_shares import structured_heritability
 from lmmpy.model.vpredict import profile_intervals, standard_errors, without_residual
 
 if TYPE_CHECKING:
@@ -33,8 +35,16 @@ _NIL = 1e-8
 def heritability(fit: LmmFit, level: float, method: str, at: Mapping[str, Any] | None) -> pd.DataFrame:
     """See `LmmFit.heritability`."""
     level = checked_level(level)
+    refuse_constrained(fit, "heritability()", "fit.vpredict(h2=…) does.")
     if method not in ("profile", "wald"):
         raise ModelError(f"method is 'profile' or 'wald', not {method!r}.")
+    if fit.design.row_covariances:
+        if at is not None:
+            raise ModelError(
+                "heritability(at=…) is for one trait and an independent residual. vpredict() takes any expression of "
+                "the variance components."
+            )
+        return structured_heritability(fit, level, method, [term.values for term in fit.design.random])
     terms = related_terms(fit, "heritability")
     moments = row_moments(_columns(fit, at))
     shares = {term.name: share_of_term(fit.design, place, moments) for place, term in terms.items()}
@@ -107,6 +117,7 @@ def _boundary_test(fit: LmmFit, term: RandomEffects) -> tuple[float, float]:
 
     parsed = fit.blueprint.parsed
     left = [random_text(t) for place, t in enumerate(parsed.random) if effects_of(fit, place) is not term]
+    left += [random_text(t) for t in parsed.functions]
     formula = formula_text(parsed.response, parsed.fixed, left)
     loglik = submodel(fit, formula).fit.loglik if left else regression_loglik(fit.design, fit.reml)
     warn_if_likelier(fit, loglik, formula)

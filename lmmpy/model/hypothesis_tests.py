@@ -11,11 +11,13 @@ from lmmpy.design.values import Floats
 from lmmpy.engines import Criterion, one_blas_thread
 from lmmpy.errors import ModelError, shown
 from lmmpy.fitting import ConvergenceReport, Optimum, in_coordinates_of_search, observed_curvature
+from lmmpy.inference.constrained_parameters import constrained_parameters
 from lmmpy.inference.contrasts import DDF_METHODS, Asymptotic, ContrastTests, DenominatorDf
 from lmmpy.inference.kenward_roger import kenward_roger
 from lmmpy.inference.satterthwaite import satterthwaite
 from lmmpy.inference.variance_parameters import VarianceParameters, variance_parameters
 from lmmpy.model.components import theta_names
+from lmmpy.model.constraints import constraint_of, refuse_constrained
 from lmmpy.model.results import FitResults
 
 __all__ = ["Tested", "checked_ddf"]
@@ -53,6 +55,10 @@ class Tested(FitResults):
             size = design.n_theta + 1
             none, nothing = np.zeros(size, dtype=bool), np.zeros((size, size))
             return VarianceParameters(design, bases, optimum.theta, self.sigma, none, nothing, np.empty((size, 0)))
+        constraint = constraint_of(self)
+        if constraint is not None:
+            hessian = self.convergence.hessian.to_numpy()
+            return constrained_parameters(design, optimum.theta, self.sigma, constraint, hessian)
         with one_blas_thread():
             free, hessian = self._curvature(criterion, optimum)
         slopes = optimum.evaluation.log_r2_gradient
@@ -88,7 +94,8 @@ class Tested(FitResults):
         Raises
         ------
         ModelError
-            For Kenward and Roger's method with a fit by ML, or where the residual variance is zero.
+            For Kenward and Roger's method with a fit by ML, with covariances between rows (several traits, a
+            structured residual), or where the residual variance is zero.
         """
         name = checked_ddf(ddf)
         if name not in self._methods:
@@ -114,6 +121,12 @@ class Tested(FitResults):
                 "Kenward and Roger's method is for REML fits, and this one is by ML. Fit with reml=True, or use "
                 "ddf='satterthwaite'."
             )
+        if self.design.row_covariances:
+            raise ModelError(
+                "Kenward and Roger's method is not there for several traits, a structured residual or random "
+                "functions. Use ddf='satterthwaite'."
+            )
+        refuse_constrained(self, "Kenward and Roger's method", "Use ddf='satterthwaite', which does.")
         if self.optimum.saturated:
             raise ModelError(
                 "Kenward and Roger's method needs to know how well the residual variance is estimated, and here it is "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,8 +19,10 @@ from lmmpy.inference.deletion import Deletion, delete_groups, delete_rows
 from lmmpy.inference.influence import without_rows
 from lmmpy.inference.leverage import Leverage
 from lmmpy.inference.parallel import check_n_jobs, mapped
+from lmmpy.inference.projection import MarginalCovariance, Projection
 from lmmpy.model.checks import check_design, check_residual
 from lmmpy.model.components import parameter_names, parameter_values
+from lmmpy.model.results import sigma_at
 
 if TYPE_CHECKING:
     from lmmpy.model.results import FitResults
@@ -32,6 +34,7 @@ __all__ = [
     "deletion_of_rows",
     "influence_of",
     "leverage_of",
+    "projection_of",
     "sets_of_rows",
     "weighted_residual",
 ]
@@ -145,7 +148,7 @@ def sets_of_rows(fit: FitResults, group: str | None) -> Sets:
         When it misses values.
     """
     if group is None:
-        labels = fit.index
+        labels = fit.rows.observations
         return Sets(None, labels, [f"the row {label!r}" for label in labels], [np.array([i]) for i in range(fit.nobs)])
     factor = _factor(fit, group).drop_unused()
     if len(factor.levels) < 2:
@@ -176,7 +179,8 @@ def _factor(fit: FitResults, group: Any) -> Categorical:
     absent = list(frame.index[factor.codes < 0])
     if absent:
         raise DataError(f"The column {group!r} is missing in {len(absent)} rows of the fit ({shown(absent)}).")
-    return factor
+    traits = fit.design.traits
+    return factor if traits is None else replace(factor, codes=factor.codes[traits.row])
 
 
 def weighted_residual(fit: FitResults) -> Floats:
@@ -190,12 +194,20 @@ def leverage_of(fit: FitResults) -> Leverage:
     return Leverage.of(fit.criterion, fit.optimum.theta, fit.solution.unscaled_vcov)
 
 
+def projection_of(fit: FitResults) -> Projection:
+    """What P says of the rows of a fit."""
+    solution, marginal = fit.solution, MarginalCovariance(fit.design, fit.optimum.theta)
+    return Projection(marginal, solution.beta, solution.unscaled_vcov, solution.r2)
+
+
 def deletion_of_rows(fit: FitResults) -> Deletion:
     """Leaves out each row in turn, θ held."""
     return _deletion(fit, [np.array([i]) for i in range(fit.nobs)], singly=True)
 
 
 def _deletion(fit: FitResults, rows: list[Ints], singly: bool) -> Deletion:
+    if fit.design.row_covariances:
+        return projection_of(fit).delete(rows)
     leverage, residual, solution = leverage_of(fit), weighted_residual(fit), fit.solution
     saturated = fit.optimum.saturated
     if singly and not saturated:
@@ -240,7 +252,7 @@ class _Refit:
         criterion = make_criterion(design, self.reml, self.control.engine)
         optimum = refit_theta(criterion, self.optimum, self.control)
         solution = criterion.solve(optimum.theta)
-        sigma = solution.sigma if self.known_sigma is None else self.known_sigma
+        sigma = sigma_at(optimum, solution, self.known_sigma)
         if not optimum.held:
             check_residual(design, f"the response without {what}", sigma, criterion.products.scale)
             if not optimum.converged:
@@ -276,6 +288,7 @@ def _held(fit: FitResults, sets: Sets) -> list[_Without]:
     """Leaves rows out and holds θ."""
     design, solution, theta = fit.design, fit.solution, fit.optimum.theta
     found = _deletion(fit, sets.rows, singly=sets.group is None)
+    held_sigma = fit.known_sigma is not None or fit.optimum.constraint is not None
     done = []
     for i, rows in enumerate(sets.rows):
         dof = fit.criterion.dof - len(rows)
@@ -283,7 +296,7 @@ def _held(fit: FitResults, sets: Sets) -> list[_Without]:
         if np.isnan(found.r2[i]) or dof <= 0:
             problem = _undetermined(design, rows, sets.names[i])
         sigma = np.sqrt(max(found.r2[i], 0.0) / dof) if problem is None else np.nan
-        sigma = sigma if fit.known_sigma is None else fit.known_sigma
+        sigma = fit.sigma if held_sigma else sigma
         beta = solution.beta + found.beta[i]
         values = parameter_values(design, theta, sigma, beta)[design.p :]
         done.append(_Without(beta, sigma * np.sqrt(found.variance[i]), values, problem))
@@ -327,7 +340,7 @@ def _assembled(
     def framed(values: Floats, columns: list[str]) -> pd.DataFrame:
         if sets.group is not None:
             return pd.DataFrame(values, index=sets.labels, columns=columns)
-        return pd.DataFrame({name: fit.rows_series(values[:, i], name) for i, name in enumerate(columns)})
+        return fit.rows.frame(values, columns)
 
     estimate, coefficients = fit.fixef, list(fit.design.names)
     beta, se = np.array([x.beta for x in done]), np.array([x.se for x in done])
@@ -335,7 +348,7 @@ def _assembled(
     cooks = np.full(len(done), np.nan)
     if fit.design.p:
         cooks = np.einsum("mp,pq,mq->m", change, np.linalg.inv(fit.vcov().to_numpy()), change) / fit.design.p
-    labelled = pd.Series(cooks, index=sets.labels, name="cooks") if sets.group else fit.rows_series(cooks, "cooks")
+    labelled = framed(cooks[:, None], ["cooks"])["cooks"]
     return Influence(
         group=sets.group,
         refit=refit,

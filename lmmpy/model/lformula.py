@@ -28,7 +28,7 @@ class ModelDesign:
     blueprint : Blueprint
         How new data are read in the same way.
     index : pandas.Index
-        Labels of the rows used.
+        Labels of the rows used, with several traits each with its trait.
     """
 
     design: Design
@@ -64,13 +64,24 @@ class ModelDesign:
         design = self.design
         lines = [
             f"Design of {self.blueprint.parsed.text}",
-            f"  {design.n} rows; fixed: {', '.join(design.names) or '(none)'}",
+            f"  {_counts(design)}; fixed: {', '.join(design.names) or '(none)'}",
         ]
         if design.dropped:
             lines.append(f"  dropped, others determine them: {', '.join(design.dropped)}")
         for term in design.random:
             lines.append(f"  random: {', '.join(term.columns)} | {term.name} ({term.count})")
+        lines += [f"  random function: {function.name}" for function in design.functions]
+        if self.blueprint.residual is not None:
+            lines.append(f"  residual: {self.blueprint.residual.text}")
         return "\n".join(lines)
+
+
+def _counts(design: Design) -> str:
+    if design.traits is None:
+        return f"{design.n} rows"
+    counts = np.bincount(design.traits.trait).tolist()
+    by_trait = ", ".join(f"{name} {count}" for name, count in zip(design.traits.names, counts, strict=True))
+    return f"{int(design.rows.sum())} rows, {design.n} values ({by_trait})"
 
 
 def data_index(data: Any, design: Design) -> pd.Index:
@@ -88,6 +99,7 @@ def lformula(
     na_action: str = "omit",
     contrasts: Any = None,
     relmat: Mapping[str, Any] | None = None,
+    residual: str | None = None,
     scope: Mapping[str, Any] | None = None,
 ) -> ModelDesign:
     """
@@ -107,6 +119,8 @@ def lformula(
         ``{"f": "helmert"}`` by column (which, as in lme4, speaks of the fixed part only).
     relmat : mapping, optional
         How the levels of random terms are related; see `lmer`.
+    residual : str, optional
+        How residuals covary and differ in variance; see `lmer`.
     scope : mapping, optional
         Names that the formula may use; by default the caller's variables.
 
@@ -130,6 +144,17 @@ def lformula(
         na_action=na_action,
         contrasts=contrasts,
         relmat=relmat,
+        residual=residual,
         scope=scope,
     )
-    return ModelDesign(design, blueprint, data_index(data, design)[design.rows])
+    return ModelDesign(design, blueprint, _labels(data_index(data, design)[design.rows], design))
+
+
+def _labels(index: pd.Index, design: Design) -> pd.Index:
+    """Labels of the rows of a design."""
+    if design.traits is None:
+        return index
+    names = np.array(design.traits.names, dtype=object)
+    return pd.MultiIndex.from_arrays(
+        [index[design.traits.row], names[design.traits.trait]], names=[index.name, "trait"]
+    )

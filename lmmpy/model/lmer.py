@@ -1,4 +1,4 @@
-"""`lmer`: from a formula and data to a fit."""
+"""`lmer` and `gls`: from a formula and data to a fit."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from lmmpy.errors import ModelError
+from lmmpy.errors import FormulaError, ModelError
 from lmmpy.fitting import Control
+from lmmpy.formula import INDEPENDENT, parse_formula
 from lmmpy.model.assemble import assemble_fit, warnings_from_caller
 from lmmpy.model.lmm_fit import LmmFit, Request
 from lmmpy.model.scope import caller_scope, name_of
 from lmmpy.model.source import Source
 
-__all__ = ["lmer"]
+__all__ = ["gls", "lmer"]
 
 
 def lmer(
@@ -28,7 +29,9 @@ def lmer(
     na_action: str = "omit",
     contrasts: Any = None,
     relmat: Mapping[str, Any] | None = None,
+    residual: str | None = None,
     varcomp: Mapping[str, Any] | None = None,
+    constraints: Mapping[str, Any] | None = None,
     start: Any = None,
     control: Control | None = None,
 ) -> LmmFit:
@@ -40,7 +43,10 @@ def lmer(
     formula : str
         By R's rules, for example ``"Reaction ~ Days + (Days | Subject)"``. It is code and is evaluated: columns first,
         then R's functions, then the caller's variables. ``kin(A)`` is a random intercept whose levels are related as
-        A says, ``kin(id, A)`` names their column, and ``(x | kin(id, A))`` has random slopes.
+        A says, ``kin(id, A)`` names their column, ``(x | kin(id, A))`` has random slopes, and ``exp(x | kin(id, A))``
+        effects whose variance changes exponentially with x and whose correlation falls with the difference in x.
+        ``cbind(a, b)`` left of ``~`` fits several traits at once: every fixed effect is by trait, random terms covary
+        over traits, and rows may miss traits. ``at(a, x + (1 | g))`` adds terms of the trait a only.
     data : pandas or polars DataFrame, or a mapping of arrays
     reml : bool
         Whether to maximise the restricted likelihood, else the likelihood.
@@ -60,8 +66,21 @@ def lmer(
         where K may also be a variable of that name in the caller's scope; or, by grouping factor, ``{"id": K}`` for
         ``(1 | id)``. K is a `Relatedness`, a `Pedigree`, a square DataFrame labelled by ids, or, for ``kin(A)``, an
         array with one row for each row of the data.
+    residual : str, optional
+        How residuals covary between rows and differ in variance; independent and equal by default, with several traits
+        unstructured over the traits of a row. One correlation and any variances, joined by ``*``: ``us(0 + f | g)``,
+        ``cs(1 | g)``, ``ar1(t | g)``, ``car1(t | g)``, ``arma11(t | g)`` between the rows of each g, by the levels of f
+        or the times t (1 is the order of the rows; `cs` and `ar1` also by 0 + f, ``hom = TRUE`` is one variance);
+        a known covariance ``kin(id, R)``; a variance for each level, ``diag(0 + f | 1)`` or ``varident(f)``; a power of
+        a covariate ``varpower(x)`` or of the mean ``varpower()``, sd ∝ |x|^δ; ``varexp(x)``, sd ∝ exp(δx). With
+        several traits ``"us"``, ``"diag"``, ``"cs"`` or ``"ar1"`` alone are over the traits of a row, and `trait` and
+        `row` are factors, as in ``us(0 + trait | row)``. σ is then the standard deviation of the first level, or of
+        x = 1 or 0.
     varcomp : mapping, optional
         Known variance components by term and ``"Residual"``; nothing is then estimated but β (BLUE) and b (BLUP).
+    constraints : mapping, optional
+        Covariance parameters by their names in ``fit.parameters()``: a number to hold one at, or the name of another
+        to be equal to; see `LmmFit.constrain`.
     start : array-like, optional
         θ at which to begin; by default estimated from the data.
     control : Control, optional
@@ -81,21 +100,92 @@ def lmer(
     Bates, Mächler, Bolker & Walker (2015), Fitting linear mixed-effects models using lme4, J. Stat. Softw. 67(1).
     """
     scope = caller_scope()
-    control = _checked_control(control)
+    with warnings_from_caller(stacklevel=2):
+        request = _request(
+            reml,
+            na_action,
+            control,
+            Source(data, weights, offset, subset, contrasts, varcomp, relmat, residual, constraints),
+            scope,
+        )
+        return assemble_fit(LmmFit, formula, request, scope, start)
+
+
+def gls(
+    formula: str,
+    data: Any,
+    *,
+    residual: str | None = None,
+    reml: bool = True,
+    weights: Any = None,
+    offset: Any = None,
+    subset: Any = None,
+    na_action: str = "omit",
+    contrasts: Any = None,
+    relmat: Mapping[str, Any] | None = None,
+    constraints: Mapping[str, Any] | None = None,
+    start: Any = None,
+    control: Control | None = None,
+) -> LmmFit:
+    """
+    Fit a linear model by generalised least squares: residuals have a structure, and there are no random terms.
+
+    Parameters
+    ----------
+    formula : str
+        Without random terms, for example ``"distance ~ age * Sex"``; see `lmer`.
+    data : pandas or polars DataFrame, or a mapping of arrays
+    residual : str, optional
+        How residuals covary and differ in variance, for example ``"ar1(t | id) * varident(sex)"`` or ``"kin(id, R)"``;
+        see `lmer`. By default they are independent.
+    reml, weights, offset, subset, na_action, contrasts, relmat, constraints, start, control
+        See `lmer`.
+
+    Returns
+    -------
+    LmmFit
+
+    Raises
+    ------
+    FormulaError, DataError, ModelError
+
+    References
+    ----------
+    Pinheiro & Bates (2000), Mixed-Effects Models in S and S-PLUS, chapter 5.
+    """
+    scope = caller_scope()
+    parsed = parse_formula(formula) if isinstance(formula, str) else None
+    if parsed is not None and parsed.all_random:
+        raise FormulaError(
+            f"gls() has no random terms, and the formula has ({parsed.all_random[0].text}). Use lmer(), which takes "
+            "residual= as well."
+        )
+    if residual is None and parsed is not None and not parsed.traits:
+        residual = INDEPENDENT
+    with warnings_from_caller(stacklevel=2):
+        request = _request(
+            reml,
+            na_action,
+            control,
+            Source(data, weights, offset, subset, contrasts, None, relmat, residual, constraints),
+            scope,
+        )
+        return assemble_fit(LmmFit, formula, request, scope, start)
+
+
+def _request(reml: bool, na_action: str, control: Control | None, source: Source, scope: Mapping[str, Any]) -> Request:
     if not isinstance(reml, bool | np.bool_):
         raise ModelError(f"reml must be True or False, not {reml!r}.")
-    request = Request(
+    return Request(
         reml=bool(reml),
         na_action=na_action,
-        control=control,
-        source=Source(data, weights, offset, subset, contrasts, varcomp, relmat),
-        data_name=name_of(data, scope),
-        weights=_text(weights, scope),
-        offset=_text(offset, scope),
-        subset=_text(subset, scope),
+        control=_checked_control(control),
+        source=source,
+        data_name=name_of(source.data, scope),
+        weights=_text(source.weights, scope),
+        offset=_text(source.offset, scope),
+        subset=_text(source.subset, scope),
     )
-    with warnings_from_caller(stacklevel=2):
-        return assemble_fit(LmmFit, formula, request, scope, start)
 
 
 def _checked_control(control: Control | None) -> Control:

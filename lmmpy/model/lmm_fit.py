@@ -13,11 +13,13 @@ from numpy.random import SeedSequence
 
 from lmmpy.design import Design
 from lmmpy.engines import Criterion, one_blas_thread
+from lmmpy.errors import ModelError
 from lmmpy.fitting import (
     Control,
     ConvergenceReport,
     Optimum,
     convergence_report,
+    fit_constrained,
     fit_theta,
     refit_theta,
     warn_if_doubtful,
@@ -25,6 +27,7 @@ from lmmpy.fitting import (
 from lmmpy.inference import Bootstrap, seed_sequences
 from lmmpy.model.components import theta_names
 from lmmpy.model.confint import jackknife_of
+from lmmpy.model.constraints import joined
 from lmmpy.model.describe import summary_data
 from lmmpy.model.diagnostics import Diagnosed
 from lmmpy.model.frames import Framed
@@ -34,6 +37,7 @@ from lmmpy.model.intervals import Bounded
 from lmmpy.model.predict import predict_rows
 from lmmpy.model.replicates import ResponseSource, aligned_response, bootstrap_fit
 from lmmpy.model.results import Request
+from lmmpy.model.row_frames import labelled_predictions
 from lmmpy.model.scope import caller_scope
 from lmmpy.model.update import Changes, update_fit
 from lmmpy.model.verdict import judge
@@ -90,6 +94,9 @@ class LmmFit(Tested, Bounded, Diagnosed, Framed, Genetic):
         effect is the best linear unbiased prediction from its relatives, with the standard error of that. An id that K
         does not have is a level that was not seen, of a variance as if K_ii = 1.
 
+        With several traits all are predicted in each row, with what the records of each say of the others. Residuals of
+        new observations are taken as independent of those of the fit, also where those of a group are correlated.
+
         Parameters
         ----------
         newdata : frame or mapping, optional
@@ -109,7 +116,8 @@ class LmmFit(Tested, Bounded, Diagnosed, Framed, Genetic):
             observation in the row: to the variance come σ²/w and the zᵀGz of all random effects that `re_form` leaves
             out, as of a level that was not seen. With ``re_form="none"`` it is thus for an observation in new groups.
             For related levels zᵀGz is taken K_ii times where the data say which id the row is of.
-            For new data the prior weights w are those that the expression ``weights=`` of the fit gives there.
+            For new data the prior weights w are those that the expression ``weights=`` of the fit gives there; where
+            the residual has a structure, its variance is that of the row's trait, stratum, covariate or id.
         level : float
             Coverage of the interval.
         relmat : mapping, optional
@@ -119,7 +127,8 @@ class LmmFit(Tested, Bounded, Diagnosed, Framed, Genetic):
         Returns
         -------
         Series, or DataFrame when `se` or `interval` is given
-            With the columns `prediction`, `std_error`, and with an interval `conf_low`, `conf_high`.
+            With the columns `prediction`, `std_error`, and with an interval `conf_low`, `conf_high`. With several
+            traits a DataFrame with a column for each; or with columns of pairs (trait, `prediction`) and so on.
 
         Raises
         ------
@@ -140,12 +149,8 @@ class LmmFit(Tested, Bounded, Diagnosed, Framed, Genetic):
         Henderson (1975), Biometrics 31, 423–447.
         """
         columns = predict_rows(self, self._solution, newdata, re_form, allow_new_levels, se, interval, level, relmat)
-        if newdata is None:
-            found = {name: self.rows_series(values, name) for name, values in columns.items()}
-        else:
-            index = newdata.index if isinstance(newdata, pd.DataFrame) else pd.RangeIndex(len(columns["prediction"]))
-            found = {name: pd.Series(values, index=index, name=name) for name, values in columns.items()}
-        return found["prediction"] if len(found) == 1 else pd.concat(found, axis=1)
+        labels = newdata.index if isinstance(newdata, pd.DataFrame) else None
+        return labelled_predictions(columns, self.rows, newdata is None, labels)
 
     # ---- other fits
 
@@ -157,6 +162,8 @@ class LmmFit(Tested, Bounded, Diagnosed, Framed, Genetic):
             criterion = self.criterion.by_ml()
             if self.optimum.held:
                 optimum = replace(self.optimum, evaluation=criterion.evaluate(self.optimum.theta, 2))
+            elif self.optimum.constraint is not None:
+                optimum = self.optimum.constraint.refit(criterion, self.optimum, self.request.control)
             else:
                 optimum = fit_theta(criterion, self.request.control)
             fit = self._again(self.design, criterion, optimum, replace(self.request, reml=False))
@@ -176,7 +183,7 @@ class LmmFit(Tested, Bounded, Diagnosed, Framed, Genetic):
         y : Series or array-like, shape (n,)
             The values themselves (a transformation on the left of the formula is not applied again), for the rows of
             the fit, for all rows of its data, or for those that row-wise results of the fit have. A Series must have
-            their index.
+            their index. With several traits a DataFrame with a column for each, or a column of `simulate`.
 
         Returns
         -------
@@ -209,7 +216,9 @@ class LmmFit(Tested, Bounded, Diagnosed, Framed, Genetic):
         na_action: Any = ...,
         contrasts: Any = ...,
         relmat: Any = ...,
+        residual: Any = ...,
         varcomp: Any = ...,
+        constraints: Any = ...,
         start: Any = None,
         control: Control | None = None,
     ) -> LmmFit:
@@ -221,8 +230,10 @@ class LmmFit(Tested, Bounded, Diagnosed, Framed, Genetic):
         formula : str, optional
             The dots of ``". ~ . - x + (1 | h)"`` stand for the old sides; a formula without them is a new one. Its
             names are looked up among the columns, the caller's variables and those that the fit used.
-        data, reml, weights, offset, subset, na_action, contrasts, relmat, varcomp, start, control
-            As in `lmer`. None takes weights, offset, subset, contrasts or known components away.
+        data, reml, weights, offset, subset, na_action, contrasts, relmat, residual, varcomp, constraints, start,
+        control
+            As in `lmer`. None takes weights, offset, subset, contrasts, a residual's structure, known components or
+            constraints away.
 
         Returns
         -------
@@ -235,9 +246,54 @@ class LmmFit(Tested, Bounded, Diagnosed, Framed, Genetic):
         """
         changes = Changes(
             formula=formula, data=data, reml=reml, weights=weights, offset=offset, subset=subset, na_action=na_action,
-            contrasts=contrasts, relmat=relmat, varcomp=varcomp, start=start, control=control,
+            contrasts=contrasts, relmat=relmat, residual=residual, varcomp=varcomp, constraints=constraints,
+            start=start, control=control,
         )  # fmt: skip
         return update_fit(self, changes, caller_scope(), stacklevel=2)
+
+    def constrain(self, constraints: Mapping[str, Any]) -> LmmFit:
+        """
+        Fit the same model with covariance parameters held at values or equal to others, beside what is so already.
+
+        ``fit.constrain({"cor_fvii.bmi|kin(ped)": 0})`` holds a genetic correlation at zero,
+        ``{"sd_M|kin(ped)": "sd_F|kin(ped)"}`` makes two standard deviations equal. `lmm.anova` of the two fits tests
+        the constraints, with the mixture of χ² distributions that holds on the boundary beside the naive p-value.
+
+        Parameters
+        ----------
+        constraints : mapping
+            Names as in `parameters` (a correlation's effects in either order). A number holds a parameter: a standard
+            deviation, in the units of the data and zero included; a correlation, ±1 included; or another, such as
+            ``rho|Residual``. The name of another parameter of its kind ties the two, across terms too and to those of
+            the residual; sigma is one.
+
+        Returns
+        -------
+        LmmFit
+            Its `constraints`, `df`, standard errors, `vpredict` and `convergence` know of them. Profiles do not, and
+            are refused.
+
+        Raises
+        ------
+        ModelError
+            For an unknown name, a value out of range, constraints that contradict each other, say nothing or leave no
+            meaning to another, and a fit of which no variance was estimated.
+
+        Warns
+        -----
+        ConvergenceWarning, SingularFitWarning
+            As `lmer`; not of the boundary on which the constraints themselves are.
+        """
+        if self.optimum.held:
+            raise ModelError("The variance components of this fit were given: there is nothing to constrain.")
+        given = joined(self, constraints)
+        with one_blas_thread():
+            near = None if self.optimum.saturated else np.append(self.optimum.theta, np.log(self.sigma))
+            optimum = fit_constrained(self.criterion, given, self.request.control, near)
+            source = replace(self.request.source, constraints=given)
+            fit = self._again(self.design, self.criterion, optimum, replace(self.request, source=source))
+        judge(fit, stacklevel=2, response=f"the response {self.blueprint.response_text!r}")
+        return fit
 
     def _again(self, design: Design, criterion: Criterion, optimum: Optimum, request: Request) -> LmmFit:
         return LmmFit(design, self.blueprint, criterion, optimum, request, self._data_index, self._known_sigma)
@@ -253,16 +309,17 @@ class LmmFit(Tested, Bounded, Diagnosed, Framed, Genetic):
         seed : int or SeedSequence, optional
             The same seed gives the same responses, each whatever n is.
         use_re : bool
-            Whether the random effects stay what they were estimated to be; else they are drawn, too.
+            Whether the random effects (and random functions) stay what they were estimated to be; else they are drawn,
+            too. Residuals are drawn with their covariance.
 
         Returns
         -------
         DataFrame, shape (rows, n)
-            Columns `sim_1`, `sim_2`, …
+            Columns `sim_1`, `sim_2`, …; with several traits one row a row of the data and trait, in a MultiIndex.
         """
         draw = ResponseSource.of(self, use_re)
-        drawn = {f"sim_{i}": draw(s) for i, s in enumerate(seed_sequences(seed, n), 1)}
-        return pd.DataFrame({name: self.rows_series(y, name) for name, y in drawn.items()})
+        drawn = [draw(s) for s in seed_sequences(seed, n)]
+        return self.rows.frame(np.column_stack(drawn), [f"sim_{i}" for i in range(1, len(drawn) + 1)])
 
     def bootstrap(
         self,

@@ -18,7 +18,9 @@ from lmmpy.formula import read_expression
 from lmmpy.inference.breeding_values import criterion_at_once
 from lmmpy.inference.chosen_effects import chosen_effects
 from lmmpy.inference.intervals import checked_level
-from lmmpy.inference.prediction import PredictionRows, not_estimable, rows_of_data, rows_of_fit
+from lmmpy.inference.new_rows import new_residual_variance
+from lmmpy.inference.prediction import ColumnsOfData, PredictionRows, not_estimable, rows_of_data, rows_of_fit
+from lmmpy.inference.prediction_functions import JointPrediction, chosen_functions
 from lmmpy.inference.prediction_relatives import (
     given_relatedness,
     relatives_effects,
@@ -57,6 +59,7 @@ def predict_rows(
     design, observations = fit.design, interval == "prediction"
     evaluator = fit.blueprint.evaluator(fit.request.source.data if newdata is None else newdata)
     kept = chosen_effects(design, fit.blueprint, re_form, evaluator)
+    functions = chosen_functions(design, fit.blueprint, re_form)
     b = solution.b
     given: Mapping[str, Relatedness] = {}
     if newdata is None:
@@ -70,21 +73,38 @@ def predict_rows(
         rows = rows_of_data(design, fit.blueprint, evaluator, kept, allow_new_levels, observations, given)
         _warn_if_not_estimable(fit, rows)
     columns = {"prediction": rows.predict(solution.beta, b, design.starts)}
+    theta, joint = fit.optimum.theta, None
+    if design.functions:
+        new = None if newdata is None else evaluator
+        joint = JointPrediction.of(design, fit.blueprint, theta, solution, new, functions, allow_new_levels)
+        columns["prediction"] = columns["prediction"] + joint.effects
     if not se and interval is None:
         return columns
-    theta = fit.optimum.theta
     with one_blas_thread():
-        criterion = fit.criterion if design is fit.design else criterion_at_once(design, fit.reml)
-        variance = prediction_variance(design, criterion, theta, solution.unscaled_vcov, rows)
+        if joint is not None:
+            variance = joint.variance(rows)
+        else:
+            criterion = fit.criterion if design is fit.design else criterion_at_once(design, fit.reml)
+            variance = prediction_variance(design, criterion, theta, solution.unscaled_vcov, rows)
     columns["std_error"] = fit.sigma * np.sqrt(variance)
     if interval is not None:
         if observations:
             variance = variance + new_effect_variance(design, theta, rows)
-            variance = variance + 1.0 / (_weights_of_fit(fit) if newdata is None else _new_weights(fit, evaluator))
+            variance = variance + (0.0 if joint is None else joint.left_out)
+            variance = variance + _residual_variance(fit, None if newdata is None else evaluator, columns["prediction"])
         reach = float(ndtri(0.5 + 0.5 * level)) * fit.sigma * np.sqrt(variance)
         columns["conf_low"] = columns["prediction"] - reach
         columns["conf_high"] = columns["prediction"] + reach
     return columns
+
+
+def _residual_variance(fit: FitResults, evaluator: Evaluator | None, predicted: Floats) -> Floats:
+    """r_ii/w of each row, of the fit or of new data."""
+    if evaluator is None:
+        return fit.residual_covariance.variance
+    found = new_residual_variance(fit.design, fit.blueprint, evaluator, fit.residual_covariance.phi, predicted)
+    weights = _new_weights(fit, evaluator)
+    return found / np.repeat(weights, len(found) // max(len(weights), 1))
 
 
 def _with_relatives(
@@ -105,10 +125,6 @@ def _check_request(se: bool, interval: str | None, level: float) -> None:
     if interval is not None and (not isinstance(interval, str) or interval not in INTERVALS):
         raise ModelError(f"interval is None, 'confidence' or 'prediction', not {interval!r}.")
     checked_level(level)
-
-
-def _weights_of_fit(fit: FitResults) -> Floats:
-    return np.ones(fit.design.n) if fit.design.weights is None else fit.design.weights
 
 
 def _new_weights(fit: FitResults, evaluator: Evaluator) -> Floats:
@@ -146,9 +162,12 @@ def _warn_if_not_estimable(fit: FitResults, rows: PredictionRows) -> None:
     design = fit.design
     if not design.dropped:
         return
-    full = fit.blueprint.fixed_matrix(fit.evaluator())
-    dropped = full.X[:, [full.names.index(name) for name in design.dropped]]
-    places = not_estimable(rows, design.X, dropped)
+    names, X = ColumnsOfData(design, fit.blueprint, fit.evaluator()).fixed()
+    d = 1 if design.traits is None else len(design.traits.names)
+    if design.traits is not None:
+        X = X[design.traits.row * d + design.traits.trait]
+    dropped = X[:, [names.index(name) for name in design.dropped]]
+    places = np.unique(not_estimable(rows, design.X, dropped) // d)
     if len(places):
         warnings.warn(
             f"{len(places)} rows of the new data (first: {shown(places.tolist())}, counted from 0) ask for a "

@@ -16,6 +16,7 @@ from lmmpy.errors import ConvergenceWarning, ModelError
 from lmmpy.formula import RandomTerm, Term, Terms
 from lmmpy.formula.update import formula_text, random_text
 from lmmpy.inference.lrt import likelihood_ratio, mixture_p_value, regression_loglik
+from lmmpy.model.constraints import refuse_constrained
 from lmmpy.model.lmm_fit import LmmFit
 from lmmpy.model.update import submodel
 from lmmpy.report import AnovaTable
@@ -62,6 +63,7 @@ def ranova(fit: LmmFit, reduce_terms: bool = True) -> AnovaTable:
     Self & Liang (1987), J. Am. Stat. Assoc. 82, 605–610; Stram & Lee (1994), Biometrics 50, 1171–1177.
     """
     check_random(fit, "ranova")
+    refuse_constrained(fit, "ranova", "lmm.anova(smaller, fit) compares fits, with constraints or without.")
     if not isinstance(reduce_terms, bool | np.bool_):
         raise ModelError(f"reduce_terms must be True or False, not {reduce_terms!r}.")
     return ranova_table(fit, deletions(fit, bool(reduce_terms)))
@@ -126,7 +128,7 @@ def deletions(fit: LmmFit, reduce_terms: bool) -> list[Deletion]:
         In the order of the formula.
     """
     parsed, found = fit.blueprint.parsed, []
-    texts = [random_text(term) for term in parsed.random]
+    texts = [random_text(term) for term in parsed.all_random]
     for place, term in enumerate(parsed.random):
         effects, before, after = effects_of(fit, place), texts[:place], texts[place + 1 :]
         for name, left in _reductions(term, effects, before + after, reduce_terms):

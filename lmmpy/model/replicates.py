@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from numbers import Real
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -27,8 +27,12 @@ from lmmpy.inference import (
     seed_sequences,
 )
 from lmmpy.inference.parallel import check_n_jobs
+from lmmpy.inference.row_covariances import ResidualCovariance
+from lmmpy.inference.simulation import RootOfFunction
 from lmmpy.model.checks import check_residual
 from lmmpy.model.components import parameter_names, parameter_values
+from lmmpy.model.results import sigma_at
+from lmmpy.model.row_frames import RowLabels
 
 if TYPE_CHECKING:
     from lmmpy.model.lmm_fit import LmmFit
@@ -58,6 +62,8 @@ def aligned_response(y: Any, labels: pd.Index, design: Design) -> Floats:
     ------
     DataError
     """
+    if design.traits is not None:
+        return _stacked_response(y, labels, design)
     if isinstance(y, pd.DataFrame) and y.shape[1] == 1:
         y = y.iloc[:, 0]
     used = labels[design.rows]
@@ -76,6 +82,52 @@ def aligned_response(y: Any, labels: pd.Index, design: Design) -> Floats:
             "uses the same rows; to leave some out, call lmer again."
         )
     return values
+
+
+def _stacked_response(y: Any, labels: pd.Index, design: Design) -> Floats:
+    """Of several traits: a frame or an array of rows × traits, or one number for each of the fit's observations."""
+    traits = design.traits
+    assert traits is not None
+    rows = RowLabels(design, labels, False)
+    if isinstance(y, pd.DataFrame) and set(y.columns) == set(traits.names) and y.shape[1] == len(traits.names):
+        found = [_one_trait(y[name], rows) for name in traits.names]
+        values = np.column_stack(found)[traits.row, traits.trait]
+    else:
+        if isinstance(y, pd.DataFrame) and y.shape[1] == 1:
+            y = y.iloc[:, 0]
+        values = _numbers(y)
+        if isinstance(y, pd.Series) and len(y) > design.n and set(y.index) >= set(rows.observations):
+            values = _numbers(y.reindex(rows.observations))  # with the rows that were left out
+        elif isinstance(y, pd.Series) and not y.index.equals(rows.observations):
+            values = np.empty(0)
+        elif values.shape == (int(design.rows.sum()), len(traits.names)):
+            values = values[traits.row, traits.trait]
+        if values.shape != (design.n,):
+            raise DataError(
+                f"The new response has the shape {np.shape(y)} or other labels than the fit; expected a DataFrame with "
+                f"the columns {shown(traits.names, 20)} and a row for each of the {len(rows.used)} rows of the fit, or "
+                f"{design.n} numbers in the order of the observations, as simulate() gives them."
+            )
+    wrong = rows.observations[~np.isfinite(values)]
+    if len(wrong):
+        raise DataError(
+            f"The new response is missing or infinite in {len(wrong)} observations of the fit ({shown(list(wrong))}). "
+            "A refit uses the same rows and traits; to leave some out, call lmer again."
+        )
+    return np.asarray(values.copy())
+
+
+def _one_trait(y: pd.Series, rows: RowLabels) -> Floats:
+    """Its values in the rows used, NaN where the fit has none."""
+    design, every = rows.design, rows.every
+    values = _numbers(y)
+    for some in (design.rows, design.rows | design.left_out, np.ones(len(every), dtype=bool)):
+        if y.index.equals(every[some]):
+            return np.asarray(values[design.rows[some]])
+    raise DataError(
+        f"The index of the new response is not that of the {len(rows.used)} rows of the fit, nor that of its data: "
+        "labels or their order differ. Align it (y.reindex(...)), or give an array in row order."
+    )
 
 
 def _refuse_layout(y: Any, values: Floats, used: int, all_rows: int) -> NoReturn:
@@ -117,23 +169,29 @@ class ResponseSource:
     mean: Floats
     factors: list[Floats]
     sigma: float
+    residual: ResidualCovariance | None = None
+    functions: list[RootOfFunction] = field(default_factory=list)
 
     @classmethod
     def of(cls, fit: LmmFit, use_re: bool) -> ResponseSource:
         """That of a fit, its random effects drawn or held."""
         if not isinstance(use_re, bool | np.bool_):
             raise ModelError(f"use_re must be True or False, not {use_re!r}.")
+        design, theta = fit.design, fit.optimum.theta
+        residual = None if design.residual is None else fit.residual_covariance
         if use_re:
-            return cls(fit.criterion, fit.linear_predictor, [], fit.sigma)
-        design = fit.design
+            return cls(fit.criterion, fit.linear_predictor, [], fit.sigma, residual)
         zero = {term.name: np.zeros((term.n_levels, term.k)) for term in design.random}
         mean = linear_predictor(design, fit.fixef.to_numpy(), zero, [])
-        parts = zip(design.random, design.split_theta(fit.optimum.theta), strict=True)
-        return cls(fit.criterion, mean, [term.structure.factor(part).T for term, part in parts], fit.sigma)
+        parts = zip(design.random, design.split_theta(theta), strict=True)
+        factors = [term.structure.factor(part).T for term, part in parts]
+        return cls(fit.criterion, mean, factors, fit.sigma, residual, RootOfFunction.of(design, theta))
 
     def __call__(self, seed: SeedSequence) -> Floats:
         """One response."""
-        return draw_response(self.criterion.design, self.mean, self.factors, self.sigma, default_rng(seed))
+        generator = default_rng(seed)
+        design = self.criterion.design
+        return draw_response(design, self.mean, self.factors, self.sigma, generator, self.residual, self.functions)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -168,7 +226,7 @@ class _ParametersOfRefit:
     def _together(self, responses: list[Floats]) -> Refits | None:
         optimum, control = self.optimum, self.control
         asked_for = control.optimizer != "newton" or control.engine != "auto" or control.max_evaluations is not None
-        if optimum.held or optimum.at_boundary or asked_for:
+        if optimum.held or optimum.at_boundary or asked_for or optimum.constraint is not None:
             return None
         inner = optimum if optimum.orthogonal is None else optimum.orthogonal
         together = Together.of(self.source.criterion, inner.theta, self.control.tolerance)
@@ -186,7 +244,7 @@ class _ParametersOfRefit:
         criterion = self.source.criterion.with_response(y)
         optimum = refit_theta(criterion, self.optimum, self.control)
         solution = criterion.solve(optimum.theta)
-        sigma = solution.sigma if self.known_sigma is None else self.known_sigma
+        sigma = sigma_at(optimum, solution, self.known_sigma)
         if not optimum.held:
             check_residual(criterion.design, "the drawn response", sigma, criterion.products.scale)
         values = parameter_values(criterion.design, optimum.theta, sigma, solution.beta)

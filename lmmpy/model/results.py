@@ -8,6 +8,7 @@ from functools import cached_property
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from lmmpy.design import Blueprint, Design
 from lmmpy.design.columns import Columns
@@ -17,11 +18,14 @@ from lmmpy.engines import Criterion, Solution
 from lmmpy.errors import ModelError
 from lmmpy.fitting import Control, Optimum
 from lmmpy.inference import linear_predictor
+from lmmpy.inference.row_covariances import ResidualCovariance
+from lmmpy.model.constraints import constraint_of
 from lmmpy.model.components import VarCorr, make_varcorr, theta_names
 from lmmpy.model.ranef import RandomEffectsFrames
+from lmmpy.model.row_frames import RowLabels
 from lmmpy.model.source import RowsUsed, Source
 
-__all__ = ["FitResults", "Request"]
+__all__ = ["FitResults", "Request", "sigma_at"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,13 @@ class Request:
     subset: str | None = None
 
 
+def sigma_at(optimum: Optimum, solution: Solution, known: float | None) -> float:
+    """σ: as it was given, as constraints allow, or as it maximises the likelihood."""
+    if known is not None:
+        return known
+    return solution.sigma if optimum.constraint is None else optimum.constraint.sigma
+
+
 class FitResults:
     """
     Estimates of a linear mixed model, y = Xβ + Zb + e.
@@ -71,7 +82,9 @@ class FitResults:
     ) -> None:
         self.design, self.blueprint, self.criterion = design, blueprint, criterion
         self.optimum, self.request = optimum, request
-        self._data_index, self._known_sigma = index, known_sigma
+        constraint = optimum.constraint
+        self._known_sigma = constraint.sigma if constraint is not None and constraint.fixes_scale else known_sigma
+        self._data_index = index
         self._solution: Solution = criterion.solve(optimum.theta)
 
     # ---- parameters
@@ -83,7 +96,7 @@ class FitResults:
 
     @property
     def known_sigma(self) -> float | None:
-        """The residual standard deviation where it was given with `varcomp`; None where it was estimated."""
+        """σ where it was given with `varcomp`, or constraints concern it; None where the sum of squares gives it."""
         return self._known_sigma
 
     @property
@@ -118,8 +131,8 @@ class FitResults:
 
     @property
     def sigma(self) -> float:
-        """Residual standard deviation."""
-        return self._solution.sigma if self._known_sigma is None else self._known_sigma
+        """Residual standard deviation; with a structured residual that of the reference row."""
+        return sigma_at(self.optimum, self._solution, self._known_sigma)
 
     @property
     def theta(self) -> pd.Series:
@@ -136,7 +149,7 @@ class FitResults:
     def _minus_two_loglik(self, value: float, dof: int) -> float:
         if self._known_sigma is None:
             return value
-        profiled, known = self._solution.r2 / dof, self._known_sigma**2
+        profiled, known = self._solution.r2 / dof, self.sigma**2
         return value + dof * math.log(known / profiled) + self._solution.r2 / known - dof
 
     @property
@@ -169,7 +182,16 @@ class FitResults:
     @property
     def df(self) -> int:
         """Number of estimated parameters."""
-        return self.design.p if self.optimum.held else self.design.p + self.design.n_theta + 1
+        if self.optimum.held:
+            return self.design.p
+        constraint = self.optimum.constraint
+        return self.design.p + (self.design.n_theta + 1 if constraint is None else constraint.n_parameters)
+
+    @property
+    def constraints(self) -> dict[str, float | str]:
+        """Covariance parameters that are held at a value, or equal to others; empty when none is."""
+        found = constraint_of(self)
+        return {} if found is None else dict(found.given)
 
     @property
     def df_resid(self) -> int:
@@ -178,8 +200,24 @@ class FitResults:
 
     @property
     def nobs(self) -> int:
-        """Number of observations used."""
+        """Number of observations used; those of all traits."""
         return self.design.n
+
+    @property
+    def nobs_by_trait(self) -> pd.Series:
+        """
+        Number of observations of each trait.
+
+        Raises
+        ------
+        AttributeError
+            For a fit with one response.
+        """
+        traits = self.design.traits
+        if traits is None:
+            raise AttributeError("the fit has one response; see nobs")
+        counts = np.bincount(traits.trait, minlength=len(traits.names))
+        return pd.Series(counts, index=list(traits.names), name="nobs")
 
     @property
     def ngroups(self) -> dict[str, int]:
@@ -246,16 +284,21 @@ class FitResults:
             frame[self.blueprint.response_text] = self.design.y
         return frame
 
-    def evaluator(self) -> Evaluator:
+    def evaluator(self, rows: NDArray[np.bool_] | None = None) -> Evaluator:
         """
         What reads the formula's expressions again in the rows used, with the values that they had in the fit.
+
+        Parameters
+        ----------
+        rows : ndarray of bool, shape (n_rows,), optional
+            Some of these rows.
 
         Raises
         ------
         ModelError
             When the data have another number of rows by now.
         """
-        source, rows = self.request.source, self.design.rows
+        source, rows = self.request.source, self.design.rows if rows is None else rows
         whole = self.blueprint.evaluator(source.data, own=True)
         if whole.columns.n_rows != len(rows):
             raise ModelError(
@@ -265,11 +308,16 @@ class FitResults:
         return RowsUsed(whole, Columns(source.frame(rows), self.blueprint.column_levels), rows)
 
     @property
-    def index(self) -> pd.Index:
-        """Labels of the rows used."""
-        return self._data_index[self.design.rows]
+    def rows(self) -> RowLabels:
+        """What the rows of the design are called."""
+        return RowLabels(self.design, self._data_index, self.request.na_action == "exclude")
 
-    def rows_series(self, values: Floats, name: str) -> pd.Series:
+    @property
+    def index(self) -> pd.Index:
+        """Labels of the rows of the data that are used."""
+        return self.rows.used
+
+    def rows_series(self, values: Floats, name: str) -> pd.Series | pd.DataFrame:
         """
         Label row-wise results; under na_action='exclude' the rows left out come back as NaN.
 
@@ -277,53 +325,62 @@ class FitResults:
         ----------
         values : ndarray, shape (n,)
         name : str
+
+        Returns
+        -------
+        Series; of a fit with several traits a DataFrame, one column a trait, NaN where it is missing
         """
-        if self.request.na_action != "exclude" or not self.design.left_out.any():
-            return pd.Series(values.copy(), index=self.index, name=name)
-        design = self.design
-        considered = design.rows | design.left_out
-        full = np.full(len(design.rows), np.nan)
-        full[design.rows] = values
-        return pd.Series(full[considered], index=self._data_index[considered], name=name)
+        return self.rows.series(values, name)
+
+    @cached_property
+    def residual_covariance(self) -> ResidualCovariance:
+        """Covariance of the residual over σ², the prior weights included."""
+        return ResidualCovariance.of(self.design, self.optimum.theta)
 
     @cached_property
     def linear_predictor(self) -> Floats:
-        """Xβ̂ + Zb, offset included, shape (n,)."""
-        return linear_predictor(self.design, self._solution.beta, self._by_term(self._solution.b))
+        """Xβ̂ + Zb, offset and random functions included, shape (n,)."""
+        value = linear_predictor(self.design, self._solution.beta, self._by_term(self._solution.b))
+        for function in self._solution.functions:
+            value = value + function
+        return value
 
-    def fitted(self) -> pd.Series:
-        """Fitted values Xβ̂ + Zb, offset included."""
+    def fitted(self) -> pd.Series | pd.DataFrame:
+        """Fitted values Xβ̂ + Zb, offset included; of several traits one column each."""
         return self.rows_series(self.linear_predictor, "fitted")
 
-    def residuals(self, type: str = "response", scaled: bool = False) -> pd.Series:
+    def residuals(self, type: str = "response", scaled: bool = False) -> pd.Series | pd.DataFrame:
         """
         Conditional residuals.
 
         Parameters
         ----------
-        type : {"response", "pearson"}
-            y − ŷ, or that times the root of the prior weights.
+        type : {"response", "pearson", "normalized"}
+            y − ŷ; that over √Rᵢᵢ, where σ²R is the covariance of the residual (R = W⁻¹ when it has no structure); or
+            L⁻¹(y − ŷ) with LLᵀ = R.
         scaled : bool
             Whether to divide by sigma.
 
         Returns
         -------
-        Series
+        Series; of several traits DataFrame
         """
-        if type not in ("response", "pearson"):
-            raise ModelError(f"type is 'response' or 'pearson', not {type!r}.")
+        if type not in ("response", "pearson", "normalized"):
+            raise ModelError(f"type is 'response', 'pearson' or 'normalized', not {type!r}.")
         values = self.design.y - self.linear_predictor
-        if type == "pearson" and self.design.weights is not None:
-            values = values * np.sqrt(self.design.weights)
+        if type == "pearson":
+            values = values / np.sqrt(self.residual_covariance.variance)
+        elif type == "normalized":
+            values = self.residual_covariance.whitened(values)
         return self.rows_series(values / self.sigma if scaled else values, "residual")
 
     @property
-    def response(self) -> pd.Series:
-        """The response of the rows used."""
-        return pd.Series(self.design.y.copy(), index=self.index, name="response")
+    def response(self) -> pd.Series | pd.DataFrame:
+        """The response of the rows used; of several traits one column each."""
+        return self.rows.series(self.design.y, "response", complete=False)
 
     @property
-    def prior_weights(self) -> pd.Series:
-        """Prior weights of the rows used; ones when none were given."""
+    def prior_weights(self) -> pd.Series | pd.DataFrame:
+        """Prior weights of the rows used; ones when none were given. Of several traits one column each."""
         weights = self.design.weights
-        return pd.Series(np.ones(self.nobs) if weights is None else weights.copy(), index=self.index, name="weights")
+        return self.rows.series(np.ones(self.nobs) if weights is None else weights, "weights", complete=False)

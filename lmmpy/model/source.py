@@ -26,7 +26,7 @@ class Source:
     Attributes
     ----------
     data : frame or mapping
-    weights, offset, subset, contrasts, varcomp, relmat
+    weights, offset, subset, contrasts, varcomp, relmat, residual, constraints
         See `lmer`.
     """
 
@@ -37,6 +37,8 @@ class Source:
     contrasts: Any = None
     varcomp: Mapping[str, Any] | None = None
     relmat: Mapping[str, Any] | None = None
+    residual: str | None = None
+    constraints: Mapping[str, Any] | None = None
 
     def frame(self, rows: NDArray[np.bool_]) -> pd.DataFrame:
         """

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from lmmpy.design import ModelMatrix
 from lmmpy.design.contrasts import Contrasts
 from lmmpy.design.rank import independent_columns
 from lmmpy.design.values import Floats
 from lmmpy.errors import ModelError
-from lmmpy.formula import Node, deparse
+from lmmpy.formula import Node, Terms, deparse
 from lmmpy.inference.contrasts import FTest
 from lmmpy.inference.hypotheses import Coding, sequential, type_2, type_3
+from lmmpy.inference.trait_columns import trait_of_columns
 from lmmpy.report import AnovaTable
 
 if TYPE_CHECKING:
@@ -52,7 +54,8 @@ def type_table(fit: LmmFit, type: object, ddf: str) -> AnovaTable:
         raise ModelError(f"type is 1, 2 or 3, not {type!r}.")
     tests = fit.contrast_tests(ddf)
     contrasts = term_contrasts(fit, number)
-    table = f_table({label: tests.joint(L) for label, L in contrasts.items()}, fit.sigma)
+    scale = None if fit.design.row_covariances else fit.sigma
+    table = f_table({label: tests.joint(L) for label, L in contrasts.items()}, scale)
     headings = [f"Type {'I' * number} Analysis of Variance Table with {tests.method.title} method"]
     empty = _incomplete(fit) if number == 3 else []
     if empty:
@@ -63,7 +66,7 @@ def type_table(fit: LmmFit, type: object, ddf: str) -> AnovaTable:
     return AnovaTable.under(tuple(headings), table)
 
 
-def f_table(tests: Mapping[str, FTest], sigma: float) -> pd.DataFrame:
+def f_table(tests: Mapping[str, FTest], sigma: float | None) -> pd.DataFrame:
     """
     Lay out F tests as R does.
 
@@ -71,21 +74,24 @@ def f_table(tests: Mapping[str, FTest], sigma: float) -> pd.DataFrame:
     ----------
     tests : mapping
         By name of the row.
-    sigma : float
-        The residual standard deviation; a mean square is F, before any scaling, times its square.
+    sigma : float or None
+        The residual standard deviation; a mean square is F, before any scaling, times its square. None where residuals
+        have several.
 
     Returns
     -------
     DataFrame
-        Columns `Sum Sq, Mean Sq, NumDF, DenDF, F value, Pr(>F)`.
+        Columns `Sum Sq, Mean Sq, NumDF, DenDF, F value, Pr(>F)`, the first two not without `sigma`.
     """
     found = list(tests.values())
-    mean = np.array([test.statistic / test.scaling * sigma**2 for test in found])
     num = np.array([test.num_df for test in found], dtype=float)
+    squares = {}
+    if sigma is not None:
+        mean = np.array([test.statistic / test.scaling * sigma**2 for test in found])
+        squares = {"Sum Sq": mean * num, "Mean Sq": mean}
     return pd.DataFrame(
         {
-            "Sum Sq": mean * num,
-            "Mean Sq": mean,
+            **squares,
             "NumDF": num,
             "DenDF": [test.den_df for test in found],
             "F value": [test.statistic for test in found],
@@ -94,6 +100,62 @@ def f_table(tests: Mapping[str, FTest], sigma: float) -> pd.DataFrame:
         index=list(tests),
         dtype=float,
     )
+
+
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """
+    The fixed part of one response.
+
+    Attributes
+    ----------
+    fit : LmmFit
+    terms : Terms
+    X : ndarray, shape (n_rows, p)
+        On the rows of the data that have the response.
+    assign : tuple of int, length p
+    columns : ndarray of int, shape (p,)
+        Places among the columns of the design.
+    rows : ndarray of bool
+        Those rows among all of the data.
+    prefix : str
+        Of the terms' labels.
+    """
+
+    fit: LmmFit
+    terms: Terms
+    X: Floats
+    assign: tuple[int, ...]
+    columns: NDArray[np.intp]
+    rows: NDArray[np.bool_]
+    prefix: str
+
+    def matrix(self, terms: Terms, contrasts: Contrasts) -> ModelMatrix:
+        """The columns of some terms in the rows."""
+        return self.fit.blueprint.matrix(terms, self.fit.evaluator(self.rows), contrasts)
+
+    def is_factor(self, variable: Node) -> bool:
+        return deparse(variable) in self.fit.blueprint.levels
+
+    def label(self, place: int) -> str:
+        """R's label of a term, after the response where there are several."""
+        return f"{self.prefix}{self.terms.terms[place].label}"
+
+
+def _parts(fit: LmmFit) -> list[_Part]:
+    design, parsed, traits = fit.design, fit.blueprint.parsed, fit.design.traits
+    if traits is None:
+        return [_Part(fit, parsed.fixed, design.X, design.assign, np.arange(design.p), design.rows, "")]
+    found, before, used = [], 0, np.flatnonzero(design.rows)
+    owners = np.array(trait_of_columns(design.X, traits), dtype=np.intp)
+    for t, (name, terms) in enumerate(zip(traits.names, parsed.by_trait, strict=True)):
+        columns, own = np.flatnonzero(owners == t), traits.trait == t
+        assign = tuple(design.assign[c] - before if design.assign[c] else 0 for c in columns)
+        rows = np.zeros(len(design.rows), dtype=bool)
+        rows[used[traits.row[own]]] = True
+        found.append(_Part(fit, terms, design.X[np.ix_(own, columns)], assign, columns, rows, f"{name}:"))
+        before += len(terms.terms)
+    return found
 
 
 def term_contrasts(fit: LmmFit, type: int) -> dict[str, Floats]:
@@ -108,32 +170,38 @@ def term_contrasts(fit: LmmFit, type: int) -> dict[str, Floats]:
     Returns
     -------
     dict of str to ndarray, shape (rank, p)
-        By R's label of the term; a term of which no column is left has no rows.
+        By R's label of the term, after that of the response where there are several; a term of which no column is left
+        has no rows.
     """
-    design = fit.design
+    found: dict[str, Floats] = {}
+    for part in _parts(fit):
+        own = _hypotheses(part, type)
+        for place in range(len(part.terms.terms)):
+            L = own.get(place + 1, np.empty((0, len(part.columns))))
+            found[part.label(place)] = np.zeros((len(L), fit.design.p))
+            found[part.label(place)][:, part.columns] = L
+    return found
+
+
+def _hypotheses(part: _Part, type: int) -> dict[int, Floats]:
     # A term alone has one hypothesis, whatever the type; lmerTest takes the contrasts of type I for it.
-    if type == 1 or len(fit.blueprint.parsed.fixed.terms) == 1:
-        found = sequential(design.X, design.assign)
-    elif type == 2:
-        found = type_2(design.X, design.assign, _containing(fit))
-    else:
-        found = _type_3(fit)
-    nothing = np.empty((0, design.p))
-    labels = [term.label for term in fit.blueprint.parsed.fixed.terms]
-    return {label: found.get(place, nothing) for place, label in enumerate(labels, 1)}
+    if type == 1 or len(part.terms.terms) == 1:
+        return sequential(part.X, part.assign)
+    if type == 2:
+        return type_2(part.X, part.assign, _containing(part))
+    return _type_3(part)
 
 
-def _type_3(fit: LmmFit) -> dict[int, Floats]:
-    blueprint, full = fit.blueprint, _indicators(fit)
-    contrasts = Contrasts.read(("treatment", "treatment"))
-    treatment = blueprint.matrix(blueprint.parsed.fixed, fit.evaluator(), contrasts)
+def _type_3(part: _Part) -> dict[int, Floats]:
+    full = _indicators(part)
+    treatment = part.matrix(part.terms, Contrasts.read(("treatment", "treatment")))
     kept = independent_columns(treatment.X).tolist()
     try:
         return type_3(
-            fit.design.X,
+            part.X,
             Coding(treatment.X[:, kept], *(tuple(x[i] for i in kept) for x in (treatment.names, treatment.assign))),
             Coding(full.X, full.names, full.assign),
-            _containing(fit),
+            _containing(part),
         )
     except ValueError:
         raise ModelError(
@@ -142,17 +210,16 @@ def _type_3(fit: LmmFit) -> dict[int, Floats]:
         ) from None
 
 
-def _indicators(fit: LmmFit) -> ModelMatrix:
+def _indicators(part: _Part) -> ModelMatrix:
     """The fixed part with one indicator for each level of each factor."""
-    blueprint, terms = fit.blueprint, fit.blueprint.parsed.fixed
-    indicators = tuple(replace(t, by_contrasts=(False,) * len(t.variables)) for t in terms.terms)
-    return blueprint.matrix(replace(terms, terms=indicators), fit.evaluator(), blueprint.contrasts)
+    indicators = tuple(replace(t, by_contrasts=(False,) * len(t.variables)) for t in part.terms.terms)
+    return part.matrix(replace(part.terms, terms=indicators), part.fit.blueprint.contrasts)
 
 
-def _containing(fit: LmmFit) -> dict[int, tuple[int, ...]]:
+def _containing(part: _Part) -> dict[int, tuple[int, ...]]:
     """For each term those with the same numeric variables, its factors, and more."""
-    terms = fit.blueprint.parsed.fixed
-    is_factor = [_is_factor(fit, node) for node in terms.variables]
+    terms = part.terms
+    is_factor = [part.is_factor(node) for node in terms.variables]
     factors = [frozenset(v for v in term.variables if is_factor[v]) for term in terms.terms]
     numbers = [frozenset(v for v in term.variables if not is_factor[v]) for term in terms.terms]
     return {
@@ -161,14 +228,13 @@ def _containing(fit: LmmFit) -> dict[int, tuple[int, ...]]:
     }
 
 
-def _is_factor(fit: LmmFit, variable: Node) -> bool:
-    return deparse(variable) in fit.blueprint.levels
-
-
 def _incomplete(fit: LmmFit) -> list[str]:
     """Interactions of factors of which some combinations of levels have no data."""
     if not fit.design.dropped:
         return []
-    full, terms = _indicators(fit), fit.blueprint.parsed.fixed.terms
-    empty = {place for place, column in zip(full.assign, full.X.T, strict=True) if place and not column.any()}
-    return [terms[place - 1].label for place in sorted(empty)]
+    found = []
+    for part in _parts(fit):
+        full = _indicators(part)
+        empty = {place for place, column in zip(full.assign, full.X.T, strict=True) if place and not column.any()}
+        found += [part.label(place - 1) for place in sorted(empty)]
+    return found

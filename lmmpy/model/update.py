@@ -13,7 +13,7 @@ import numpy as np
 from lmmpy.design.kinship import relmat_in_use
 from lmmpy.errors import ConvergenceWarning, LmmpyWarning, ModelError
 from lmmpy.fitting import Control
-from lmmpy.formula import deparse, parse_formula
+from lmmpy.formula import ResidualSpec, deparse, parse_formula, parse_residual
 from lmmpy.formula.update import update_formula
 from lmmpy.model.assemble import assemble_fit, warnings_from_caller
 from lmmpy.model.results import Request
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Changes", "Submodel", "submodel", "update_fit"]
 
-_ARGUMENTS = ("weights", "offset", "subset", "contrasts", "varcomp", "relmat")
+_ARGUMENTS = ("weights", "offset", "subset", "contrasts", "varcomp", "relmat", "residual", "constraints")
 
 
 @dataclass(frozen=True, eq=False, slots=True, kw_only=True)
@@ -38,7 +38,7 @@ class Changes:
         See `update_formula`; None is the same.
     data, reml, control
         None is the same.
-    weights, offset, subset, na_action, contrasts, relmat, varcomp
+    weights, offset, subset, na_action, contrasts, relmat, residual, varcomp, constraints
         `...` is the same; of `relmat` what the new formula uses.
     start
         None estimates it from the data.
@@ -53,7 +53,9 @@ class Changes:
     na_action: Any = ...
     contrasts: Any = ...
     relmat: Any = ...
+    residual: Any = ...
     varcomp: Any = ...
+    constraints: Any = ...
     start: Any = None
     control: Control | None = None
 
@@ -119,7 +121,7 @@ def _changed_request(fit: LmmFit, changes: Changes, formula: str, scope: Mapping
         if value is not ...:
             return value
         if name == "relmat" and source.relmat is not None:
-            return relmat_in_use(parse_formula(formula), source.relmat)
+            return relmat_in_use(parse_formula(formula), source.relmat, _residual(kept("residual")))
         return _still_there(source.contrasts, formula) if name == "contrasts" else getattr(source, name)
 
     def text(name: str) -> str | None:
@@ -142,11 +144,16 @@ def _changed_request(fit: LmmFit, changes: Changes, formula: str, scope: Mapping
     )
 
 
+def _residual(text: str | None) -> ResidualSpec | None:
+    return None if text is None else parse_residual(text)
+
+
 def _still_there(contrasts: Any, formula: str) -> Any:
     """Contrasts by column, without those of factors that the fixed part has no more."""
     if not isinstance(contrasts, Mapping):
         return contrasts
-    variables = {deparse(node) for node in parse_formula(formula).fixed.variables}
+    parts = parse_formula(formula).fixed_parts
+    variables = {deparse(node) for terms in parts for node in terms.variables}
     return {name: contrast for name, contrast in contrasts.items() if str(name) in variables} or None
 
 

@@ -50,7 +50,8 @@ def judge(fit: LmmFit, stacklevel: int, response: str) -> None:
             SingularFitWarning,
             stacklevel=stacklevel + 1,
         )
-    if fit.optimum.converged and fit.is_singular():
+    asked_for = fit.optimum.constraint is not None and not fit.optimum.at_boundary
+    if fit.optimum.converged and fit.is_singular() and not asked_for:
         on = [name for name, there in zip(names, fit.optimum.on_boundary, strict=True) if there]
         warnings.warn(
             "Boundary (singular) fit: a variance of zero or a perfect correlation in "

@@ -20,7 +20,9 @@ from lmmpy.inference.bootstrap_intervals import KINDS, bootstrap_limits
 from lmmpy.inference.expression import Expression, parse_expression
 from lmmpy.inference.intervals import checked_level
 from lmmpy.inference.likelihood_region import profile_limits
+from lmmpy.inference.row_parameters import components_from_parameters, row_variance_names
 from lmmpy.inference.variance_parameters import components
+from lmmpy.model.constraints import held_components, refuse_constrained
 
 if TYPE_CHECKING:
     from lmmpy.model.lmm_fit import LmmFit
@@ -110,7 +112,7 @@ def standard_errors(fit: LmmFit, functions: Mapping[str, OfComponents]) -> tuple
     covariance = fit._variance_parameters
     at = components(covariance.design, covariance.theta, covariance.sigma, covariance.bases)
     zero = {i for i, name in enumerate(at.names) if at.values[i] == 0.0 and not at.jacobian[i].any()}
-    variances = {i for i in zero if at.names[i] in _variance_names(fit.design)}
+    variances = {i for i in zero if at.names[i] in _variance_names(fit.design) - held_components(fit)}
     variances |= {len(at.names) - 1} if fit.optimum.saturated else set()
     found, lost = [], []
     for name, function in functions.items():
@@ -132,7 +134,7 @@ def without_residual(fit: LmmFit, values: Floats) -> Floats:
 
 def _variance_names(design: Design) -> set[str]:
     """Names of the components that are variances, not covariances."""
-    names = {term.name for term in design.random if term.k == 1}
+    names = {term.name for term in design.random if term.k == 1} | set(row_variance_names(design))
     return names | {f"{term.name}.{column}" for term in design.random if term.k > 1 for column in term.columns}
 
 
@@ -150,6 +152,7 @@ def profile_intervals(fit: LmmFit, functions: Mapping[str, OfComponents], level:
     -------
     ndarray, shape (m, 2)
     """
+    refuse_constrained(fit, "A profile", "interval='wald' and interval='boot' do.")
     z, at = float(norm.ppf(0.5 + 0.5 * level)), fit._variance_parameters
     criterion, _ = in_coordinates_of_search(fit.criterion, fit.optimum)
     limits = []
@@ -231,4 +234,5 @@ def component_values(design: Design, parameters: Floats) -> Floats:
                 # A correlation with an effect that does not vary is NaN; the covariance is zero.
                 found.append(np.where(product == 0.0, 0.0, parameters[:, at] * product))
                 at += 1
-    return np.column_stack([*found, parameters[:, at] ** 2])
+    between = components_from_parameters(design, parameters[:, at:-1])
+    return np.column_stack([*found, between, parameters[:, -1] ** 2])

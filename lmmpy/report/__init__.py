@@ -4,14 +4,23 @@ from lmmpy.report.anova import AnovaTable
 from lmmpy.report.frames import summary_frame, varcorr_frame
 from lmmpy.report.numbers import format_p, r_format, stars
 from lmmpy.report.printer import Summary, anova_html, anova_latex, summary_html, summary_latex
-from lmmpy.report.tables import FixedEffectsTable, SummaryData, VarCorrRow, VarCorrTable
+from lmmpy.report.tables import (
+    FixedEffectsTable,
+    RowParametersTable,
+    SummaryData,
+    TraitCounts,
+    VarCorrRow,
+    VarCorrTable,
+)
 from lmmpy.report.text import anova_text, print_text, summary_text, varcorr_text
 
 __all__ = [
     "AnovaTable",
     "FixedEffectsTable",
+    "RowParametersTable",
     "Summary",
     "SummaryData",
+    "TraitCounts",
     "VarCorrRow",
     "VarCorrTable",
     "anova_html",

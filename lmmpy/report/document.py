@@ -7,7 +7,7 @@ import pandas as pd
 
 from lmmpy.report.grids import Grid, anova_grid, correlation_grid, fixed_grid, varcorr_grid
 from lmmpy.report.numbers import STAR_LEGEND, r_format, round_to, zapsmall
-from lmmpy.report.tables import SummaryData
+from lmmpy.report.tables import RowParametersTable, SummaryData
 
 QUANTILE_NAMES = ("Min", "1Q", "Median", "3Q", "Max")
 SUMMARY_DIGITS = 4
@@ -56,6 +56,7 @@ def header_pairs(data: SummaryData) -> tuple[tuple[str, str], ...]:
     pairs = (
         ("Family", data.family),
         ("Formula", data.formula),
+        ("Residual", data.residual),
         ("Data", data.data_name),
         ("Weights", data.weights),
         ("Offset", data.offset),
@@ -80,10 +81,37 @@ def quantile_texts(data: SummaryData, digits: int) -> list[str]:
     return r_format(zapsmall(data.scaled_residual_quantiles, digits + 1), digits)
 
 
-def counts_line(data: SummaryData) -> str:
-    """Numbers of observations and of levels."""
-    groups = "; ".join(f"{name}, {n}" for name, n in data.n_groups.items())
-    return f"Number of obs: {data.n_obs}, groups:  {groups}"
+def counts_lines(data: SummaryData) -> list[str]:
+    """Numbers of observations and of levels; with several responses also how many rows have which."""
+    groups, counts = "; ".join(f"{name}, {n}" for name, n in data.n_groups.items()), data.trait_counts
+    by_trait = "; ".join(f"{name}, {n}" for name, n in counts.n_obs.items()) if counts else ""
+    observed = f"Number of obs: {data.n_obs}" + (f" ({by_trait})" if counts else "")
+    lines = [f"{observed}, groups:  {groups}" if groups else observed]
+    if counts:
+        lines.append(f"Rows: {counts.n_rows}, with all responses {counts.n_complete}")
+    return lines
+
+
+def random_title(data: SummaryData) -> str:
+    """What the table of variances is called."""
+    return "Random effects" if data.varcorr.rows else "Residual"
+
+
+def row_parameters_grid(table: RowParametersTable, digits: int) -> Grid:
+    """Parameters in a row under their names."""
+    return _one_row(table.names, parameter_texts(table, digits))
+
+
+def parameter_texts(table: RowParametersTable, digits: int) -> list[str]:
+    """Each number to its own significant digits, for they have different units."""
+    return [r_format([value], digits)[0] for value in table.values.tolist()]
+
+
+def fixed_sections(data: SummaryData, digits: int, signif_stars: bool) -> list[tuple[str, Grid]]:
+    """Tables of fixed effects with their titles, one for each response."""
+    tables = data.fixed.by_trait() if data.fixed.names else {}
+    grids = {trait: fixed_grid(table, digits, signif_stars) for trait, table in tables.items()}
+    return [(f"Fixed effects of {trait}" if trait else "Fixed effects", grid) for trait, grid in grids.items()]
 
 
 def correlation_section(data: SummaryData, max_correlation: int) -> Section | None:
@@ -133,12 +161,14 @@ def summary_document(
     """
     criterion = criterion_texts(data, decimals=1)
     quantiles = quantile_texts(data, digits)
-    fixed = fixed_grid(data.fixed, digits, signif_stars) if data.fixed.names else None
+    fixed = fixed_sections(data, digits, signif_stars)
+    legend = next((with_legend(grid) for _, grid in fixed if grid.legend), ())
     sections = [
         Section("Criterion", _one_row(list(criterion), list(criterion.values()))),
         Section("Scaled residuals", _one_row(QUANTILE_NAMES, quantiles)) if quantiles else None,
-        Section("Random effects", varcorr_grid(data.varcorr, digits), (counts_line(data),)),
-        Section("Fixed effects", fixed, with_legend(fixed)) if fixed else None,
+        Section(random_title(data), varcorr_grid(data.varcorr, digits), tuple(counts_lines(data))),
+        *(Section(table.title, row_parameters_grid(table, digits)) for table in data.row_parameters),
+        *(Section(title, grid, legend if grid is fixed[-1][1] else ()) for title, grid in fixed),
         correlation_section(data, max_correlation),
         Section("Notes", lines=data.notes) if data.notes else None,
     ]

@@ -1,5 +1,7 @@
 """The plain data of a printed mixed model, which the fit fills and the printers read."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -65,6 +67,8 @@ class FixedEffectsTable:
         Denominator degrees of freedom, where they were asked for.
     p_value : ndarray, shape (p,), or None
         Two-sided.
+    traits : tuple of str, length p, or empty
+        With several responses the one of each effect; those of one response follow each other.
     """
 
     names: tuple[str, ...]
@@ -74,6 +78,7 @@ class FixedEffectsTable:
     statistic_name: str = "t value"
     df: NDArray[np.float64] | None = None
     p_value: NDArray[np.float64] | None = None
+    traits: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse columns of different lengths.
@@ -91,10 +96,58 @@ class FixedEffectsTable:
                     "give one number for each name."
                 )
 
+    def by_trait(self) -> dict[str, FixedEffectsTable]:
+        """The effects of each response, under names without it; all of them under an empty name when there is one."""
+        if not self.traits:
+            return {"": self}
+        found = {}
+        for trait in dict.fromkeys(self.traits):
+            places = [i for i, other in enumerate(self.traits) if other == trait]
+            columns = (self.estimate, self.std_error, self.statistic, self.df, self.p_value)
+            estimate, std_error, statistic, df, p = (None if x is None else x[places] for x in columns)
+            assert estimate is not None and std_error is not None and statistic is not None
+            names = tuple(self.names[i].removeprefix(f"{trait}:") for i in places)
+            found[trait] = FixedEffectsTable(names, estimate, std_error, statistic, self.statistic_name, df, p)
+        return found
+
     @property
     def p_name(self) -> str:
         """Heading of the p-values, e.g. `Pr(>|t|)`."""
         return f"Pr(>|{self.statistic_name[:1]}|)"
+
+
+@dataclass(frozen=True, slots=True)
+class RowParametersTable:
+    """Parameters of a covariance between rows that is no matrix of variances: an autocorrelation, a power.
+
+    Attributes
+    ----------
+    title : str
+        Whose they are, e.g. `Parameters of the residual`.
+    names : tuple of str, length m
+    values : ndarray, shape (m,)
+    """
+
+    title: str
+    names: tuple[str, ...]
+    values: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class TraitCounts:
+    """How many records there are with several responses.
+
+    Attributes
+    ----------
+    n_obs : mapping of str to int
+        Observations of each response.
+    n_rows, n_complete : int
+        Rows with one response at least, and with all.
+    """
+
+    n_obs: Mapping[str, int]
+    n_rows: int
+    n_complete: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,10 +172,13 @@ class SummaryData:
         Of the fixed effects' estimates.
     sigma : float or None
         Residual standard deviation.
-    data_name, weights, offset, subset, family : str or None
+    data_name, weights, offset, subset, family, residual : str or None
         Lines of the heading, left out when None.
     notes : tuple of str
         Printed last: convergence, singular fit, dropped columns.
+    row_parameters : tuple of RowParametersTable
+    trait_counts : TraitCounts or None
+        With several responses.
     """
 
     method_line: str
@@ -141,3 +197,6 @@ class SummaryData:
     subset: str | None = None
     family: str | None = None
     notes: tuple[str, ...] = ()
+    row_parameters: tuple[RowParametersTable, ...] = ()
+    trait_counts: TraitCounts | None = None
+    residual: str | None = None

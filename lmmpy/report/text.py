@@ -11,15 +11,18 @@ from lmmpy.report.document import (
     QUANTILE_NAMES,
     SUMMARY_DIGITS,
     correlation_section,
-    counts_line,
+    counts_lines,
     criterion_texts,
+    fixed_sections,
     header_pairs,
+    parameter_texts,
     quantile_texts,
+    random_title,
     with_legend,
 )
-from lmmpy.report.grids import Grid, anova_grid, fixed_grid, varcorr_grid
+from lmmpy.report.grids import Grid, anova_grid, varcorr_grid
 from lmmpy.report.layout import grid_lines, named_lines
-from lmmpy.report.numbers import r_format
+from lmmpy.report.numbers import STAR_LEGEND, r_format
 from lmmpy.report.tables import SummaryData, VarCorrTable
 
 _TITLE_WIDTH = 71
@@ -29,7 +32,9 @@ _NO_FIXED = "No fixed effects"
 
 def _header_lines(data: SummaryData) -> list[str]:
     title = textwrap.wrap(data.method_line, _TITLE_WIDTH, subsequent_indent="  ", break_long_words=False)
-    return title + [f"{label:>{_LABEL_WIDTH}}: {text}" for label, text in header_pairs(data)]
+    pairs = header_pairs(data)
+    width = max(_LABEL_WIDTH, *(len(label) for label, _ in pairs))
+    return title + [f"{label:>{width}}: {text}" for label, text in pairs]
 
 
 def _criterion_lines(data: SummaryData, decimals: int) -> list[str]:
@@ -42,6 +47,11 @@ def _criterion_lines(data: SummaryData, decimals: int) -> list[str]:
 def _table_lines(grid: Grid) -> list[str]:
     legend = with_legend(grid)
     return grid_lines(grid) + (["---", *legend] if legend else [])
+
+
+def _structure_blocks(data: SummaryData, digits: int) -> list[list[str]]:
+    """Parameters of covariances between rows, a block each."""
+    return [[f"{t.title}:", *named_lines(t.names, parameter_texts(t, digits))] for t in data.row_parameters]
 
 
 def _joined(*blocks: Sequence[str]) -> str:
@@ -73,15 +83,18 @@ def summary_text(
     """
     quantiles = quantile_texts(data, digits)
     residuals = ["Scaled residuals:", *named_lines(QUANTILE_NAMES, quantiles)] if quantiles else []
-    random = ["Random effects:", *grid_lines(varcorr_grid(data.varcorr, digits)), counts_line(data)]
-    fixed = [_NO_FIXED]
-    if data.fixed.names:
-        fixed = ["Fixed effects:", *_table_lines(fixed_grid(data.fixed, digits, signif_stars))]
+    random = [f"{random_title(data)}:", *grid_lines(varcorr_grid(data.varcorr, digits)), *counts_lines(data)]
+    structures = _structure_blocks(data, digits)
+    tables = fixed_sections(data, digits, signif_stars)
+    fixed = [[f"{title}:", *grid_lines(grid)] for title, grid in tables] or [[_NO_FIXED]]
+    if any(grid.legend for _, grid in tables):
+        fixed[-1] += ["---", STAR_LEGEND]
     section = correlation_section(data, max_correlation)
     correlation: list[str] = []
     if section is not None:
         correlation = [f"{section.title}:", *grid_lines(section.grid)] if section.grid else list(section.lines)
-    body = (_header_lines(data), _criterion_lines(data, decimals=1), residuals, random, fixed, correlation)
+    head = (_header_lines(data), _criterion_lines(data, decimals=1), residuals)
+    body = (*head, random, *structures, *fixed, correlation)
     return "\n".join([_joined(*body), *data.notes])
 
 
@@ -100,12 +113,13 @@ def print_text(data: SummaryData, digits: int = SUMMARY_DIGITS) -> str:
         Without a newline at the end.
     """
     lines = _header_lines(data) + _criterion_lines(data, decimals=4)
-    lines += ["Random effects:", *grid_lines(varcorr_grid(data.varcorr, digits, variance=False))]
-    lines.append(counts_line(data))
-    if data.fixed.names:
-        estimates = r_format(data.fixed.estimate, digits)
-        lines += ["Fixed Effects:", *named_lines(data.fixed.names, estimates, gap=2)]
-    else:
+    lines += [f"{random_title(data)}:", *grid_lines(varcorr_grid(data.varcorr, digits, variance=False))]
+    lines += counts_lines(data)
+    lines += [line for block in _structure_blocks(data, digits) for line in block]
+    for trait, table in data.fixed.by_trait().items() if data.fixed.names else ():
+        title = f"Fixed Effects of {trait}:" if trait else "Fixed Effects:"
+        lines += [title, *named_lines(table.names, r_format(table.estimate, digits), gap=2)]
+    if not data.fixed.names:
         lines.append(_NO_FIXED)
     return "\n".join([*lines, *data.notes])
 

@@ -114,6 +114,27 @@ def test_the_share_is_named_by_the_formula() -> None:
     assert bench_kin.heritability("y ~ x + kin(id, K) + (1 | id)") == "kin(id, K) / (kin(id, K) + id + Residual)"
 
 
+def test_two_traits_are_asked_for_their_genetic_correlation() -> None:
+    asked = bench_kin.functions(kin.MODELS["traits-50000"].formula)
+    assert asked == {
+        "h2": "kin(ped).y1 / (kin(ped).y1 + Residual)",
+        "h2_of_the_other": "kin(ped).y2 / (kin(ped).y2 + Residual.y2)",
+        "rg": "kin(ped).y2.y1 / sqrt(kin(ped).y1 * kin(ped).y2)",
+    }
+    assert bench_kin.functions("y ~ x + kin(ped)") == {"h2": bench_kin.heritability("y ~ x + kin(ped)")}
+
+
+def test_a_job_of_two_traits_keeps_what_is_missing(tmp_path: Path) -> None:
+    records = relatives.two_traits(4_000, DAIRY, 1)
+    problem = replace(kin.MODELS["traits-50000"], data=lambda: records.frame, relatives=lambda: records)
+    job = read_job(write_job(problem, tmp_path).path)
+    frame = read_frame(job)
+    pd.testing.assert_frame_equal(frame, records.frame, check_categorical=False)
+    assert frame.isna().mean()[["y1", "y2"]].to_numpy() == pytest.approx(relatives.MISSING, abs=0.02)
+    with pytest.raises(ValueError, match="column y1 has missing values"):
+        write_job(replace(problem, incomplete=("y2",)), tmp_path)
+
+
 def _result(name: str, **seconds: float) -> ProblemResult:
     def peer(who: str, took: float) -> PeerResult:
         reply = Reply(took, 10.0, [1.0], None, None, 100.0, [])
@@ -143,7 +164,12 @@ def test_a_criterion_short_of_the_peers_is_not_met() -> None:
 
 def test_large_pedigrees_have_seconds_and_memory() -> None:
     found = {name: (p.target.must, p.target.memory_gib) for name, p in kin.MODELS.items() if p.target}
-    assert found == {"ped-100000": (10.0, 2.0), "ped-1000000": (300.0, 16.0), "repeated-50000x3": (10.0, None)}
+    assert found == {
+        "ped-100000": (10.0, 2.0),
+        "ped-1000000": (300.0, 16.0),
+        "repeated-50000x3": (10.0, None),
+        "traits-50000": (60.0, 4.0),
+    }
     result = _result("ped-100000", lmmpy=4.0)
     assert kin.verdict(result, result.peers[0]).met == "must"
 

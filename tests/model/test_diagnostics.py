@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 import lmmpy as lmm
-from lmmpy.inference import leverage, residuals
+from lmmpy.inference import leverage, projection
 from lmmpy.inference.influence import without_rows
 from tests.model.made import FORMULAS, at, data, fit, quiet
 from tests.naive import dense
@@ -109,9 +109,9 @@ def test_marginal_residuals(name, weighted):
 
 
 def test_scaled_marginal_residuals_need_blocks(monkeypatch):
-    monkeypatch.setattr(residuals, "_LARGEST_BLOCK", 20)
+    monkeypatch.setattr(projection, "LARGEST_BLOCK", 20)
     assert len(fit("slope").residuals(scaled=True, level="marginal")) == 70
-    with pytest.raises(lmm.ModelError, match=r"hang together through the grouping factors g, h, and 70 do; at most 20"):
+    with pytest.raises(lmm.ModelError, match=r"hang together through g, h, and 70 do; at most 20"):
         fit("crossed").residuals(scaled=True, level="marginal")
 
 

@@ -1,0 +1,164 @@
+"""Names, values and derivatives of the parameters of covariances between rows."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lmmpy.covariance import Indexed, make_structure
+from lmmpy.design import Design, RowCovariance, build_design
+from lmmpy.errors import ModelError
+from lmmpy.inference.absolute_deviations import Deviations
+from lmmpy.inference.variance_parameters import components, deviations
+from lmmpy.model.components import make_varcorr, parameter_names, parameter_values, theta_from_components, theta_names
+from lmmpy.model.vpredict import component_values
+
+
+def long_data(n: int = 12) -> pd.DataFrame:
+    """Three records of each of n, at the places a, b and c."""
+    rng = np.random.default_rng(5)
+    place = np.tile([0, 1, 2], n)
+    return pd.DataFrame(
+        {
+            "y": rng.normal(size=3 * n),
+            "x": rng.normal(size=3 * n),
+            "place": np.array(["a", "b", "c"])[place],
+            "id": np.repeat(np.arange(n), 3).astype(str),
+            "g": np.repeat(np.arange(n) // 3, 3).astype(str),
+        }
+    )
+
+
+def structured(kind: str, homogeneous: bool | None = None, formula: str = "y ~ x + (1 + x | g)") -> Design:
+    """A design whose residual has a structure over three places."""
+    data = long_data()
+    design = build_design(formula, data)[0]
+    places = np.tile(np.arange(3), 12).astype(np.intp)
+    structure = Indexed(make_structure(kind, 3, homogeneous), places, ("a", "b", "c"), np.array([1.0, 2.0, 0.5]))
+    groups = np.repeat(np.arange(12), 3).astype(np.intp)
+    return replace(design, residual=RowCovariance("Residual", groups, structure, np.ones(36)))
+
+
+KINDS = [("us", None), ("diag", False), ("cs", False), ("ar1", False), ("ar1", True), ("cs", True)]
+
+
+def somewhere(design: Design) -> np.ndarray:
+    """An ordinary θ."""
+    rows = design.residual.structure.start() + 0.1 * np.arange(1, design.residual.structure.n_theta + 1)
+    return np.concatenate([[0.8, 0.2, 0.6], rows])
+
+
+def differences(function, x: np.ndarray) -> np.ndarray:
+    """∂f/∂x by central differences, extrapolated (Richardson 1911)."""
+
+    def central(h: float) -> np.ndarray:
+        return np.array([(function(x + h * e) - function(x - h * e)) / (2 * h) for e in np.eye(len(x))]).T
+
+    return (4.0 * central(5e-4) - central(1e-3)) / 3.0
+
+
+@pytest.mark.parametrize(("kind", "homogeneous"), KINDS)
+def test_jacobians_are_derivatives(kind: str, homogeneous: bool | None) -> None:
+    design = structured(kind, homogeneous)
+    x = np.append(somewhere(design), 0.3)
+    found = components(design, x[:-1], np.exp(x[-1]))
+    numeric = differences(lambda x: components(design, x[:-1], np.exp(x[-1])).values, x)
+    np.testing.assert_allclose(found.jacobian, numeric, rtol=1e-8, atol=1e-9)
+    values, jacobian = deviations(design, x[:-1], np.exp(x[-1]))
+    numeric = differences(lambda x: deviations(design, x[:-1], np.exp(x[-1]))[0], x)
+    np.testing.assert_allclose(jacobian, numeric, rtol=1e-8, atol=1e-9)
+    beta = np.zeros(2)
+    np.testing.assert_allclose(parameter_values(design, x[:-1], np.exp(x[-1]), beta)[2:], values, rtol=1e-14)
+    assert len(parameter_names(design)) == len(values) + 2
+    assert len(theta_names(design)) == design.n_theta
+
+
+def test_names_follow_those_of_random_terms() -> None:
+    design = structured("us")
+    assert parameter_names(design)[2:] == [
+        "sd_(Intercept)|g", "sd_x|g", "cor_x.(Intercept)|g", "sd_a|Residual", "sd_b|Residual", "sd_c|Residual",
+        "cor_b.a|Residual", "cor_c.a|Residual", "cor_c.b|Residual", "sigma",
+    ]  # fmt: skip
+    assert components(design, somewhere(design), 1.0).names == (
+        "g.(Intercept)", "g.x.(Intercept)", "g.x", "Residual.a", "Residual.b.a", "Residual.c.a", "Residual.b",
+        "Residual.c.b", "Residual.c", "Residual",
+    )  # fmt: skip
+    assert theta_names(design)[-2:] == ["Residual.c.b", "Residual.c"]
+    diagonal = structured("diag", False)
+    assert parameter_names(diagonal)[-4:] == ["sd_a|Residual", "sd_b|Residual", "sd_c|Residual", "sigma"]
+    assert components(diagonal, somewhere(diagonal), 1.0).names[-4:] == (
+        "Residual.a", "Residual.b", "Residual.c", "Residual",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "homogeneous"), KINDS)
+def test_values_are_those_of_the_covariance_matrix(kind: str, homogeneous: bool | None) -> None:
+    design, sigma = structured(kind, homogeneous), 1.7
+    theta = somewhere(design)
+    phi = theta[3:]
+    i, j = np.repeat(np.arange(3), 3), np.tile(np.arange(3), 3)
+    R = sigma**2 * design.residual.structure.between(i, j).at(phi).values.reshape(3, 3)
+    varcorr = make_varcorr(design, theta, sigma)
+    np.testing.assert_allclose(varcorr["Residual"], R, rtol=1e-14)
+    assert list(varcorr["Residual"].index) == ["a", "b", "c"]
+    named = dict(zip(parameter_names(design), parameter_values(design, theta, sigma, np.zeros(2)), strict=True))
+    sd = np.sqrt(np.diag(R))
+    for b, label in enumerate("abc"):
+        if f"sd_{label}|Residual" in named:
+            assert named[f"sd_{label}|Residual"] == pytest.approx(sd[b], rel=1e-13)
+        for a in range(b + 1, 3):
+            name = f"cor_{'abc'[a]}.{label}|Residual"
+            if name in named:
+                assert named[name] == pytest.approx(R[a, b] / (sd[a] * sd[b]), rel=1e-13)
+    assert named["sigma"] == sigma
+    # From parameters back to components, as of bootstrap replicates.
+    values = parameter_values(design, theta, sigma, np.zeros(2))
+    np.testing.assert_allclose(
+        component_values(design, np.array([values, values]))[1], components(design, theta, sigma).values, rtol=1e-13
+    )
+
+
+def test_varcorr_lists_the_residual_matrix() -> None:
+    design = structured("us")
+    frame = make_varcorr(design, somewhere(design), 1.0).to_frame()
+    residual = frame[frame.grp == "Residual"]
+    assert residual["var1"].tolist() == ["a", "b", "c", "a", "a", "b"]
+    assert residual["var2"].tolist()[3:] == ["b", "c", "c"]
+    assert residual["vcov"].iloc[0] == 1.0
+
+
+def test_components_that_are_given() -> None:
+    design, sigma = structured("us"), 1.7
+    theta = somewhere(design)
+    varcorr = make_varcorr(design, theta, sigma)
+    found = theta_from_components(design, {"g": varcorr["g"], "Residual": varcorr["Residual"].iloc[::-1, ::-1]})
+    np.testing.assert_allclose(found[0], theta, rtol=1e-12)
+    assert found[1] == pytest.approx(sigma)
+    with pytest.raises(ModelError, match=r"3 × 3 covariance matrix for 'a', 'b', 'c'"):
+        theta_from_components(design, {"g": varcorr["g"], "Residual": 2.0})
+    with pytest.raises(ModelError, match="labelled by 'a', 'b', 'c'"):
+        labelled = varcorr["Residual"].rename(index={"a": "A"})
+        theta_from_components(design, {"g": varcorr["g"], "Residual": labelled})
+    with pytest.raises(ModelError, match=r"varcomp\['Residual'\]"):
+        theta_from_components(design, {"g": varcorr["g"], "Residual": np.ones((3, 3)) - 2 * np.eye(3)})
+
+
+def test_a_vanishing_variance_has_covariances_with_slopes() -> None:
+    design = structured("us")
+    theta = somewhere(design)
+    theta[[3, 5]] = 0.0  # b does not vary at all
+    found = components(design, theta, 1.0)
+    assert np.isfinite(found.values).all() and np.isfinite(found.jacobian).all()
+    values, jacobian = deviations(design, theta, 1.0)
+    names = parameter_names(design)[2:]
+    assert np.isnan(values[names.index("cor_b.a|Residual")])
+    assert np.isnan(jacobian[names.index("sd_b|Residual")]).all()
+
+
+def test_deviations_that_stay_as_they_are() -> None:
+    chart = Deviations(np.ones(3), np.array([True, True, False]))
+    y = np.array([0.5, -0.3, 0.7, 0.9])
+    x, jacobian = chart.to_x(y)
+    np.testing.assert_allclose(chart.of(x[:-1], np.exp(x[-1])), y)
+    np.testing.assert_allclose(jacobian, differences(lambda y: chart.to_x(y)[0], y), atol=1e-9)

@@ -1,0 +1,303 @@
+"""Row-wise results of fits with a structured residual, or several traits: the dense V judges."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import lmmpy as lmm
+from lmmpy.design import Traits
+from lmmpy.inference import projection
+from lmmpy.inference.influence import without_rows
+from tests.model.structured import KINDS, SINGLE, at, data, fit, projection_of, quiet, residual_of, stacked
+from tests.naive import dense
+
+ALL = list(KINDS)
+CLOSE = {"rtol": 1e-7, "atol": 1e-8}
+
+
+def same(found, wanted, **tolerance):
+    np.testing.assert_allclose(found, wanted, **(CLOSE | tolerance))
+
+
+def conditional_residual(model):
+    """R P y."""
+    return residual_of(model) @ at(model).Py
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_fitted_values_and_residuals(name):
+    model, R = fit(name), residual_of(fit(name))
+    e = conditional_residual(model)
+    same(stacked(model, model.residuals()), e, atol=1e-7)
+    same(stacked(model, model.fitted()), model.design.y - e, atol=1e-7)
+    same(stacked(model, model.residuals("pearson", scaled=True)), e / np.sqrt(np.diag(R)) / model.sigma, atol=1e-7)
+    whole = np.linalg.solve(np.linalg.cholesky(R), e)  # of the whole matrix: other groups do not enter
+    same(stacked(model, model.residuals("normalized")), whole, atol=1e-7)
+    same(stacked(model, model.residuals("normalized", scaled=True)), whole / model.sigma, atol=1e-7)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_hat_values_are_derivatives_and_standardized_residuals_have_their_variance(name):
+    model, R, P = fit(name), residual_of(fit(name)), projection_of(fit(name))
+    e, v = R @ at(model).Py, np.diag(R @ P @ R)
+    same(stacked(model, model.hatvalues()), 1.0 - np.diag(R @ P), atol=1e-7)
+    same(stacked(model, model.residuals("standardized")), e / (model.sigma * np.sqrt(v)), rtol=1e-6)
+    naive = at(model)
+    r2 = naive.r2 - naive.Py**2 / np.diag(P)
+    sigma = np.sqrt(r2 / (naive.dof - 1))
+    same(stacked(model, model.residuals("student")), e / (sigma * np.sqrt(v)), rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_marginal_residuals(name):
+    model, naive = fit(name), at(fit(name))
+    raw = naive.y - model.design.X @ naive.beta
+    own = np.diag(naive.V)
+    left = own - np.diag(model.design.X @ naive.vcov @ model.design.X.T)
+    same(stacked(model, model.residuals(level="marginal")), raw, atol=1e-7)
+    same(stacked(model, model.residuals("pearson", level="marginal")), raw / np.sqrt(own), atol=1e-7)
+    same(stacked(model, model.residuals("standardized", level="marginal")), raw / (model.sigma * np.sqrt(left)), atol=1e-7)
+    scaled = np.linalg.solve(np.linalg.cholesky(naive.V), raw) / model.sigma
+    same(stacked(model, model.residuals(scaled=True, level="marginal")), scaled, atol=1e-7)
+    with pytest.raises(lmm.ModelError, match="of the conditional level; use scaled=True"):
+        model.residuals("normalized", level="marginal")
+
+
+def without(model, rows):
+    """β̂, its covariance, r² and the degrees of freedom of the model without some rows, θ held."""
+    mask = np.zeros(model.nobs, dtype=bool)
+    mask[rows] = True
+    left = dense(without_rows(model.design, mask), model.optimum.theta, model.reml)
+    return left
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_design_without_rows_is_the_submatrix(name):
+    model, rows = fit(name), [0, 7, 8, 30]
+    kept = np.setdiff1d(np.arange(model.nobs), rows)
+    same(without(model, rows).V, at(model).V[np.ix_(kept, kept)])
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_deletions_hold_theta(name):
+    model, naive = fit(name), at(fit(name))
+    change, scaled = model.dfbeta(), model.dfbetas()
+    assert list(change.columns) == list(model.design.names)
+    cooks = stacked(model, model.cooks_distance())
+    R, P = residual_of(model), projection_of(model)
+    for i in (0, 11, 40):
+        left = without(model, [i])
+        same(change.to_numpy()[i], left.beta - naive.beta, atol=1e-7)
+        se = np.sqrt(left.r2 / (naive.dof - 1) * np.diag(left.vcov))
+        same(scaled.to_numpy()[i], (left.beta - naive.beta) / se, rtol=1e-6, atol=1e-7)
+        # The move of β̂ and b̂ in the metric of the mixed model equations: that of the fitted effects' likelihood.
+        moved = naive.Py[i] / P[i, i]
+        wanted = moved**2 * (np.linalg.inv(R) - P)[i, i] / (model.design.p * model.sigma**2)
+        same(cooks[i], wanted, rtol=1e-6)
+    group = model.influence("g", refit=False)
+    for level in list(group.fixef.index)[:3]:
+        of_level = np.flatnonzero(np.repeat(0, model.nobs) == 1)
+        codes = model.frame()["g"].to_numpy() == level
+        traits = model.design.traits
+        of_level = np.flatnonzero(codes if traits is None else codes[traits.row])
+        left = without(model, of_level)
+        same(group.fixef.loc[level], left.beta, rtol=1e-6)
+        same(group.parameters.loc[level, "sigma"], np.sqrt(left.r2 / (naive.dof - len(of_level))), rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["ar1", "strata", "traits kin"])
+def test_influence_with_theta_estimated_anew(name):
+    formula, options = KINDS[name]
+    model, frame = fit(name), data()
+    found = model.influence("h", refit=True)
+    assert not found.problems
+    level = found.fixef.index[1]
+    again = quiet(formula, frame[frame["h"] != level], **options)
+    same(found.fixef.loc[level], again.fixef, rtol=1e-4)
+    same(found.parameters.loc[level, "sigma"], again.sigma, rtol=1e-4)
+    single = model.influence(refit=False)
+    assert single.cooks.index.equals(model.rows.observations)
+    assert (single.summary()["cooks"].diff().dropna() <= 0).all()
+
+
+def test_rows_of_a_stratum_cannot_all_be_left_out():
+    model = fit("strata")
+    with pytest.warns(lmm.ConvergenceWarning, match=r"no row is left of 'a', whose standard deviation is a parameter"):
+        found = model.influence("f")
+    assert found.fixef.isna().all().all()
+
+
+def test_large_blocks_are_refused(monkeypatch):
+    monkeypatch.setattr(projection, "LARGEST_BLOCK", 2)
+    model = quiet(KINDS["gls"][0], data(), **KINDS["gls"][1])
+    for ask in (lambda: model.residuals(scaled=True, level="marginal"), model.hatvalues, model.dfbeta):
+        with pytest.raises(lmm.ModelError, match=r"hang together through Residual, and 3 do; at most 2 can"):
+            ask()
+
+
+def test_a_singular_residual_has_no_normalized_residuals():
+    frame = data().dropna()
+    frame["z"] = 2.0 * frame["y"]
+    frame["k"] = np.arange(len(frame)) // 4
+    model = quiet("cbind(y, z) ~ 1 + (1 | k)", frame.assign(z=frame["y"] * 2 + frame["x"]), residual="us")
+    assert model.residuals("normalized").shape == (len(frame), 2)
+    design, theta = model.design, model.optimum.theta.copy()
+    theta[-1] = 0.0  # the trait's own part of the residual
+    from lmmpy.inference.row_covariances import ResidualCovariance
+
+    R = ResidualCovariance.of(design, theta)
+    with pytest.raises(lmm.ModelError, match="singular"):
+        R.whitened(design.y)
+    draws = np.array([R.draw(np.random.default_rng(i)) for i in range(3)])
+    both = draws[:, design.traits.row == 0]
+    same(both[:, 1], both[:, 0] * theta[-2], atol=1e-9)
+
+
+@pytest.mark.parametrize("name", SINGLE)
+def test_rows_that_are_left_out_come_back(name):
+    model, whole = fit(name), fit(name, "exclude")
+    missing = data()[["x"] + [name for name in ("y",)]].isna().any(axis=1)
+    for of in ("fitted", "residuals", "hatvalues"):
+        found = getattr(whole, of)()
+        assert found.index.equals(data().index)
+        assert found.isna().to_numpy().tolist() == missing.tolist()
+        same(found.dropna(), getattr(model, of)())
+    assert whole.dfbeta().shape == (len(data()), model.design.p)
+
+
+# ---- draws
+
+
+@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("use_re", [False, True])
+def test_draws_have_the_covariance_of_the_model(name, use_re):
+    """The covariance of a linear map of standard normal numbers, found from the map itself."""
+    from lmmpy.inference.simulation import draw_response
+    from lmmpy.model.replicates import ResponseSource
+
+    model, n = fit(name), fit(name).nobs
+    source = ResponseSource.of(model, use_re)
+    draw = draw_response(
+        model.design, source.mean, source.factors, source.sigma, _Zeros(), source.residual, source.functions
+    )
+    mean = stacked(model, model.fitted()) if use_re else at(model).design.X @ at(model).beta
+    if not use_re and model.design.offset is not None:
+        mean = mean + model.design.offset
+    same(draw, mean, atol=1e-6)
+    counter = _Zeros()
+    draw_response(model.design, 0 * mean, source.factors, source.sigma, counter, source.residual, source.functions)
+    columns = np.array(
+        [
+            draw_response(
+                model.design, np.zeros(n), source.factors, source.sigma, _Unit(i), source.residual, source.functions
+            )
+            for i in range(counter.size)
+        ]
+    )
+    wanted = residual_of(model) if use_re else at(model).V
+    same(columns.T @ columns, model.sigma**2 * wanted, rtol=1e-6, atol=1e-7)
+
+
+class _Zeros:
+    """A generator of zeros that counts them."""
+
+    def __init__(self) -> None:
+        self.size = 0
+
+    def standard_normal(self, shape):
+        self.size += int(np.prod(shape))
+        return np.zeros(shape)
+
+
+class _Unit(_Zeros):
+    """A generator whose i-th number is one, and all others zero."""
+
+    def __init__(self, place: int) -> None:
+        super().__init__()
+        self.place = place
+
+    def standard_normal(self, shape):
+        found = np.zeros(int(np.prod(shape)))
+        here = self.place - self.size
+        if 0 <= here < len(found):
+            found[here] = 1.0
+        self.size += len(found)
+        return found.reshape(shape)
+
+
+@pytest.mark.filterwarnings("ignore::lmmpy.SingularFitWarning")
+@pytest.mark.parametrize("name", ["ar1", "gls", "power", "traits", "traits gls"])
+def test_bootstrap_refits_what_simulate_draws(name):
+    model = fit(name)
+    drawn = model.simulate(2, seed=3)
+    assert list(drawn.columns) == ["sim_1", "sim_2"]
+    assert drawn.index.equals(model.rows.observations)
+    assert model.simulate(1, seed=3)["sim_1"].equals(drawn["sim_1"])
+    boot = model.bootstrap(2, seed=3)
+    again = model.refit(drawn["sim_2"])
+    same(boot.replicates.iloc[1][list(model.design.names)], again.fixef, rtol=1e-6)
+    same(boot.replicates.iloc[1]["sigma"], again.sigma, rtol=1e-6)
+    assert list(boot.replicates.columns) == list(boot.estimate.index)
+    naive = dense(again.design, again.optimum.theta, again.reml)
+    same(again.fixef, naive.beta, rtol=1e-6)
+    by_fun = model.bootstrap(2, lambda m: m.sigma, seed=3)
+    same(by_fun.replicates.iloc[1], again.sigma, rtol=1e-6)
+
+
+# ---- predictions
+
+
+def predicted(model, X, Z, K, own):
+    """Prediction and its variance over σ² from textbook formulas: z'b predicted together with β̂."""
+    naive = at(model)
+
+
+def made_rows():
+    """Rows for predictions: of the fit's own levels and others."""
+    frame = data().iloc[[1, 5, 30, 44]].copy()
+    return frame.set_axis(["n1", "n2", "n3", "n4"], axis=0)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_predictions_of_the_fit_are_its_fitted_values(name):
+    model, naive = fit(name), at(fit(name))
+    found = model.predict(se=True, interval="prediction")
+    R, P, X = residual_of(model), projection_of(model), model.design.X
+    del X
+    G = naive.V - R
+    # τ = Xβ + u with Var(u) = G = V − R: the error of its prediction has the variance of R's complement.
+    variance = np.diag(G - G @ np.linalg.solve(naive.V, G))
+    A = model.design.X - G @ np.linalg.solve(naive.V, model.design.X)
+    variance = variance + np.einsum("np,pq,nq->n", A, naive.vcov, A)
+    assert P.shape == R.shape
+
+    def part(column):
+        if model.design.traits is None:
+            return found[column].to_numpy()
+        return stacked(model, found.xs(column, axis=1, level=1)[list(model.design.traits.names)])
+
+    same(part("prediction"), stacked(model, model.fitted()))
+    same(part("std_error"), model.sigma * np.sqrt(variance), rtol=1e-6, atol=1e-7)
+    reach = 1.959963984540054 * model.sigma * np.sqrt(variance + np.diag(R))
+    same(part("conf_high") - part("prediction"), reach, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_rows_of_the_fit_as_new_data(name):
+    model = fit(name)
+    frame = data().drop(index=["row3", "row9", "row20", "row30"])
+    new = model.predict(frame.drop(columns=["y", "z"]), se=True, interval="prediction")
+    own = model.predict(se=True, interval="prediction").loc[frame.index]
+    pd.testing.assert_frame_equal(new, own, rtol=1e-7)
+    none = model.predict(frame, re_form="none", se=True)
+    X = pd.DataFrame(model.design.X, index=model.rows.observations)
+    offset = 0.0 if model.design.offset is None else model.design.offset
+    mean = pd.Series(model.design.X @ at(model).beta + offset, index=X.index)
+    se = pd.Series(np.sqrt(np.einsum("np,pq,nq->n", X, model.vcov(), X)), index=X.index)
+    for column, wanted in (("prediction", mean), ("std_error", se)):
+        if model.design.traits is None:
+            same(none[column], wanted.loc[frame.index])
+        else:
+            same(none.xs(column, axis=1, level=1).stack().to_numpy(), wanted.loc[frame.index].to_numpy())
