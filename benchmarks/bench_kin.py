@@ -21,6 +21,23 @@ def heritability(formula: str) -> str:
     return f"{kin} / ({kin} + {rest})"
 
 
+def functions(formula: str) -> dict[str, str]:
+    """Return what is asked of the components: h², and the genetic correlation of two traits.
+
+    >>> functions("cbind(a, b) ~ x + kin(ped)")["rg"]
+    'kin(ped).b.a / sqrt(kin(ped).a * kin(ped).b)'
+    """
+    if not formula.startswith("cbind("):
+        return {"h2": heritability(formula)}
+    one, other = (name.strip() for name in formula[len("cbind(") : formula.index(")")].split(","))
+    kin = formula[formula.index("kin(") :].partition(")")[0] + ")"
+    return {
+        "h2": f"{kin}.{one} / ({kin}.{one} + Residual)",
+        "h2_of_the_other": f"{kin}.{other} / ({kin}.{other} + Residual.{other})",
+        "rg": f"{kin}.{other}.{one} / sqrt({kin}.{one} * {kin}.{other})",
+    }
+
+
 class Fitted:
     """The tables, read once, and the call on them."""
 
@@ -42,13 +59,14 @@ class Fitted:
             given = lmm.Relatedness(self.tables, labels=list(frame["id"].cat.categories), id="id")
         name = "ped" if job.relatives.kind == "pedigree" else "K"
         model = lmm.lmer(job.formula, frame, reml=job.reml, relmat={name: given})
-        return model, model.vpredict(h2=heritability(job.formula))
+        return model, model.vpredict(**functions(job.formula))
 
     def read(self, job: Job, result: Any) -> Answer:
         """Read the criterion, the estimates, and h² with its standard error."""
         model, share = result
         found = bench_lmmpy.read(job, model)
-        told = {name: float(share.iloc[0][name]) for name in ("estimate", "std_error")}
+        told = {name: float(share.loc["h2", name]) for name in ("estimate", "std_error")}
+        told |= {f"{row} {name}": float(share.loc[row, name]) for row in share.index[1:] for name in told}
         return Answer(found.criterion, found.beta, found.theta, told)
 
 

@@ -95,6 +95,19 @@ def _herds(name: str, formula: str, target: Target, animals: int, *, each: int =
     return Task(problem, told)
 
 
+def _two_traits(animals: int) -> Task:
+    make = partial(relatives.two_traits, animals, DAIRY, seed=animals)
+    problem = replace(
+        _problem(f"traits-{animals}", "cbind(y1, y2) ~ x + kin(ped)", make, limit=900.0),
+        columns=("y1", "y2", "x", "id"),
+        incomplete=("y1", "y2"),
+        heavy=True,
+        target=Target(60.0, 10.0, seconds=True, memory_gib=4.0),
+        plain=None,
+    )
+    return Task(problem, "two traits of a dairy pedigree (`pedigrees.DAIRY`), a third of the records incomplete")
+
+
 TASKS: Mapping[str, Task] = {
     task.problem.name: task
     for task in (
@@ -114,6 +127,7 @@ TASKS: Mapping[str, Task] = {
             each=3,
             lasting=0.7,
         ),
+        _two_traits(50_000),
     )
 }
 

@@ -91,6 +91,8 @@ class Problem:
         Makes the records with the relatedness that the formula speaks of.
     plain : str or None
         The formula in lme4's syntax, for peers that are told the relatedness apart.
+    incomplete : tuple of str
+        Columns of numbers that miss some; the others must not.
     """
 
     name: str
@@ -107,6 +109,7 @@ class Problem:
     baseline: str = "lme4"
     relatives: Callable[[], Records] | None = None
     plain: str | None = None
+    incomplete: tuple[str, ...] = ()
 
     @property
     def method(self) -> str:

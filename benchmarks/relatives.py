@@ -89,6 +89,25 @@ def herds(n: int, how: Breeding, seed: int, each: int = 1, lasting: float = 0.0)
     return Records(_records(rng, breeding_values(animals, rng), each, lasting), animals=animals)
 
 
+# Covariances of two traits, and the share of records that miss each.
+GENETIC, RESIDUAL, MISSING = ((1.0, 0.5), (0.5, 1.5)), ((1.0, 0.3), (0.3, 2.0)), (0.05, 0.3)
+
+
+@lru_cache(maxsize=1)
+def two_traits(n: int, how: Breeding, seed: int) -> Records:
+    """Simulate livestock with `y1`, and `y2` in a unit of its own; some animals miss one or both."""
+    rng = np.random.default_rng(seed)
+    animals = livestock(n, how, seed)
+    values = np.column_stack([breeding_values(animals, rng) for _ in MISSING])
+    size, x = len(animals), rng.standard_normal(len(animals))
+    own = rng.standard_normal((size, 2)) @ np.linalg.cholesky(np.array(RESIDUAL)).T
+    y = 0.5 * x[:, None] + values @ np.linalg.cholesky(np.array(GENETIC)).T + own
+    y = np.where(rng.random((size, 2)) < MISSING, np.nan, (y + [1.0, 20.0]) * [1.0, 10.0])
+    names = pd.Index([f"i{number + 1}" for number in range(size)])
+    ids = pd.Categorical.from_codes(np.arange(size), categories=names)
+    return Records(pd.DataFrame({"y1": y[:, 0], "y2": y[:, 1], "x": x, "id": ids}), animals=animals)
+
+
 def pedigree_frame(names: "pd.Index[str]", father: NDArray[np.int64], mother: NDArray[np.int64]) -> pd.DataFrame:
     """Return `id`, `father`, `mother` as strings, None where unknown; parents come by number, -1 for unknown."""
     labels = np.array([*names, None], dtype=object)

@@ -235,7 +235,8 @@ def _kin_note(result: ProblemResult, peer: PeerResult) -> str:
         return _cell(f"{peer.status}: {peer.message}")
     told = (peer.reply.varcomp or {}) if peer.reply else {}
     if peer.peer == OURS and "std_error" in told:
-        return f"h² {told['estimate']:.4f}, SE {told['std_error']:.4f}"
+        correlation = f"; r_g {told['rg estimate']:.4f}, SE {told['rg std_error']:.4f}" if "rg estimate" in told else ""
+        return f"h² {told['estimate']:.4f}, SE {told['std_error']:.4f}{correlation}"
     whole = told.get("whole process, seconds")
     return NOTHING if whole is None else f"{_time(whole)} with the reading of K"
 

@@ -14,6 +14,7 @@ from lmmpy.errors import DataError, shown
 from lmmpy.relatedness.covariance import Covariance, Dense, SparseCovariance, sorted_csc
 from lmmpy.relatedness.form import Floats, Form, Identity, Labels, Scattered, refuse_dense
 from lmmpy.relatedness.genotypes import Genotypes
+from lmmpy.relatedness.hadamard import hadamard_product
 from lmmpy.relatedness.labels import Ints, as_labels, by_label, positions
 from lmmpy.relatedness.precision import Precision
 
@@ -298,6 +299,32 @@ class Relatedness:
         if form.labels != names:
             form = _relabelled(form, names)
         return Relatedness.of(_looked_at(form), id=self.id)
+
+    def hadamard(self, other: Relatedness) -> Relatedness:
+        """
+        The entrywise product with another relatedness of the same ids; also ``A * B``.
+
+        Effects of pairs of loci, one of which acts as A says and one as B does, are related so: with the additive A and
+        the dominance D of a pedigree, ``A * A`` is additive × additive epistasis and ``A * D`` additive × dominance,
+        for unlinked loci and without inbreeding (Cockerham 1954; Kempthorne 1954). With one for people of the same
+        environment it is the interaction with that. The product is positive semi-definite (Schur).
+
+        Parameters
+        ----------
+        other : Relatedness
+            Of the same ids, in any order.
+
+        Raises
+        ------
+        DataError
+            When one has ids that the other does not, or a dense product of so many would be too large.
+        """
+        if not isinstance(other, Relatedness):
+            raise DataError(f"The other factor must be a Relatedness, not a {type(other).__name__}.")
+        return Relatedness.of(*hadamard_product(self, other), id=self.id if self.id is not None else other.id)
+
+    def __mul__(self, other: object) -> Relatedness:
+        return self.hadamard(other) if isinstance(other, Relatedness) else NotImplemented
 
     def for_levels(self, labels: Sequence[Any]) -> Relatedness:
         """
