@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmmpy.covariance.base import Floats
-from lmmpy.covariance.pair_functions import Jet, PairFunction
 from lmmpy.covariance.rows import Reported
 
 __all__ = ["RandomFunction"]
@@ -17,7 +16,54 @@ Ints = NDArray[np.intp]
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class RandomFunction(PairFunction):
+class _Values:
+    """s² times the shape; sums over pairs are formed without an array a parameter, since there may be n²/2 pairs."""
+
+    sd: float
+    shape: Floats
+    mean: Floats
+    distance: Floats
+
+    @property
+    def values(self) -> Floats:
+        return np.asarray(self.sd**2 * self.shape)
+
+    def slope(self, i: int) -> Floats:
+        by = (2.0 / self.sd if self.sd else 0.0, self.mean, -self.distance)[i]
+        return np.asarray(self.values * by)
+
+    def contract(self, weights: Floats) -> Floats:
+        weighted = weights * self.shape
+        sums = np.array([weighted.sum(), weighted @ self.mean, -(weighted @ self.distance)])
+        return np.asarray(np.array([2.0 * self.sd, self.sd**2, self.sd**2]) * sums)
+
+    def bend(self, weights: Floats) -> Floats:
+        weighted = weights * self.shape
+        by_mean, by_distance = weighted * self.mean, weighted * -self.distance
+        first, second = by_mean.sum(), by_distance.sum()
+        mixed = by_mean @ -self.distance
+        sums = np.array(
+            [
+                [weighted.sum(), first, second],
+                [first, by_mean @ self.mean, mixed],
+                [second, mixed, by_distance @ -self.distance],
+            ]
+        )
+        twice = 2.0 * self.sd
+        return np.asarray(np.array([[2.0, twice, twice], *[[twice, self.sd**2, self.sd**2]] * 2]) * sums)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _Pairs:
+    mean: Floats
+    distance: Floats
+
+    def at(self, phi: Floats) -> _Values:
+        return _Values(float(phi[0]), np.exp(phi[1] * self.mean - phi[2] * self.distance), self.mean, self.distance)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class RandomFunction:
     """
     Covariance s² exp(γ(v_i + v_j − 2c)/2 − λ|v_i − v_j|), λ ≥ 0 (Blangero 2009); φ = (s, γ, λ).
 
@@ -75,24 +121,9 @@ class RandomFunction(PairFunction):
     def pinned(self, phi: Floats) -> NDArray[np.bool_]:
         return np.full(3, phi[0] == 0.0)
 
-    def measure(self, i: Ints, j: Ints) -> tuple[Floats, Ints | None]:
+    def between(self, i: Ints, j: Ints) -> _Pairs:
         a, b = self.covariate[i] - self.centre, self.covariate[j] - self.centre
-        return np.array([0.5 * (a + b), np.abs(a - b)]), None
-
-    def jet(self, measures: Floats, phi: Floats) -> Jet:
-        mean, distance = measures
-        sd = float(phi[0])
-        shape = np.exp(phi[1] * mean - phi[2] * distance)
-        value = sd * sd * shape
-        first = np.array([2.0 * sd * shape, mean * value, -distance * value])
-        second = np.array(
-            [
-                [2.0 * shape, mean * first[0], -distance * first[0]],
-                [mean * first[0], mean * first[1], mean * first[2]],
-                [-distance * first[0], mean * first[2], -distance * first[2]],
-            ]
-        )
-        return Jet(value, first, second)
+        return _Pairs(0.5 * (a + b), np.abs(a - b))
 
     def reported(self, phi: Floats) -> list[Reported]:
         eye = np.eye(3)

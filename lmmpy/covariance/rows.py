@@ -172,12 +172,20 @@ class Indexed:
     labels : tuple of str, length k
     sizes : ndarray, shape (k,)
         Typical standard deviations of the places, relative to the first.
+    shown : tuple of int, length k, or empty
+        The places in the order in which they are reported; by default their own.
     """
 
     structure: CovarianceStructure
     places: Ints
     labels: tuple[str, ...]
     sizes: Floats
+    shown: tuple[int, ...] = ()
+
+    @property
+    def order(self) -> tuple[int, ...]:
+        """The places in the order in which they are reported."""
+        return self.shown or tuple(range(len(self.labels)))
 
     @property
     def n_theta(self) -> int:
@@ -241,8 +249,8 @@ class Indexed:
         sd = np.sqrt(np.diag(C))
         with np.errstate(divide="ignore", invalid="ignore"):
             d_sd = np.einsum("iaa->ia", dC) / (2.0 * sd)
-            for b, label in enumerate(self.labels if not self._homogeneous() else ()):
-                found.append(Reported("sd", (label,), float(sd[b]), d_sd[:, b]))
+            for b in self.order if not self._homogeneous() else ():
+                found.append(Reported("sd", (self.labels[b],), float(sd[b]), d_sd[:, b]))
             for a, b in self._correlations():
                 rho = C[a, b] / (sd[a] * sd[b])
                 slope = dC[:, a, b] / (sd[a] * sd[b]) - rho * (d_sd[:, a] / sd[a] + d_sd[:, b] / sd[b])
@@ -261,7 +269,8 @@ class Indexed:
 
     def _correlations(self) -> list[tuple[int, int]]:
         """Pairs of places whose correlation is reported, the later first; of neighbours when one says all."""
-        k = len(self.labels)
         if isinstance(self.structure, Diagonal):
             return []
-        return [(1, 0)] if self._one() else [(a, b) for b in range(k) for a in range(b + 1, k)]
+        if self._one():
+            return [(1, 0)]
+        return [(a, b) for place, b in enumerate(self.order) for a in self.order[place + 1 :]]

@@ -60,6 +60,10 @@ class ContinuousAR1(PairFunction):
     def lower(self) -> Floats:
         return np.zeros(1)
 
+    @property
+    def several_optima(self) -> bool:
+        return True  # long ranges and random intercepts are rivals
+
     def names(self) -> list[str]:
         return ["range"]
 
@@ -67,7 +71,7 @@ class ContinuousAR1(PairFunction):
         return np.array([1.0])
 
     def other_starts(self) -> list[Floats]:
-        return [np.array([4.0]), np.array([0.4])]
+        return [np.array([4.0]), np.array([0.4]), np.array([20.0])]
 
     def scale(self) -> Floats:
         return np.array([1.0])
@@ -250,7 +254,8 @@ class ARMA11(PairFunction):
 
 def _first_correlation(a: float, t: float) -> tuple[float, float, float, float, float, float]:
     """ρ₁(α, t) with its derivatives: in α, t; α twice, both, t twice. With N/D, ∂N/∂α = D."""
-    N, D = a + 0.5 * (1.0 + a * a) * t, 1.0 + a * t
+    # D vanishes where α = 1 and β = −1, or the other way round, and any ρ₁ may be the limit there.
+    N, D = a + 0.5 * (1.0 + a * a) * t, max(1.0 + a * t, 1e-12)
     rest = 1.0 - a * a
     first = 1.0 - N * t / D**2, 0.5 * rest / D**2
     second = -t * (D * D - 2.0 * N * t) / D**3, -a / D**2 - rest * t / D**3, -rest * a / D**3

@@ -18,8 +18,9 @@ from lmmpy.errors import ModelError
 
 __all__ = ["structured_criterion"]
 
-# Dense blocks of so many cubed rows in all take some 20 ms; residuals in larger groups are not worth sparse storage.
-_SOON, _GROUP = 4e7, 100
+# Dense blocks of so many cubed rows in all take some 20 ms; residual groups are dense too, and must be a small share of
+# that, or small.
+_SOON, _GROUP, _SHARE = 4e7, 100, 0.1
 
 
 def structured_criterion(design: Design, reml: bool, engine: str) -> Criterion:
@@ -74,16 +75,19 @@ def _chosen(design: Design, components: Components) -> str:
     if takes(design, components):
         return "spectral"
     dense = float((np.bincount(components.rows).astype(float) ** 3).sum())
-    if dense > _SOON and _why_not_sparse(design) is None and _is_sparse(design):
+    if dense > _SOON and _why_not_sparse(design) is None and _is_sparse(design, dense):
         return "sparse"
     return "marginal"
 
 
-def _is_sparse(design: Design) -> bool:
-    """Whether K⁻¹ of every term and the residual are."""
+def _is_sparse(design: Design, dense: float) -> bool:
+    """Whether K⁻¹ of every term and the residual are; `dense` is what blocks of connected rows cost."""
     if not all(term.relatedness.is_identity or term.relatedness.is_sparse for term in design.random):
         return False
-    return design.residual is not None and np.unique(design.residual.groups, return_counts=True)[1].max() <= _GROUP
+    if design.residual is None:
+        return False
+    sizes = np.unique(design.residual.groups, return_counts=True)[1].astype(float)
+    return bool(sizes.max() <= _GROUP or (sizes**3).sum() <= _SHARE * dense)
 
 
 def _check_sparse(design: Design) -> None:

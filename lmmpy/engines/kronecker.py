@@ -58,14 +58,14 @@ def takes(design: Design, components: Components) -> bool:
     if not all(np.array_equal(x, np.broadcast_to(x[:, :1], x.shape)) for x in (levels, groups)):
         return False
     alone = len(np.unique(groups[:, 0])) == len(groups)
-    complete = bool((places == np.arange(d)).all()) and alone
+    complete = bool((places == places[:1]).all()) and len(np.unique(places[0])) == d and alone
     return complete and _is_by_trait(term, design, order)
 
 
 def _order(design: Design) -> Ints:
     """Rows level by level, in them trait by trait."""
-    assert design.residual is not None and isinstance(design.residual.structure, Indexed)
-    return np.lexsort((design.residual.structure.places, design.random[0].codes))
+    (term,) = design.random
+    return np.lexsort((term.values.argmax(axis=1), term.codes))
 
 
 def _is_by_trait(term: RandomEffects, design: Design, order: Ints) -> bool:

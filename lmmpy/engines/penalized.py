@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from lmmpy.covariance import Factor
 from lmmpy.design import Design
 from lmmpy.engines.cholmod import NotPositiveDefiniteError
-from lmmpy.engines.criterion import Evaluation, Solution
+from lmmpy.engines.criterion import Solution
 from lmmpy.engines.crossproducts import (
     Basis,
     CrossProducts,

@@ -199,9 +199,8 @@ class StructuredLikelihood(EffectsLikelihood[_State]):
         groups, matrices = state.residual.groups, state.factored.inverse_of_rows()
         if self.reml:
             through_X = half_solve(state.S_chol, state.fitted.VF[:, :-1].T).T
-            for stack, part in zip(groups.stacks, matrices, strict=True):
-                own = through_X[stack.members]
-                part -= own @ own.transpose(0, 2, 1)
+            own = [through_X[stack.members] for stack in groups.stacks]
+            matrices = [A - F @ F.transpose(0, 2, 1) for A, F in zip(matrices, own, strict=True)]
         B = self.dof / state.r2 * groups.outer(state.fitted.VF @ state.g)
         return groups.contraction(matrices), B
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,7 +79,8 @@ class GroupEffects:
         self._weights = np.repeat(halves, sizes)
         self._keys, self._firsts = self._places()
         root = np.ones(rows.n) if rows.weights is None else np.sqrt(rows.weights)
-        self._Z, self._slots = [], []
+        self._Z: list[Floats] = []
+        self._slots: list[NDArray[Any]] = []
         starts = np.searchsorted(meetings.groups, np.arange(len(meetings.widths) + 1))
         for stack in self.stacks:
             self._Z.append(self._values(rows, root, meetings, stack))
@@ -141,7 +143,7 @@ class GroupEffects:
                 Z[*place, first + a] = (term.values[:, a] * root)[stack.members]
         return Z
 
-    def _slots_of(self, meetings: _Meetings, starts: Ints, stack: GroupStack) -> Ints:
+    def _slots_of(self, meetings: _Meetings, starts: Ints, stack: GroupStack) -> NDArray[Any]:
         """Where each entry of a group's part belongs among the values of all blocks, shape (g, e, e)."""
         e = int(meetings.widths[stack.groups[0]])
         counts = starts[stack.groups + 1] - starts[stack.groups]
@@ -156,7 +158,8 @@ class GroupEffects:
         row = np.where(swap, effect[:, None, :], effect[:, :, None])
         column = np.where(swap, effect[:, :, None], effect[:, None, :])
         width = np.where(swap, k[:, :, None], k[:, None, :])
-        return np.asarray(self._firsts[np.searchsorted(self._keys, keys)] + row * width + column)
+        slots = self._firsts[np.searchsorted(self._keys, keys)] + row * width + column
+        return slots.astype(np.int32 if len(self._weights) < np.iinfo(np.int32).max else np.intp)
 
     def gram(self, inverses: Sequence[Floats]) -> list[Floats]:
         """

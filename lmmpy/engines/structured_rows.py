@@ -8,9 +8,11 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
 from lmmpy.covariance import PairValues
 from lmmpy.design import RowCovariance
@@ -21,8 +23,8 @@ __all__ = ["FactoredResidual", "GroupStack", "ResidualGroups", "group_stacks"]
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
 
-# Numbers in a stack: 64 MB; and in all of them, of which there are some six at a time.
-_STACK, _MOST = 8_000_000, 60_000_000
+# Numbers in a stack, 64 MB; and in all stacks of one kind of matrix, some 1.5 GiB for what is kept of all kinds.
+_STACK, _MOST = 8_000_000, 120_000_000
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -135,18 +137,28 @@ class ResidualGroups:
     def contraction(self, matrices: Sequence[Floats]) -> Floats:
         """Weights of the pairs with Σ weights · r = Σ A_ij R_ij, of symmetric A for each stack (g, r, r)."""
         parts = zip(matrices, self.lower, strict=True)
-        return np.concatenate([A[:, a, b].ravel() for A, (a, b) in parts]) * self.count
+        return np.asarray(np.concatenate([A[:, a, b].ravel() for A, (a, b) in parts]) * self.count)
 
     def outer(self, v: Floats) -> Floats:
         """Such weights of A = v vᵀ, v of shape (n,)."""
         return np.asarray(v[self.i] * v[self.j] * self.count)
 
-    def times(self, matrices: Sequence[Floats], columns: Floats) -> Floats:
-        """Block-diagonal matrices times columns over the rows, shape (n, m)."""
-        out = np.empty(columns.shape)
-        for stack, A in zip(self.stacks, matrices, strict=True):
-            out[stack.members] = A @ columns[stack.members]
-        return out
+    @cached_property
+    def _pattern(self) -> tuple[Ints, NDArray[np.int32], NDArray[np.int32]]:
+        """Row by row: the place of each entry of R among those of all stacks, its column, and where rows begin."""
+        shapes = [(stack.members[:, :, None], stack.members[:, None, :]) for stack in self.stacks]
+        whole = [np.broadcast_arrays(*shape) for shape in shapes]
+        rows, columns = (np.concatenate([part[side].ravel() for part in whole]) for side in (0, 1))
+        order = np.lexsort((columns, rows))
+        starts = np.concatenate([[0], np.cumsum(np.bincount(rows))])
+        return order, columns[order].astype(np.int32), starts.astype(np.int32)
+
+    def joined(self, matrices: Sequence[Floats]) -> sparse.csr_array:
+        """Such matrices along the diagonal of one, shape (n, n)."""
+        order, columns, starts = self._pattern
+        flat = np.concatenate([A.ravel() for A in matrices])
+        n = len(starts) - 1
+        return sparse.csr_array((flat[order], columns, starts), shape=(n, n))
 
 
 class FactoredResidual:
@@ -157,6 +169,8 @@ class FactoredResidual:
     values : PairValues
     inverses : list of ndarray, each of shape (g, r, r)
         R⁻¹ by stacks.
+    inverse : csr_array, shape (n, n)
+        R⁻¹.
     logdet : float
         log|R|.
     """
@@ -167,10 +181,11 @@ class FactoredResidual:
         diagonals = [np.einsum("gii->gi", np.linalg.cholesky(R)) for R in matrices]
         self.logdet = 2.0 * float(sum(np.log(diagonal).sum() for diagonal in diagonals))
         self.inverses: list[Floats] = [_symmetric_inverse(R) for R in matrices]
+        self.inverse = groups.joined(self.inverses)
 
     def solve(self, columns: Floats) -> Floats:
         """R⁻¹ times columns, shape (n, m)."""
-        return self.groups.times(self.inverses, columns)
+        return np.asarray(self.inverse @ np.ascontiguousarray(columns))
 
     def slopes_times(self, columns: Floats) -> Iterator[Floats]:
         """∂R/∂φ_i times columns, shape (n, m), for each parameter."""

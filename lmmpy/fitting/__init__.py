@@ -10,6 +10,7 @@ from lmmpy.fitting.convergence import (
     warn_if_doubtful,
 )
 from lmmpy.fitting.fit import Optimum, fit_theta, hold_theta, own_theta, refit_theta
+from lmmpy.fitting.reference import fit_by_reference
 from lmmpy.fitting.start import start_values
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "ConvergenceReport",
     "Optimum",
     "convergence_report",
+    "fit_by_reference",
     "fit_constrained",
     "fit_theta",
     "hold_theta",

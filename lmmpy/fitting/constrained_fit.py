@@ -13,15 +13,15 @@ from lmmpy.engines import Criterion
 from lmmpy.errors import ModelError
 from lmmpy.fitting.boundary import near_boundary
 from lmmpy.fitting.constrained_convergence import constrained_flat, constrained_report
-from lmmpy.fitting.constrained_search import ConstrainedSearch, State
+from lmmpy.fitting.constrained_search import ConstrainedSearch, State, as_minimum
 from lmmpy.fitting.constraints import Classes, resolve
 from lmmpy.fitting.control import Control
 from lmmpy.fitting.convergence import ConvergenceReport
 from lmmpy.fitting.fit import Optimum, checked_start, own_theta
-from lmmpy.fitting.reparametrisation import Infeasible, Parametrisation
+from lmmpy.fitting.reparametrisation import Parametrisation
 from lmmpy.fitting.search import slack
 from lmmpy.fitting.start import start_values, typical_scale
-from lmmpy.fitting.trust_region import Minimum
+from lmmpy.fitting.triangle import InfeasibleError
 
 __all__ = ["Constraint", "fit_constrained"]
 
@@ -101,7 +101,7 @@ class Constraint:
 
     @property
     def fixes_scale(self) -> bool:
-        """Whether σ is not what the sum of squares makes of it, a standard deviation being held in units of the data."""
+        """Whether σ is not that of the sum of squares, a standard deviation being held in units of the data."""
         classes = self.classes
         return any(c.kind == "sd" and c.value is not None and c.value > 0.0 for c in classes.classes)
 
@@ -152,7 +152,7 @@ def fit_constrained(
     search = ConstrainedSearch(criterion, classes, control)
     try:
         state = _best(search, near)
-    except Infeasible:
+    except InfeasibleError:
         raise ModelError(
             f"constraints: {'; '.join(classes.texts)} cannot hold at once: effects with a correlation of ±1 have the "
             "same correlations with others. Leave out what follows from the rest."
@@ -178,7 +178,7 @@ def _best(search: ConstrainedSearch, near: Floats | None) -> State:
             break
         rival = search.descend(search.start(np.append(own_theta(criterion, other), 0.0)))
         least = state.evaluation.value
-        if rival.evaluation.value < least - (slack(_as_minimum(state)) if np.isfinite(least) else 0.0):
+        if rival.evaluation.value < least - (slack(as_minimum(state)) if np.isfinite(least) else 0.0):
             state = rival
     if not np.isfinite(state.evaluation.value):
         raise ModelError(
@@ -186,10 +186,6 @@ def _best(search: ConstrainedSearch, near: Floats | None) -> State:
             "positive definite at any start. Relax them."
         )
     return state
-
-
-def _as_minimum(state: State) -> Minimum:
-    return Minimum(state.psi, state.evaluation, state.converged)
 
 
 def _optimum(search: ConstrainedSearch, state: State) -> Optimum:

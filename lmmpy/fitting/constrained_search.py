@@ -18,12 +18,13 @@ from lmmpy.fitting.derivative_free import minimise_by_values
 from lmmpy.fitting.free_scale import free_scale
 from lmmpy.fitting.progress import Progress
 from lmmpy.fitting.projected import projected
-from lmmpy.fitting.reparametrisation import Infeasible, Parametrisation
+from lmmpy.fitting.reparametrisation import Parametrisation
 from lmmpy.fitting.search import SNAP, slack
 from lmmpy.fitting.start import typical_scale
+from lmmpy.fitting.triangle import InfeasibleError
 from lmmpy.fitting.trust_region import Minimum, Step, minimise
 
-__all__ = ["ConstrainedSearch", "State", "in_coordinates"]
+__all__ = ["ConstrainedSearch", "State", "as_minimum", "in_coordinates"]
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -194,7 +195,8 @@ class ConstrainedSearch:
         psi = projected(to, x)
         image, place = to.at(psi), to.place("log_sigma")
         if image is not None and place is not None:
-            psi[place] = math.log(self.criterion.solve(image.x[:-1]).sigma)
+            r2 = self.criterion.evaluate(image.x[:-1], 0).r2
+            psi[place] = 0.5 * math.log(r2 / self.criterion.dof) if r2 > 0.0 else 0.0
         return State(to, {}, psi, self.look(to, psi, "start"))
 
     def descend(self, start: State) -> State:
@@ -222,7 +224,7 @@ class ConstrainedSearch:
                 return state
             tried.add(candidate[0])
             snapped = self._snapped(state, *candidate)
-            if snapped is not None and snapped.evaluation.value <= state.evaluation.value + slack(_as_minimum(state)):
+            if snapped is not None and snapped.evaluation.value <= state.evaluation.value + slack(as_minimum(state)):
                 state = self.run(snapped, _COARSE)
 
     def _near(self, state: State) -> Iterator[tuple[Key, float]]:
@@ -262,10 +264,10 @@ class ConstrainedSearch:
                 to = self.parametrisation(to.classes.held(places[0], math.sin(value) if kind == "cor" else 0.0))
             else:
                 held[key] = value
-        except Infeasible:
+        except InfeasibleError:
             return None
         psi = self._with_held(to, held, projected(to, image.x, exact=True))
-        evaluation = self.look(to, psi, "boundary", below=state.evaluation.value + slack(_as_minimum(state)))
+        evaluation = self.look(to, psi, "boundary", below=state.evaluation.value + slack(as_minimum(state)))
         return State(to, held, psi, evaluation)
 
     def _may_vanish(self, state: State, c: int) -> bool:
@@ -286,7 +288,7 @@ class ConstrainedSearch:
 
     def leave(self, state: State, left: set[Key]) -> State | None:
         """A point off the boundary where the criterion is lower, if there is one."""
-        least = state.evaluation.value - slack(_as_minimum(state))
+        least = state.evaluation.value - slack(as_minimum(state))
         for key, to, held, psi in self._off(state):
             evaluation = self.look(to, psi, "leap", below=least)
             if evaluation.value < least:
@@ -338,5 +340,6 @@ def _moved(psi: Floats, place: int, value: float) -> Floats:
     return found
 
 
-def _as_minimum(state: State) -> Minimum:
+def as_minimum(state: State) -> Minimum:
+    """A state as the optimiser would have it."""
     return Minimum(state.psi, state.evaluation, state.converged)

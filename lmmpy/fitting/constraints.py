@@ -1,7 +1,7 @@
 """Constraints on standard deviations, correlations and other covariance parameters: fixed values, and ties.
 
-Parameters with one value make a class. What a structure holds equal by itself (one variance, one correlation) is a class
-from the beginning; a constraint joins classes, or gives one its value.
+Parameters with one value make a class. What a structure holds equal by itself (one variance, one correlation) is a
+class from the beginning; a constraint joins classes, or gives one its value.
 """
 
 from __future__ import annotations
@@ -78,6 +78,10 @@ class Classes:
         place = {q: c for c, found in enumerate(self.classes) for q in found.members}
         return {(q.block, q.kind, q.places): place[i] for i, q in enumerate(self.quantities)}
 
+    def is_plain(self, c: int) -> bool:
+        """Whether a class is estimated, and no larger than its structure makes it."""
+        return self.classes[c].value is None and self.classes[c].members in self.free
+
     def name(self, c: int) -> str:
         """What to call a class: the name of its first member."""
         return self.quantities[self.classes[c].members[0]].name
@@ -94,18 +98,8 @@ class Classes:
 
     def constrains(self, b: int) -> bool:
         """Whether a constraint, or a boundary that was found, concerns a block."""
-        return any(
-            c.value is not None or c.members not in self.free
-            for c in self.classes
-            for i in c.members
-            if self.quantities[i].block == b and i not in self.free[-1]
-        )
-
-    @property
-    def as_given(self) -> Classes:
-        """The same without what a search has found."""
-        classes = tuple(replace(c, value=None, found=False) if c.found else c for c in self.classes)
-        return replace(self, classes=classes)
+        own = [i for i, q in enumerate(self.quantities) if q.block == b and i not in self.free[-1]]
+        return not all(self.is_plain(self.of(i)) for i in own)
 
     @property
     def texts(self) -> tuple[str, ...]:
@@ -148,6 +142,8 @@ def resolve(design: Design, units: Sequence[Any], given: Mapping[str, Any]) -> C
     spelt: dict[str, float | str] = {}
     for name, value in given.items():
         i = _place(parts, known, name, design.names)
+        if known[i].name in spelt:
+            raise ModelError(f"constraints: {known[i].name!r} is constrained twice.")
         if isinstance(value, str):
             j = _place(parts, known, value, design.names)
             state.tie(i, j)
@@ -169,8 +165,8 @@ def _place(parts: Sequence[Block], known: Sequence[Quantity], name: Any, fixed: 
             return i
     if name in fixed:
         raise ModelError(
-            f"constraints: {name!r} is a fixed effect; constraints are for covariance parameters. A fixed effect is held "
-            "at zero by leaving it out, at another value by offset()."
+            f"constraints: {name!r} is a fixed effect; constraints are for covariance parameters. A fixed effect is "
+            "held at zero by leaving it out, at another value by offset()."
         )
     close = similar(str(name), names)
     hint = f" Did you mean {shown(close)}?" if close else ""
@@ -337,7 +333,7 @@ def _check_classes(found: Classes) -> None:
                 "the formula."
             )
         for i, q in enumerate(found.quantities):
-            if q.block != b or q.kind != "cor" or not _is_constrained(found, found.of(i)):
+            if q.block != b or q.kind != "cor" or found.is_plain(found.of(i)):
                 continue
             pointless = len(here) > len(block.labels) - 2 if block.one_correlation else bool(here & set(q.places))
             if pointless:
@@ -345,8 +341,3 @@ def _check_classes(found: Classes) -> None:
                     f"constraints: {q.name!r} means nothing, for a standard deviation of its effects is held at zero. "
                     "Leave one of the two out."
                 )
-
-
-def _is_constrained(found: Classes, c: int) -> bool:
-    """Whether a class is more than its structure makes of it."""
-    return found.classes[c].value is not None or found.classes[c].members not in found.free

@@ -177,7 +177,9 @@ def flat_directions(criterion: Criterion, optimum: Optimum, names: Sequence[str]
 def _stuck(criterion: Criterion, optimum: Optimum) -> NDArray[np.bool_]:
     """Parameters that do not move: at a zero; and the largest of all where no residual variance is left."""
     stuck = pinned(criterion.design, optimum.theta)
-    return stuck | held_at_limit(optimum.theta, typical_scale(criterion)) if optimum.saturated else stuck
+    if not optimum.saturated:
+        return stuck
+    return stuck | held_at_limit(optimum.theta, typical_scale(criterion), criterion.design.n_theta_random)
 
 
 def _gradient(criterion: Criterion, theta: Floats) -> Floats:

@@ -93,6 +93,7 @@ class Optimum:
     orthogonal: Optimum | None = None
     saturated: bool = False
     constraint: Constrained | None = None
+    adrift: bool = False
 
     @property
     def at_boundary(self) -> bool:
@@ -144,7 +145,12 @@ def refit_theta(criterion: Criterion, optimum: Optimum, control: Control) -> Opt
 
 
 def fit_theta(
-    criterion: Criterion, control: Control, start: Floats | None = None, near: Floats | None = None
+    criterion: Criterion,
+    control: Control,
+    start: Floats | None = None,
+    near: Floats | None = None,
+    *,
+    wander: bool = True,
 ) -> Optimum:
     """
     Minimise a criterion over θ.
@@ -157,6 +163,9 @@ def fit_theta(
         Default: moment estimates from the data.
     near : ndarray, shape (n_theta,), optional
         Where the optimum is expected, instead of the moment estimates; not to be relied upon as a `start` is.
+    wander : bool
+        Whether to go on where parameters grow far beyond their typical sizes, beside a structured residual; else the
+        optimum is `adrift`.
 
     Returns
     -------
@@ -172,9 +181,9 @@ def fit_theta(
         return replace(hold_theta(criterion, np.empty(0)), held=False)
     inner = criterion.orthogonal()
     if inner is criterion:
-        return _fit(criterion, control, start, near)
+        return _fit(criterion, control, start, near, wander)
     start, near = (None if theta is None else _turned(criterion, theta, back=False) for theta in (start, near))
-    return _in_own_coordinates(criterion, _fit(inner, control, start, near))
+    return _in_own_coordinates(criterion, _fit(inner, control, start, near, wander))
 
 
 def own_theta(criterion: Criterion, theta: Floats) -> Floats:
@@ -204,12 +213,21 @@ def _in_own_coordinates(criterion: Criterion, optimum: Optimum) -> Optimum:
     log.append(Step(theta, evaluation.value, True, "equivalent"))
     boundary = on_boundary(criterion, theta)
     return Optimum(
-        theta, evaluation, optimum.converged, boundary, False, optimum.restarts, tuple(log), optimum, optimum.saturated
+        theta,
+        evaluation,
+        optimum.converged,
+        boundary,
+        False,
+        optimum.restarts,
+        tuple(log),
+        optimum,
+        optimum.saturated,
+        adrift=optimum.adrift,
     )
 
 
-def _fit(criterion: Criterion, control: Control, start: Floats | None, near: Floats | None) -> Optimum:
-    search = Search(criterion, control, typical_scale(criterion))
+def _fit(criterion: Criterion, control: Control, start: Floats | None, near: Floats | None, wander: bool) -> Optimum:
+    search = Search(criterion, control, typical_scale(criterion), wander)
     try:
         return _searched(search, start, near)
     finally:
@@ -232,7 +250,7 @@ def _searched(search: Search, start: Floats | None, near: Floats | None) -> Opti
             f"The criterion cannot be computed at the start values {search.log[0].theta.tolist()}: the system is not "
             "positive definite. Look for predictors on wildly different scales, or give lmer another start=."
         )
-    if start is None and search.may_be_local(minimum):
+    if start is None and not search.adrift and search.may_be_local(minimum):
         for other in others:
             if search.left() <= 0:  # a minimum, but who knows of which valley
                 minimum = replace(minimum, converged=False)
@@ -241,9 +259,18 @@ def _searched(search: Search, start: Floats | None, near: Floats | None) -> Opti
             if rival.evaluation.value < minimum.evaluation.value - slack(minimum):
                 minimum = rival
     theta, boundary = minimum.theta, on_boundary(criterion, minimum.theta)
-    log, saturated = tuple(search.log), search.held_far and is_at_limit(theta, search.scale)
+    log, m = tuple(search.log), search.design.n_theta_random
+    saturated = search.held_far and is_at_limit(theta, search.scale, m)
     return Optimum(
-        theta, minimum.evaluation, minimum.converged, boundary, False, search.restarts, log, saturated=saturated
+        theta,
+        minimum.evaluation,
+        minimum.converged,
+        boundary,
+        False,
+        search.restarts,
+        log,
+        saturated=saturated,
+        adrift=search.adrift,
     )
 
 

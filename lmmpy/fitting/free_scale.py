@@ -18,7 +18,7 @@ Floats = NDArray[np.float64]
 _FAR = 300.0
 
 
-def free_scale(criterion: Criterion, x: Floats) -> Evaluation:
+def free_scale(criterion: Criterion, x: Floats, order: int = 2) -> Evaluation:
     """
     −2 log-likelihood as a function of (θ, log σ), σ not profiled out.
 
@@ -29,6 +29,8 @@ def free_scale(criterion: Criterion, x: Floats) -> Evaluation:
     criterion : Criterion
     x : ndarray, shape (n_theta + 1,)
         (θ, log σ).
+    order : {1, 2}
+        1: value and gradient alone.
 
     Returns
     -------
@@ -38,21 +40,24 @@ def free_scale(criterion: Criterion, x: Floats) -> Evaluation:
     theta, log_sigma = x[:-1], float(x[-1])
     if not abs(log_sigma) < _FAR:
         return Evaluation(math.inf)
-    found = criterion.evaluate(theta, 2)
+    found = criterion.evaluate(theta, order)
     if not math.isfinite(found.value):
         return found
-    assert found.gradient is not None and found.information is not None and found.log_r2_gradient is not None
+    assert found.gradient is not None and found.log_r2_gradient is not None
     dof, slope, size = criterion.dof, found.log_r2_gradient, len(theta)
     ratio = found.r2 / dof * math.exp(-2.0 * log_sigma)
     gradient = np.empty(size + 1)
     gradient[:size] = found.gradient + dof * (ratio - 1.0) * slope
     gradient[size] = 2.0 * dof * (1.0 - ratio)
+    value = found.value + dof * (ratio - 1.0 - math.log(ratio))
+    if order < 2:
+        return Evaluation(value, gradient, r2=found.r2)
+    assert found.information is not None
     information, bend = np.empty((size + 1, size + 1)), np.zeros((size + 1, size + 1))
     information[:size, :size] = ratio * (found.information + dof * np.outer(slope, slope))
     information[size, :size] = information[:size, size] = -2.0 * dof * ratio * slope
     information[size, size] = 4.0 * dof * ratio
     bend[:size, :size] = _bend(criterion.design, theta, found, ratio)
-    value = found.value + dof * (ratio - 1.0 - math.log(ratio))
     return Evaluation(value, gradient, information, bend, r2=found.r2)
 
 

@@ -1,4 +1,4 @@
-"""Numbers that carry their first and second derivatives through a computation, exactly (Griewank & Walther 2008, §13)."""
+"""Numbers that carry their first and second derivatives through a computation (Griewank & Walther 2008, §13)."""
 
 from __future__ import annotations
 

@@ -112,9 +112,7 @@ def _set_angles(to: Parametrisation, b: int, block: Block, theta: Floats, psi: F
     wanted = np.array([[_correlation(C, i, j) if i != j else 1.0 for j in range(k)] for i in range(k)])
     held = {at: sign * _held(to, c, psi) for at, (c, sign) in triangle.tied.items()}
     for R in _candidates(wanted):
-        angles = _angles(
-            R, held, [a for a in range(k) if triangle.copies[a][0] == a and not triangle.dropped[a]], exact
-        )
+        angles = _angles(R, held, triangle.own, exact)
         if angles is None:
             continue
         for (i, j), angle in angles.items():
@@ -123,7 +121,8 @@ def _set_angles(to: Parametrisation, b: int, block: Block, theta: Floats, psi: F
             psi[place] = angle
         return
     raise ModelError(
-        f"constraints: no correlation matrix of {block.name!r} has all the correlations that are held. Relax one of them."
+        f"constraints: no correlation matrix of {block.name!r} has all the correlations that are held. Relax one of "
+        "them."
     )
 
 

@@ -12,7 +12,16 @@ from lmmpy.fitting.boundary import canonical, descent_from_zero, near_boundary, 
 from lmmpy.fitting.control import Control
 from lmmpy.fitting.derivative_free import minimise_by_values
 from lmmpy.fitting.progress import Progress
-from lmmpy.fitting.saturation import DISTANT, falls_outwards, held_at_limit, is_level, limit, may_saturate, outlook
+from lmmpy.fitting.saturation import (
+    DISTANT,
+    falls_outwards,
+    held_at_limit,
+    is_level,
+    limit,
+    may_saturate,
+    outlook,
+    reach,
+)
 from lmmpy.fitting.scoring import scoring_step
 from lmmpy.fitting.start import typical_scale
 from lmmpy.fitting.trust_region import Minimum, Step, minimise
@@ -51,7 +60,8 @@ def slack(minimum: Minimum) -> float:
 class Search:
     """Runs of the optimiser on one criterion, their log joined."""
 
-    def __init__(self, criterion: Criterion, control: Control, scale: Floats) -> None:
+    def __init__(self, criterion: Criterion, control: Control, scale: Floats, wander: bool = True) -> None:
+        self.wander, self.adrift = wander, False
         self.criterion, self.control, self.scale = criterion, control, scale
         self.progress = Progress(criterion.evaluate, control.progress)
         self.design = criterion.design
@@ -101,7 +111,7 @@ class Search:
         self.left_for_good.clear()
         self.held_far = False
         minimum = self.explore(start, known)
-        if not np.isfinite(minimum.evaluation.value):
+        if self.adrift or not np.isfinite(minimum.evaluation.value):
             return minimum
         for attempt in range(_RESTARTS + 1):
             minimum = self.settle(minimum)
@@ -119,30 +129,40 @@ class Search:
 
     def explore(self, start: Floats, known: Evaluation | None) -> Minimum:
         """The first run; where it goes far out, a look at the end of that way, where no residual variance is left."""
-        free = np.ones(len(start), dtype=bool)
-        distant = DISTANT if may_saturate(self.design) and self.control.optimizer == "newton" else np.inf
-        size = float(np.abs(start / self.scale).max())
+        free, m = np.ones(len(start), dtype=bool), self.design.n_theta_random
+        distant = self._distant()
+        size = reach(start, self.scale, m)
         if size > distant:  # where the criterion is flat nothing tells the way
             start, known = start * (distant / size), None
         minimum = self.run(start, free, _COARSE, known, distant)
         if not np.abs(minimum.theta / self.scale).max() > distant:
             return minimum
-        ahead = outlook(minimum.theta, self.scale)
+        if not self.wander:
+            self.adrift = True
+            return minimum
+        if not reach(minimum.theta, self.scale, m) > distant:
+            return self.run(minimum.theta, free, _COARSE, minimum.evaluation)
+        ahead = outlook(minimum.theta, self.scale, m)
         seen = self.evaluate(ahead, "outlook", below=minimum.evaluation.value + slack(minimum))
         if seen.gradient is None or seen.value > minimum.evaluation.value + slack(minimum):
             return self.run(minimum.theta, free, _COARSE, minimum.evaluation)
-        theta, allowed = limit(minimum.theta, self.scale), seen.value + slack(minimum)
-        found = self.evaluate(theta, "no residual", below=allowed) if falls_outwards(ahead, seen.gradient) else seen
-        level = found.gradient is not None and is_level(theta, found.gradient, self.criterion.dof)
+        theta, allowed = limit(minimum.theta, self.scale, m), seen.value + slack(minimum)
+        found = self.evaluate(theta, "no residual", below=allowed) if falls_outwards(ahead, seen.gradient, m) else seen
+        level = found.gradient is not None and is_level(theta, found.gradient, self.criterion.dof, m)
         if found is seen or not level or found.value > allowed:
             return self.run(ahead, free, _COARSE, seen)
         self.held_far = True
         return self.run(theta, ~self.stuck(theta), _COARSE, found)
 
+    def _distant(self) -> float:
+        """So many typical sizes from zero one looks where the way leads."""
+        newton = self.control.optimizer == "newton"
+        return DISTANT if newton and (may_saturate(self.design) or not self.wander) else np.inf
+
     def stuck(self, theta: Floats) -> Mask:
         """Parameters that do not move."""
         stuck = pinned(self.design, theta)
-        return stuck | held_at_limit(theta, self.scale) if self.held_far else stuck
+        return stuck | held_at_limit(theta, self.scale, self.design.n_theta_random) if self.held_far else stuck
 
     def may_be_local(self, minimum: Minimum) -> bool:
         """Whether other starts are worth their cost: on the boundary, or with a correlation among the parameters."""

@@ -12,7 +12,7 @@ import numpy as np
 from lmmpy.design import build_design
 from lmmpy.engines import Criterion, make_criterion, one_blas_thread
 from lmmpy.errors import ModelError
-from lmmpy.fitting import Optimum, fit_constrained, fit_theta, hold_theta
+from lmmpy.fitting import Optimum, fit_by_reference, fit_constrained, fit_theta, hold_theta
 from lmmpy.formula import ResidualSpec
 from lmmpy.model.checks import check_design, warn_about_design
 from lmmpy.model.components import theta_from_components
@@ -86,10 +86,12 @@ def _estimated(
         return fit_constrained(one, source.constraints, control, start=near)  # which need not obey them
 
     if residual is None or not has_variance_functions(residual):
+        if source.constraints is None:
+            return fit_by_reference(criterion, control, start, control.engine)
         return criterion, fit(criterion, start)
     free = start is None and source.constraints is None
     return fit_variance_functions(
-        residual, criterion, control.engine, lambda one, near: fit(one, start if near is None else near), free
+        residual, criterion, control, lambda one, near: fit(one, start if near is None else near), free
     )
 
 

@@ -16,6 +16,7 @@ from lmmpy.engines import Criterion, make_criterion
 from lmmpy.engines.components import connected_components
 from lmmpy.engines.coordinates import with_typical_weights
 from lmmpy.engines.kronecker import takes
+from lmmpy.fitting.reference import with_reference
 from tests import naive
 from tests.engines.test_kin_contract import kernel
 
@@ -129,8 +130,9 @@ def test_what_is_taken() -> None:
     assert isinstance(structure, Indexed)
     apart = replace(of.residual, groups=np.arange(of.n))
     assert not taken(replace(of, residual=apart))
-    swapped = replace(structure, places=1 - structure.places)
-    assert not taken(replace(of, residual=replace(of.residual, structure=swapped)))
+    elsewhere = replace(structure, places=np.where(of.random[0].codes == 0, 1 - structure.places, structure.places))
+    assert not taken(replace(of, residual=replace(of.residual, structure=elsewhere)))
+    assert taken(with_reference(of, 1))
     assert not taken(replace(of, weights=np.linspace(1.0, 2.0, of.n)))
     some = np.arange(of.n) > 0
     (term,) = of.random

@@ -69,9 +69,7 @@ class Case:
 
 CASES = [
     Case("y ~ trait + (0 + trait | id)", "us", related="id"),
-    Case(
-        "y ~ trait / x + (0 + trait | id)", "us", related="id", unseen=3, weights=True, offset=True, reml=False
-    ),
+    Case("y ~ trait / x + (0 + trait | id)", "us", related="id", unseen=3, weights=True, offset=True, reml=False),
     Case("y ~ trait + diag(0 + trait | id) + (1 | herd)", "diag", related="id"),
     Case("y ~ x + (1 | id) + (1 | item)", "ar1", "herd", weights=True),
     Case("y ~ x + (x | item) + (1 | id)", "cs", "herd", True, related="id"),
@@ -114,11 +112,13 @@ def related(term: RandomEffects, unseen: int) -> RandomEffects:
 
 
 def thetas(design: Design) -> list[np.ndarray]:
-    """Both signs; very different sizes and exact zeros of the random terms; all of them zero."""
+    """In units of the traits: both signs; then very different sizes and exact zeros of the random terms; then zeros."""
     rng = np.random.default_rng(design.n_theta)
     structure = design.residual.structure
     phi = structure.start() + 0.3 * rng.normal(size=structure.n_theta) * structure.scale()
-    mixed = rng.normal(size=design.n_theta_random)
+    units = [UNITS if term.columns[0].startswith("trait") else np.ones(term.k) for term in design.random]
+    scales = [term.structure.scale(unit) for term, unit in zip(design.random, units, strict=True)]
+    mixed = rng.normal(size=design.n_theta_random) * np.concatenate(scales)
     if "far" in {column for term in design.random for column in term.columns}:
         mixed[:3] = 500.0, -1.0, 0.1
         return [np.concatenate([mixed, phi])]
@@ -301,8 +301,8 @@ def test_it_is_chosen_for_large_components() -> None:
 
 
 def test_groups_without_room() -> None:
-    groups = np.repeat(np.arange(2), [6_000, 5_000])
-    with pytest.raises(ModelError, match=r"up to 6,000 rows and 10 random effects.*61,000,000"):
+    groups = np.repeat(np.arange(2), [10_000, 5_000])
+    with pytest.raises(ModelError, match=r"up to 10,000 rows and 10 random effects.*125,000,000"):
         group_stacks(groups, np.array([10, 3]))
 
 

@@ -1,0 +1,47 @@
+"""The entry of θ at which a parameter of a function of rows has a value."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from scipy.optimize import brentq
+
+from lmmpy.covariance import RowStructure
+from lmmpy.errors import ModelError
+
+__all__ = ["solved"]
+
+
+def solved(rows: RowStructure, i: int, place: int, value: float) -> float:
+    """
+    φ_i at which a reported parameter, of which it alone decides, has a value.
+
+    Raises
+    ------
+    ModelError
+        When no φ_i gives it.
+    """
+
+    def excess(phi: float) -> float:
+        at = rows.start().copy()
+        at[i] = phi
+        return rows.reported(at)[place].value - value
+
+    low, start = float(rows.lower[i]), float(rows.start()[i])
+    if math.isfinite(low) and excess(low) == 0.0:
+        return low
+    ends = [end for at, end in rows.boundary(rows.start(), np.full(rows.n_theta, math.inf)) if at == i]
+    for end in ends:
+        if excess(end) == 0.0:
+            return end
+    reach = 1.0
+    for _ in range(60):
+        left, right = max(start - reach, low, *ends[:1]), start + reach
+        if len(ends) > 1:
+            left, right = max(left, min(ends)), min(right, max(ends))
+        if excess(left) * excess(right) <= 0.0:
+            return float(brentq(excess, left, right, xtol=1e-15, rtol=1e-14))
+        reach *= 2.0
+    reported = rows.reported(rows.start())[place]
+    raise ModelError(f"constraints: {'.'.join(reported.labels)!r} cannot be {value:g} in this structure.")
