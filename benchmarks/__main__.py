@@ -11,16 +11,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks import bootstrap, growth, inference, kin, kin_growth
+from benchmarks import bootstrap, growth, inference, kin, kin_growth, structured
 from benchmarks.machine import describe
 from benchmarks.peers import PEERS, Peer
 from benchmarks.problems import PROBLEMS
-from benchmarks.report import Report, asked_anew, kin_anew, read, updated, write
+from benchmarks.report import Report, asked_anew, kin_anew, read, structured_anew, updated, write
 from benchmarks.runner import ProblemResult, Progress, Settings, Versions, run_problem
 
-MODELS = (*PROBLEMS.values(), *inference.MODELS.values(), *kin.MODELS.values())
+MODELS = (*PROBLEMS.values(), *inference.MODELS.values(), *kin.MODELS.values(), *structured.MODELS.values())
 HEAVY = {problem.name for problem in MODELS if problem.heavy} | {growth.NAME, kin_growth.NAME}
-NAMES = (*PROBLEMS, *inference.TASKS, *kin.TASKS, bootstrap.NAME, growth.NAME, kin_growth.NAME)
+NAMES = (*PROBLEMS, *inference.TASKS, *kin.TASKS, *structured.TASKS, bootstrap.NAME, growth.NAME, kin_growth.NAME)
 DEFAULT_OUTPUT = Path(__file__).parent / "RESULTS.md"
 
 
@@ -54,6 +54,7 @@ def _steps(peers: Sequence[Peer], wanted: Sequence[str]) -> Iterator[tuple[str, 
         (PROBLEMS, problem, "results", updated),
         (inference.TASKS, inference.run, "inference", asked_anew),
         (kin.TASKS, kin.run, "kin", kin_anew),
+        (structured.TASKS, structured.run, "structured", structured_anew),
     )
     for names, run, place, anew in kinds:
         for name in (name for name in names if name in wanted):

@@ -121,7 +121,7 @@ class Reading:
         return Answer(criterion, beta, None, told, seconds=run.counted, peak_rss_mb=run.peak_rss_mb)
 
 
-def _version() -> str | None:
+def version() -> str | None:
     if shutil.which("gemma") is None:
         return None
     said = subprocess.run(["gemma"], capture_output=True, text=True, check=False)
@@ -131,4 +131,4 @@ def _version() -> str | None:
 
 if __name__ == "__main__":
     reading = Reading()
-    serve(Adapter("gemma", fit, reading.read, reading.prepare, version=_version()))
+    serve(Adapter("gemma", fit, reading.read, reading.prepare, version=version()))

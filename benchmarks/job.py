@@ -94,9 +94,7 @@ class Written:
     n_levels: dict[str, int]
 
 
-def _write_column(
-    name: str, values: "pd.Series[float]", folder: Path, number: int, incomplete: bool = False
-) -> Column:
+def _write_column(name: str, values: "pd.Series[float]", folder: Path, number: int, incomplete: bool = False) -> Column:
     """Write one column; missing numbers go as NaN where the problem has them."""
     if values.isna().any() and not (incomplete and values.dtype == np.float64):
         raise ValueError(f"column {name} has missing values, which the job file cannot carry")
@@ -135,7 +133,8 @@ def write_job(problem: Problem, folder: Path) -> Written:
     """Write `job.json` and the columns of a problem's data into `folder`."""
     frame = problem.data()[list(problem.columns)]
     columns = tuple(
-        _write_column(name, frame[name], folder, i, name in problem.incomplete) for i, name in enumerate(problem.columns)
+        _write_column(name, frame[name], folder, i, name in problem.incomplete)
+        for i, name in enumerate(problem.columns)
     )
     path = folder / "job.json"
     relatives = None if problem.relatives is None else _write_relatives(problem, problem.relatives(), folder)

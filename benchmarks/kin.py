@@ -19,7 +19,7 @@ from benchmarks.targets import OURS, Verdict, judge
 LME4QTL, GEMMA = "lme4qtl", "GEMMA"
 
 
-def _missing_gemma() -> str | None:
+def missing_gemma() -> str | None:
     return None if shutil.which("gemma") else "no gemma on the path"
 
 
@@ -28,7 +28,7 @@ PEERS: Mapping[str, Peer] = {
     for peer in (
         Peer(OURS, (sys.executable, "-m", "benchmarks.bench_kin"), partial(missing_module, OURS)),
         Peer(LME4QTL, ("Rscript", str(HERE / "bench_lme4qtl.R")), partial(missing_r, LME4QTL)),
-        Peer(GEMMA, (sys.executable, "-m", "benchmarks.bench_gemma"), _missing_gemma),
+        Peer(GEMMA, (sys.executable, "-m", "benchmarks.bench_gemma"), missing_gemma),
     )
 }
 

@@ -93,6 +93,8 @@ class Problem:
         The formula in lme4's syntax, for peers that are told the relatedness apart.
     incomplete : tuple of str
         Columns of numbers that miss some; the others must not.
+    most_rounds : int
+        Rounds that are run at most, where the budget would allow for more.
     """
 
     name: str
@@ -110,6 +112,7 @@ class Problem:
     relatives: Callable[[], Records] | None = None
     plain: str | None = None
     incomplete: tuple[str, ...] = ()
+    most_rounds: int = 50
 
     @property
     def method(self) -> str:

@@ -49,11 +49,16 @@ def _records(rng: np.random.Generator, values: Floats, each: int = 1, lasting: f
 def genotyped(n: int, seed: int) -> Records:
     """Simulate `n` people with standardised genotypes G at 5,000 unlinked loci; K = GGᵀ/5,000."""
     rng = np.random.default_rng(seed)
-    frequency = rng.uniform(0.05, 0.5, MARKERS)
-    counts = rng.binomial(2, frequency, (n, MARKERS)).astype(np.float64)
-    genotypes = (counts - counts.mean(axis=0)) / counts.std(axis=0)
+    genotypes = _genotypes(rng, n)
     values = genotypes @ rng.standard_normal(MARKERS) / np.sqrt(MARKERS)
     return Records(_records(rng, values), genotypes @ genotypes.T / MARKERS)
+
+
+def _genotypes(rng: np.random.Generator, n: int) -> Floats:
+    """Return standardised allele counts, shape (n, MARKERS)."""
+    frequency = rng.uniform(0.05, 0.5, MARKERS)
+    counts = rng.binomial(2, frequency, (n, MARKERS)).astype(np.float64)
+    return np.asarray((counts - counts.mean(axis=0)) / counts.std(axis=0))
 
 
 def breeding_values(animals: Animals, rng: np.random.Generator) -> Floats:
@@ -93,19 +98,57 @@ def herds(n: int, how: Breeding, seed: int, each: int = 1, lasting: float = 0.0)
 GENETIC, RESIDUAL, MISSING = ((1.0, 0.5), (0.5, 1.5)), ((1.0, 0.3), (0.3, 2.0)), (0.05, 0.3)
 
 
+def _traits(rng: np.random.Generator, values: Floats, residual: Floats, shift: Floats, unit: Floats) -> pd.DataFrame:
+    """Return `y1`, `y2`, … in their units from genetic values, shape (n, d), and a covariate `x` and the `id`."""
+    size, d = values.shape
+    x = rng.standard_normal(size)
+    own = rng.standard_normal((size, d)) @ np.linalg.cholesky(residual).T
+    y = (0.5 * x[:, None] + values + own + shift) * unit
+    ids = pd.Categorical.from_codes(np.arange(size), categories=pd.Index([f"i{number + 1}" for number in range(size)]))
+    return pd.DataFrame({**{f"y{t + 1}": y[:, t] for t in range(d)}, "x": x, "id": ids})
+
+
+@lru_cache(maxsize=1)
+def genotyped_traits(n: int, seed: int) -> Records:
+    """Simulate two complete traits of people as those of `genotyped`, with the covariances of `two_traits`."""
+    rng = np.random.default_rng(seed)
+    genotypes = _genotypes(rng, n)
+    effects = rng.standard_normal((MARKERS, 2)) @ np.linalg.cholesky(np.array(GENETIC)).T
+    values = genotypes @ effects / np.sqrt(MARKERS)
+    frame = _traits(rng, values, np.array(RESIDUAL), np.array([1.0, 20.0]), np.array([1.0, 10.0]))
+    return Records(frame, genotypes @ genotypes.T / MARKERS)
+
+
+TRAITS, SIBS = 5, 3
+
+
+@lru_cache(maxsize=1)
+def five_traits(n: int, seed: int) -> Records:
+    """Simulate five traits of `n` people in families of two parents and three children; one value in ten is missing.
+
+    Heritabilities are from 0.3 to 0.7, genetic correlations 0.4, environmental ones 0.2.
+    """
+    rng = np.random.default_rng(seed)
+    people, one = nuclear_families(n, SIBS), np.eye(TRAITS)
+    share = np.linspace(0.3, 0.7, TRAITS)
+    genetic = (0.4 + 0.6 * one) * np.sqrt(np.outer(share, share))
+    residual = (0.2 + 0.8 * one) * np.sqrt(np.outer(1.0 - share, 1.0 - share))
+    values = np.column_stack([breeding_values(people, rng) for _ in range(TRAITS)]) @ np.linalg.cholesky(genetic).T
+    frame = _traits(rng, values, residual, np.arange(TRAITS) + 1.0, np.array([1.0, 0.5, 2.0, 1.0, 0.2]))
+    names = [f"y{t + 1}" for t in range(TRAITS)]
+    frame[names] = frame[names].mask(rng.random((len(frame), TRAITS)) < 0.1)
+    return Records(frame, animals=people)
+
+
 @lru_cache(maxsize=1)
 def two_traits(n: int, how: Breeding, seed: int) -> Records:
     """Simulate livestock with `y1`, and `y2` in a unit of its own; some animals miss one or both."""
     rng = np.random.default_rng(seed)
     animals = livestock(n, how, seed)
-    values = np.column_stack([breeding_values(animals, rng) for _ in MISSING])
-    size, x = len(animals), rng.standard_normal(len(animals))
-    own = rng.standard_normal((size, 2)) @ np.linalg.cholesky(np.array(RESIDUAL)).T
-    y = 0.5 * x[:, None] + values @ np.linalg.cholesky(np.array(GENETIC)).T + own
-    y = np.where(rng.random((size, 2)) < MISSING, np.nan, (y + [1.0, 20.0]) * [1.0, 10.0])
-    names = pd.Index([f"i{number + 1}" for number in range(size)])
-    ids = pd.Categorical.from_codes(np.arange(size), categories=names)
-    return Records(pd.DataFrame({"y1": y[:, 0], "y2": y[:, 1], "x": x, "id": ids}), animals=animals)
+    values = np.column_stack([breeding_values(animals, rng) for _ in MISSING]) @ np.linalg.cholesky(np.array(GENETIC)).T
+    frame = _traits(rng, values, np.array(RESIDUAL), np.array([1.0, 20.0]), np.array([1.0, 10.0]))
+    frame[["y1", "y2"]] = frame[["y1", "y2"]].mask(rng.random((len(frame), 2)) < MISSING)
+    return Records(frame, animals=animals)
 
 
 def pedigree_frame(names: "pd.Index[str]", father: NDArray[np.int64], mother: NDArray[np.int64]) -> pd.DataFrame:

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from benchmarks import bootstrap, inference, kin
+from benchmarks import bootstrap, inference, kin, structured
 from benchmarks.client import Reply
 from benchmarks.growth import Measured, from_json
 from benchmarks.growth_plot import ANIMALS, draw
@@ -44,6 +44,8 @@ class Report:
         The tasks of `kin.TASKS`, likewise.
     kin_growth : tuple of Measured
         The pedigrees that grow.
+    structured : tuple of ProblemResult
+        The tasks of `structured.TASKS`, likewise.
     """
 
     setting: dict[str, str]
@@ -53,6 +55,7 @@ class Report:
     inference: tuple[ProblemResult, ...] = ()
     kin: tuple[ProblemResult, ...] = ()
     kin_growth: tuple[Measured, ...] = ()
+    structured: tuple[ProblemResult, ...] = ()
 
 
 def _time(seconds: float | None) -> str:
@@ -281,6 +284,50 @@ def _related(result: ProblemResult) -> str:
     return kin.TASKS[result.problem.name].told
 
 
+def _structured_rows(result: ProblemResult) -> Iterable[list[str]]:
+    verdict, target = judge(result), result.problem.target
+    for peer in result.peers:
+        ours, base = peer.peer == OURS, peer is result.baseline()
+        goal = _goal(target, target.must) if ours and target is not None else NOTHING
+        notes = [text for text in (structured.note(peer), _note(result, peer)) if text]
+        yield [
+            result.problem.name,
+            peer.peer,
+            _time(peer.median),
+            NOTHING if base else _number(result.ratio(peer), ".3g"),
+            goal,
+            verdict.met if ours and verdict is not None else NOTHING,
+            NOTHING if base else _number(result.difference(peer), "+.1e"),
+            _number(structured.disagreement(result, peer), ".1e"),
+            _number(peer.peak_rss_mb, ",.0f"),
+            _cell("; ".join(notes)),
+        ]
+
+
+def _structured(results: Sequence[ProblemResult]) -> list[str]:
+    if not results:
+        return []
+    reading = (
+        "cbind() of several traits, and `residual=`. The ratio is lmmpy's time to the package's. GEMMA's time for mv-fit "
+        "is from when traits and covariates are rotated to when its REML estimates with their standard errors are there; "
+        "for mv-grm it begins with the eigendecomposition, after its files are read; its fit by ML and the test of a SNP, "
+        "which it would not leave out, are not in either. lmmpy's begins for mv-fit with a criterion whose rotation is "
+        "done, for mv-grm with the matrix and the table, and ends with all variances, covariances and their standard "
+        "errors, as GEMMA's. nlme's is one call of `lme` or `gls` as it is by itself, with the covariance of the variance "
+        "parameters; lmmpy's is the fit and the standard errors of all parameters. SOLAR's second is given, not measured. "
+        "The criterion is −2 log-likelihood, lmmpy's less the package's; apart is the largest relative difference of the "
+        "package's numbers (variances or correlations, coefficients, standard errors where it has them) from lmmpy's."
+    )
+    header = ("task", "package", "median", "ratio", "must", "met", "criterion", "apart", "peak MB", "note")
+    told = [
+        f"- {r.problem.name}: `{_cell(r.problem.formula)}`, {r.problem.method}, {r.n_rows:,} rows: "
+        + structured.TASKS[r.problem.name].told
+        for r in results
+    ]
+    rows = [row for result in results for row in _structured_rows(result)]
+    return ["## Several traits and structured residuals", reading, "\n".join(told), table(header, rows)]
+
+
 def _refits(result: ProblemResult | None) -> list[str]:
     if result is None:
         return []
@@ -380,6 +427,7 @@ def markdown(report: Report) -> str:
     caution = [SLOW_BLAS] if report.setting.get("R BLAS", "").startswith("blas/") else []
     parts = ["# Benchmark results", reading, _summary(report.results), *caution]
     parts += _targets(report.results) + _inference(report.inference) + _kin(report.kin)
+    parts += _structured(report.structured)
     parts += _refits(report.refits) + _growth(report.growth) + _kin_growth(report.kin_growth)
     parts += ["## What they were made on", setting]
     parts += ["## By problem", columns, *[_detail(result) for result in report.results]]
@@ -423,6 +471,7 @@ def as_json(report: Report) -> str:
         "growth": [_json_growth(line) for line in report.growth],
         "kin": [_json_kin(result) for result in report.kin],
         "kin-growth": [_json_growth(line) for line in report.kin_growth],
+        "structured": [_json_problem(result) for result in report.structured],
     }
     return json.dumps(found, indent=1) + "\n"
 
@@ -453,8 +502,9 @@ def read(output: Path) -> Report:
     asked = _read_problems(found.get("inference", []), inference.MODELS)
     refits = None if found["bootstrap"] is None else _read_problem(found["bootstrap"], bootstrap.PROBLEM)
     related = _read_problems(found.get("kin", []), kin.MODELS)
+    several = _read_problems(found.get("structured", []), structured.MODELS)
     growth, animals = (_read_growth(found.get(name, [])) for name in ("growth", "kin-growth"))
-    return Report(found["setting"], results, refits, growth, asked, related, animals)
+    return Report(found["setting"], results, refits, growth, asked, related, animals, several)
 
 
 def _anew(results: Iterable[ProblemResult], result: ProblemResult, order: Iterable[str]) -> tuple[ProblemResult, ...]:
@@ -475,6 +525,11 @@ def asked_anew(report: Report, result: ProblemResult) -> tuple[ProblemResult, ..
 def kin_anew(report: Report, result: ProblemResult) -> tuple[ProblemResult, ...]:
     """The results with relatedness with one task's anew, in the order of the tasks."""
     return _anew(report.kin, result, kin.TASKS)
+
+
+def structured_anew(report: Report, result: ProblemResult) -> tuple[ProblemResult, ...]:
+    """The results of several traits and structured residuals with one task's anew, in the order of the tasks."""
+    return _anew(report.structured, result, structured.TASKS)
 
 
 def write(report: Report, output: Path) -> None:

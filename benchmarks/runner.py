@@ -14,7 +14,6 @@ from benchmarks.job import Written, write_job
 from benchmarks.peers import Peer, environment
 from benchmarks.problems import Problem
 
-MOST_ROUNDS = 50
 LONG_CALL = 15.0
 
 
@@ -248,7 +247,7 @@ def another(problem: Problem, lanes: Sequence[Lane], settings: Settings, done: i
     if settings.rounds is not None:
         return done < settings.rounds
     spent = sum(sum(lane.seconds[1:]) for lane in lanes)  # the warm-ups and the long calls are not of the budget
-    return done < problem.min_rounds or (done < MOST_ROUNDS and spent < settings.budget)
+    return done < problem.min_rounds or (done < problem.most_rounds and spent < settings.budget)
 
 
 def _measure(problem: Problem, lanes: Sequence[Lane], settings: Settings, progress: Progress) -> int:

@@ -60,6 +60,28 @@ def crossed(n_rows: int, n_a: int, n_c: int, seed: int) -> pd.DataFrame:
     return pd.DataFrame({"y": y, "x": x, "a": _factor(a, n_a), "c": _factor(c, n_c)})
 
 
+def serial_slopes(n_subjects: int, n_times: int, seed: int) -> pd.DataFrame:
+    """Simulate y = 5 + 0.5 x + 0.2 t + b0[g] + b1[g] t + e at uneven times, e with correlation 0.6^|t − s| in a subject.
+
+    Returns
+    -------
+    DataFrame
+        Columns `y`, `x`, `t`, `g`, with `n_times` rows a subject; cov(b0, b1) is [[1, .06], [.06, .02]], var(e) is 1.
+    """
+    rng = np.random.default_rng(seed)
+    g = np.repeat(np.arange(n_subjects), n_times)
+    t = np.arange(n_times) + rng.uniform(-0.4, 0.4, (n_subjects, n_times))
+    z = rng.standard_normal((n_subjects, n_times))
+    e = z.copy()
+    for i in range(1, n_times):
+        rho = 0.6 ** (t[:, i] - t[:, i - 1])
+        e[:, i] = rho * e[:, i - 1] + np.sqrt(1.0 - rho**2) * z[:, i]
+    b = _effects(rng, n_subjects, np.array([[1.0, 0.0], [0.06, 0.128]]))[g]
+    x, t = rng.standard_normal(g.size), t.ravel()
+    y = 5.0 + 0.5 * x + 0.2 * t + b[:, 0] + b[:, 1] * t + e.ravel()
+    return pd.DataFrame({"y": y, "x": x, "t": t, "g": _factor(g, n_subjects)})
+
+
 def _four_effects(rng: np.random.Generator, a: Codes, b: Codes, n_a: int, n_b: int) -> pd.DataFrame:
     x, z, w = (rng.standard_normal(a.size) for _ in range(3))
     by_a = _effects(rng, n_a, np.array([[0.8, 0.0], [0.2, 0.4]]))[a]

@@ -43,13 +43,14 @@ def between_rows(design: Design, theta: Array) -> list[Array]:
     return found
 
 
-def row_slopes(design: Design, theta: Array, step: float = 1e-3) -> list[Array]:
-    """∂V/∂φ_i of every parameter of a covariance between rows, by extrapolated central differences."""
+def row_slopes(design: Design, theta: Array, which: Sequence[int] | None = None) -> list[Array]:
+    """∂V/∂φ_i of the parameters of covariances between rows, or of those at some places of θ, by differences."""
 
     def total(theta: Array) -> Array:
         return sum(between_rows(design, theta))
 
-    return [_derivative(total, theta, i, step) for i in range(design.n_theta_random, design.n_theta)]
+    some = range(design.n_theta_random, design.n_theta) if which is None else which
+    return [_derivative(total, theta, i, 1e-3) for i in some]
 
 
 def _derivative(f: Callable[[Array], Array], theta: Array, i: int, step: float) -> Array:
@@ -229,12 +230,12 @@ def row_bends(design: Design, theta: Array, reml: bool = True) -> list[tuple[Arr
         bends = np.empty((2, n_phi, n_phi))
         for j in range(n_phi):
 
-            def slopes(theta: Array, start: int = start, n_phi: int = n_phi) -> Array:
-                first = start - design.n_theta_random
-                return np.array(row_slopes(design, theta)[first : first + n_phi])
+            def slopes(theta: Array, some: Sequence[int] = range(start, start + j + 1)) -> Array:
+                return np.array(row_slopes(design, theta, some))
 
             second = _derivative(slopes, theta, start + j, 1e-2)
-            bends[:, :, j] = [np.einsum("irs,rs->i", second, M) for M in (A, B)]
+            for bend, M in zip(bends, (A, B), strict=True):
+                bend[: j + 1, j] = bend[j, : j + 1] = np.einsum("irs,rs->i", second, M)
         found.append((bends[0], bends[1]))
         start += n_phi
     return found

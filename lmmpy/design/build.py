@@ -12,18 +12,19 @@ from numpy.typing import NDArray
 from lmmpy.design.blueprint import Blueprint
 from lmmpy.design.columns import Columns
 from lmmpy.design.contrasts import Contrasts
-from lmmpy.design.design import Design, RowCovariance
+from lmmpy.design.design import Design
 from lmmpy.design.evaluate import Evaluator, names_needed
 from lmmpy.design.kinship import Kinship, groupings, read_kinships
 from lmmpy.design.random_effects import levels_of_groups, random_effects, random_functions
 from lmmpy.design.reading import TRAIT, Reading, read_model, read_subset_argument, warn_about_new_gaps
 from lmmpy.design.residual import RowView, make_residual
-from lmmpy.design.responses import checked_weights, interleaved, kept_columns, response_part
+from lmmpy.design.responses import checked_weights, read_responses
 from lmmpy.design.rows import NA_ACTIONS, missing_rows
-from lmmpy.design.traits import Stack, observed, outside, side_by_side, stacked_fixed
-from lmmpy.design.values import Categorical, Codes, as_factor
+from lmmpy.design.traits import Stack, observed, outside
+from lmmpy.design.values import Categorical, as_factor
 from lmmpy.errors import DataError, FormulaError, shown
 from lmmpy.formula import (
+    INDEPENDENT,
     Node,
     ParsedFormula,
     ResidualSpec,
@@ -35,7 +36,6 @@ from lmmpy.formula import (
     read_expression,
 )
 from lmmpy.formula.kin import is_kin
-from lmmpy.relatedness import Relatedness
 
 __all__ = ["Blueprint", "build_design"]
 
@@ -139,9 +139,17 @@ def build_design(
 
 
 def _residual_spec(parsed: ParsedFormula, residual: str | None) -> ResidualSpec | None:
-    if residual is not None:
-        return parse_residual(residual)
-    return parse_residual("us") if parsed.traits else None
+    if residual is None:
+        return parse_residual("us") if parsed.traits else None
+    spec = parse_residual(residual)
+    if spec.text == INDEPENDENT and parsed.all_random and not parsed.traits:
+        return None
+    if spec.over_traits and not parsed.traits:
+        raise FormulaError(
+            f"residual={spec.text!r} alone is a structure over the traits of cbind(a, b), and the response is a single "
+            f"one. Write {spec.text}(0 + f | g) for the levels of f in each g."
+        )
+    return spec
 
 
 def _refuse_trait(parsed: ParsedFormula, columns: Columns, scope: Mapping[str, Any]) -> None:
@@ -202,59 +210,32 @@ def _assemble(
     absent: Rows,
     stack: Stack | None,
 ) -> Design:
-    parsed = blueprint.parsed
-    _check_contrast_names(blueprint.contrasts, parsed.fixed_parts, reading.values)
-    n_used = int(np.count_nonzero(rows))
-    masks = [np.ones(n_used, dtype=bool)] if stack is None else list(stack.present.T)
-    parts = [
-        response_part(blueprint, reading, terms, node, rows, mask)
-        for terms, node, mask in zip(parsed.fixed_parts, parsed.responses, masks, strict=True)
-    ]
-    if stack is None:
-        y, X, offset, row = parts[0].y, parts[0].X, parts[0].offset, np.arange(n_used)
-        names, assign = parts[0].coded.names, parts[0].coded.assign
-    else:
-        y, offset, row = interleaved(stack, parts)
-        X = stacked_fixed(stack, [part.X for part in parts])
-        names, assign = side_by_side(parsed, [part.coded for part in parts])
-    kept = kept_columns(parts)
-    weights = None if reading.weights is None else checked_weights(reading.weights, rows).copy()
+    _check_contrast_names(blueprint.contrasts, blueprint.parsed.fixed_parts, reading.values)
+    responses = read_responses(blueprint, reading, rows, stack)
+    weights = None if reading.weights is None else checked_weights(reading.weights, rows)[responses.row]
     groups = levels_of_groups(blueprint, reading, kinships, stack)
     design = Design(
-        y=y,
-        X=X,
-        names=tuple(name for name, keep in zip(names, kept, strict=True) if keep),
-        assign=tuple(term for term, keep in zip(assign, kept, strict=True) if keep),
-        dropped=tuple(name for name, keep in zip(names, kept, strict=True) if not keep),
+        y=responses.y,
+        X=responses.X,
+        names=responses.names,
+        assign=responses.assign,
+        dropped=responses.dropped,
         random=random_effects(blueprint, reading, groups, rows, stack),
-        weights=weights if weights is None or stack is None else weights[row],
-        offset=offset,
+        weights=weights,
+        offset=responses.offset,
         rows=rows,
         left_out=absent,
         functions=random_functions(blueprint, reading, groups, rows),
         traits=None if stack is None else stack.traits,
     )
-    if blueprint.residual is None:
+    spec = blueprint.residual
+    if spec is None:
         return design
-    data_rows = np.flatnonzero(rows)[row]
-    known = groups[blueprint.residual.known.label] if blueprint.residual.known is not None else None
-    return replace(design, residual=_residual(design, blueprint.residual, reading, known, data_rows))
-
-
-def _residual(
-    design: Design,
-    spec: ResidualSpec,
-    reading: Reading,
-    known: tuple[Categorical, Relatedness] | None,
-    data_rows: Codes,
-) -> RowCovariance:
-    """The covariance of the residuals, with sizes and a mean as least squares have them."""
-    offset = np.zeros(design.n) if design.offset is None else design.offset
-    root = np.ones(design.n) if design.weights is None else np.sqrt(design.weights)
-    beta = np.linalg.lstsq(design.X * root[:, None], (design.y - offset) * root, rcond=None)[0]
-    mean = design.X @ beta + offset
+    mean, root = responses.mean(weights), 1.0 if weights is None else np.sqrt(weights)
+    known = None if spec.known is None else groups[spec.known.label]
+    data_rows = np.flatnonzero(rows)[responses.row]
     view = RowView(reading, data_rows, (design.y - mean) * root, mean, known, design.traits)
-    return make_residual(spec, view)
+    return replace(design, residual=make_residual(spec, view))
 
 
 def _levels(values: Mapping[Node, Any]) -> dict[str, Categorical]:

@@ -136,11 +136,6 @@ def make_residual(spec: ResidualSpec, view: RowView) -> RowCovariance:
     FormulaError, DataError, ModelError
         Naming the group, the level or the time that makes it impossible.
     """
-    if spec.over_traits and view.traits is None:
-        raise FormulaError(
-            f"residual={spec.text!r} alone is a structure over the traits of cbind(a, b), and the response is a single "
-            f"one. Write {spec.text}(0 + f | g) for the levels of f in each g."
-        )
     groups, parts = np.arange(view.n), []
     if spec.correlation is not None:
         correlation = spec.correlation
@@ -162,7 +157,7 @@ def make_residual(spec: ResidualSpec, view: RowView) -> RowCovariance:
 
 
 def _correlation(spec: RowCorrelation, groups: Codes, view: RowView) -> _Part:
-    if np.bincount(groups).max() < 2:
+    if np.bincount(groups).max() < 2 and not (spec.kind == "us" and spec.places):
         raise ModelError(
             f"residual: no group of {spec.text} has two rows, so there is no correlation to estimate. Is it another "
             "column that makes the groups?"
@@ -283,12 +278,13 @@ def _require_together(spec: RowCorrelation, groups: Codes, places: Codes, labels
     seen = sparse.csr_array((np.ones(len(groups)), (groups, places)), shape=(int(groups.max()) + 1, k))
     never = np.argwhere(np.tril((seen.T @ seen).toarray() == 0.0))
     if len(never):
-        b, a = (labels[i] for i in never[0])
+        later, earlier = (labels[i] for i in never[0])
         within = ":".join(map(deparse, spec.group)) or "the data"
-        others = f" (and {len(never) - 1} other pairs)" if len(never) > 1 else ""
+        others = f" (nor {len(never) - 1} other pair{'s' * (len(never) > 2)})" if len(never) > 1 else ""
+        group = "row" if within == ROW else f"group of {within}"
         raise ModelError(
-            f"residual: no {'row' if within == ROW else f'group of {within}'} has both {a!r} and {b!r}{others}, so "
-            f"that their residual correlation cannot be estimated. {_without_correlation(spec)}"
+            f"residual: no {group} has both {earlier!r} and {later!r}{others}, so that their residual correlation "
+            f"cannot be estimated. {_without_correlation(spec)}"
         )
 
 
@@ -317,7 +313,7 @@ def _variance(spec: RowVariance, view: RowView, alone: bool) -> _Part:
         covariate, what = view.mean, "the mean"
     else:
         covariate, what = view.numbers(spec.variables[0], spec.text), deparse(spec.variables[0])
-    if np.ptp(covariate) == 0.0:
+    if np.ptp(covariate) == 0.0 and not spec.of_mean:  # random effects may vary it
         raise ModelError(
             f"residual: {what} of {spec.text} is constant ({covariate[0]:.6g}), so nothing varies with it."
         )

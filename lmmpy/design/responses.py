@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import linalg
 
 from lmmpy.design.blueprint import Blueprint
 from lmmpy.design.coding import ModelMatrix, model_matrix
 from lmmpy.design.rank import independent_columns
 from lmmpy.design.reading import Reading
 from lmmpy.design.rows import require_finite
-from lmmpy.design.traits import Stack
+from lmmpy.design.traits import Stack, side_by_side, stacked_fixed
 from lmmpy.design.values import Categorical, Codes, Floats, Named, take
 from lmmpy.errors import DataError, shown
 from lmmpy.formula import Node, Terms, deparse
 
-__all__ = ["ResponsePart", "checked_weights", "interleaved", "kept_columns", "require_finite_columns", "response_part"]
+__all__ = ["Responses", "checked_weights", "read_responses", "require_finite_columns"]
 
 Rows = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class ResponsePart:
+class _ResponsePart:
     """One response with its fixed effects, on the rows that have it.
 
     Attributes
@@ -46,9 +47,9 @@ class ResponsePart:
     offset: Floats | None
 
 
-def response_part(
+def _response_part(
     blueprint: Blueprint, reading: Reading, terms: Terms, node: Node, rows: Rows, mask: Rows
-) -> ResponsePart:
+) -> _ResponsePart:
     """
     Read one response and code its fixed effects.
 
@@ -85,23 +86,114 @@ def response_part(
     if offset is not None:
         offset = offset[mask]
         require_finite("offset", "value", offset, rows)
-    return ResponsePart(y, fixed, kept, X, offset)
+    return _ResponsePart(y, fixed, kept, X, offset)
 
 
-def kept_columns(parts: Sequence[ResponsePart]) -> list[bool]:
+@dataclass(frozen=True, eq=False, slots=True)
+class Responses:
+    """
+    All responses of a model, one below the other, with their fixed effects.
+
+    Attributes
+    ----------
+    y : ndarray, shape (n,)
+    X : ndarray, shape (n, p)
+    names, assign, dropped
+        See `Design`.
+    offset : ndarray, shape (n,), or None
+    row : ndarray of int, shape (n,)
+        Number of each row among the rows of the data that are used.
+    mean : callable
+        Fitted values of least squares, shape (n,), given prior weights, shape (n,), or None.
+    """
+
+    y: Floats
+    X: Floats
+    names: tuple[str, ...]
+    assign: tuple[int, ...]
+    dropped: tuple[str, ...]
+    offset: Floats | None
+    row: Codes
+    mean: Callable[[Floats | None], Floats]
+
+
+def read_responses(blueprint: Blueprint, reading: Reading, rows: Rows, stack: Stack | None) -> Responses:
+    """
+    Read all responses with their fixed effects.
+
+    Parameters
+    ----------
+    blueprint : Blueprint
+    reading : Reading
+        On the rows of the data that are used.
+    rows : ndarray of bool, shape (n_rows,)
+        The rows of the data that are used.
+    stack : Stack or None
+        With several traits.
+
+    Raises
+    ------
+    DataError
+        For a response that is no number, or numbers that are not finite.
+    """
+    parsed, n_used = blueprint.parsed, int(np.count_nonzero(rows))
+    masks = [np.ones(n_used, dtype=bool)] if stack is None else list(stack.present.T)
+    parts = [
+        _response_part(blueprint, reading, terms, node, rows, mask)
+        for terms, node, mask in zip(parsed.fixed_parts, parsed.responses, masks, strict=True)
+    ]
+    (part, *_), kept = parts, _kept_columns(parts)
+    if stack is None:
+        names, assign, row, X = part.coded.names, part.coded.assign, np.arange(n_used), part.X
+    else:
+        names, assign = side_by_side(parsed, [part.coded for part in parts])
+        row, X = stack.traits.row, stacked_fixed(stack, [part.X for part in parts])
+
+    def together(values: Sequence[Floats]) -> Floats:
+        return values[0] if stack is None else stack.interleaved(values)
+
+    def mean(weights: Floats | None) -> Floats:
+        trait = np.zeros(len(row), dtype=np.intp) if stack is None else stack.traits.trait
+        each = [None if weights is None else weights[trait == t] for t in range(len(parts))]
+        return together([_least_squares(part, own) for part, own in zip(parts, each, strict=True)])
+
+    offsets = [part.offset for part in parts]
+    return Responses(
+        y=together([part.y for part in parts]),
+        X=X,
+        names=tuple(name for name, keep in zip(names, kept, strict=True) if keep),
+        assign=tuple(term for term, keep in zip(assign, kept, strict=True) if keep),
+        dropped=tuple(name for name, keep in zip(names, kept, strict=True) if not keep),
+        offset=None
+        if all(offset is None for offset in offsets)
+        else together([np.zeros(len(part.y)) if part.offset is None else part.offset for part in parts]),
+        row=row,
+        mean=mean,
+    )
+
+
+def _kept_columns(parts: Sequence[_ResponsePart]) -> list[bool]:
     """Whether each column of all responses is kept."""
-    return [bool(i in set(part.kept.tolist())) for part in parts for i in range(len(part.coded.names))]
+    found: list[bool] = []
+    for part in parts:
+        kept = np.zeros(len(part.coded.names), dtype=bool)
+        kept[part.kept] = True
+        found += kept.tolist()
+    return found
 
 
-def interleaved(stack: Stack, parts: Sequence[ResponsePart]) -> tuple[Floats, Floats | None, Codes]:
-    """Responses and offsets of all traits in the order of the rows, and the row of the data of each."""
-    traits = stack.traits
-    y, offset = np.empty(len(traits.row)), np.zeros(len(traits.row))
-    for t, part in enumerate(parts):
-        y[traits.trait == t] = part.y
-        if part.offset is not None:
-            offset[traits.trait == t] = part.offset
-    return y, None if all(part.offset is None for part in parts) else offset, traits.row
+def _least_squares(part: _ResponsePart, weights: Floats | None) -> Floats:
+    """Fitted values of (weighted) least squares; from cross-products, which is enough for where a search begins."""
+    offset = 0.0 if part.offset is None else part.offset
+    norms = np.sqrt(np.einsum("ij,ij->j", part.X, part.X))
+    weighted = part.X if weights is None else part.X * np.sqrt(weights)[:, None]
+    right = part.y - offset if weights is None else (part.y - offset) * np.sqrt(weights)
+    try:
+        factor = linalg.cho_factor(weighted.T @ weighted / np.outer(norms, norms))
+        beta = linalg.cho_solve(factor, weighted.T @ right / norms) / norms
+    except np.linalg.LinAlgError:
+        beta = np.linalg.lstsq(weighted, right, rcond=None)[0]
+    return np.asarray(part.X @ beta + offset)
 
 
 def require_finite_columns(matrix: ModelMatrix, what: str, rows: Rows) -> None:

@@ -57,6 +57,14 @@ class Stack:
         row, trait = np.nonzero(self.present)
         return Traits(self.names, trait.astype(np.intp), row.astype(np.intp))
 
+    def interleaved(self, parts: Sequence[Floats]) -> Floats:
+        """Values of each trait, on the rows that have it, in the order of the rows of a design, shape (n,)."""
+        trait = self.traits.trait
+        found = np.empty(len(trait))
+        for t, part in enumerate(parts):
+            found[trait == t] = part
+        return found
+
     def place(self, name: str) -> int:
         """Number of a trait."""
         return self.names.index(name)
@@ -207,7 +215,9 @@ def stacked_fixed(stack: Stack, parts: Sequence[Floats]) -> Floats:
     X = np.zeros((len(trait), sum(part.shape[1] for part in parts)), order="F")
     first = 0
     for t, part in enumerate(parts):
-        X[trait == t, first : first + part.shape[1]] = part
+        here = np.flatnonzero(trait == t)
+        for j, column in enumerate(part.T, first):  # as they lie in memory
+            X[here, j] = column
         first += part.shape[1]
     return X
 

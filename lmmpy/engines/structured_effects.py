@@ -159,7 +159,7 @@ class GroupEffects:
         column = np.where(swap, effect[:, :, None], effect[:, None, :])
         width = np.where(swap, k[:, :, None], k[:, None, :])
         slots = self._firsts[np.searchsorted(self._keys, keys)] + row * width + column
-        return slots.astype(np.int32 if len(self._weights) < np.iinfo(np.int32).max else np.intp)
+        return np.asarray(slots, dtype=np.int32 if len(self._weights) < np.iinfo(np.int32).max else np.intp)
 
     def gram(self, inverses: Sequence[Floats]) -> list[Floats]:
         """

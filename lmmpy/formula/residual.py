@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 
 from lmmpy.errors import FormulaError
 from lmmpy.formula.grouping import Grouping, expand_grouping
@@ -134,7 +133,6 @@ class ResidualSpec:
             yield from self.known.factors
 
 
-@lru_cache(maxsize=256)
 def parse_residual(text: str) -> ResidualSpec:
     """
     Read the covariance of residuals.

@@ -12,15 +12,27 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lmmpy.covariance import Diagonal, Indexed, RowStructure, Unstructured
+from lmmpy.covariance import (
+    CovarianceStructure,
+    Diagonal,
+    Indexed,
+    Product,
+    RandomFunction,
+    RowStructure,
+    Unstructured,
+)
+from lmmpy.covariance.correlated import OneCorrelation
+from lmmpy.covariance.deviations import LogLinear
 from lmmpy.design import Design
 
-__all__ = ["AsTheyAre", "Chart", "Deviations", "chart_of"]
+__all__ = ["AsTheyAre", "Chart", "Deviations", "Sizes", "chart_of"]
 
 Floats = NDArray[np.float64]
 
 # σ as a share of the largest deviation, in typical sizes, that stands for zero.
 _NONE = 1e-4
+# |log σ| beyond any that a search should try.
+_FAR = 300.0
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -72,7 +84,37 @@ class Deviations:
         return np.append(np.where(self.linear, theta * sigma, theta), sigma)
 
 
-Chart = AsTheyAre | Deviations
+@dataclass(frozen=True, eq=False, slots=True)
+class Sizes:
+    """
+    y = (θσ, log σ), for a residual variance that is a function of a covariate.
+
+    There σ is the standard deviation where the function is one. Far from the data it goes up and down with a power by
+    orders of magnitude, and θ with it, while the deviations θσ stay where they are, and log σ follows the power on a
+    line.
+
+    Attributes
+    ----------
+    linear : ndarray of bool, shape (n_theta,)
+        Which θ are relative deviations.
+    """
+
+    linear: NDArray[np.bool_]
+
+    def to_x(self, y: Floats) -> tuple[Floats, Floats]:
+        """X = (θ, log σ), shape (m,), and ∂x/∂y, shape (m, m)."""
+        by = math.exp(min(max(-float(y[-1]), -_FAR), _FAR))
+        theta = np.where(self.linear, y[:-1] * by, y[:-1])
+        jacobian = np.diag(np.append(np.where(self.linear, by, 1.0), 1.0))
+        jacobian[:-1, -1] = np.where(self.linear, -theta, 0.0)
+        return np.append(theta, y[-1]), jacobian
+
+    def of(self, theta: Floats, sigma: float) -> Floats:
+        """Y at θ and σ."""
+        return np.append(np.where(self.linear, theta * sigma, theta), math.log(sigma))
+
+
+Chart = AsTheyAre | Deviations | Sizes
 
 
 def chart_of(design: Design, scale: Floats) -> Chart:
@@ -85,6 +127,8 @@ def chart_of(design: Design, scale: Floats) -> Chart:
     scale : ndarray, shape (n_theta,)
         A typical size of each θ.
     """
+    if any(_is_function(rows.structure) for rows in design.row_covariances):
+        return Sizes(np.concatenate([_deviations(structure) for structure in design.structures]))
     related = any(not term.relatedness.is_identity for term in design.random)
     random = [isinstance(t.structure, Unstructured | Diagonal) or t.structure.k == 1 for t in design.random]
     if not (related and all(random)):
@@ -93,6 +137,24 @@ def chart_of(design: Design, scale: Floats) -> Chart:
     for rows in design.row_covariances:
         linear += [_in_deviations(rows.structure)] * rows.structure.n_theta
     return Deviations(scale, np.array(linear))
+
+
+def _is_function(structure: RowStructure) -> bool:
+    """Whether a part of a residual covariance is a function of a number."""
+    parts = structure.parts if isinstance(structure, Product) else (structure,)
+    return any(isinstance(part, LogLinear) for part in parts)
+
+
+def _deviations(structure: CovarianceStructure | RowStructure) -> NDArray[np.bool_]:
+    """Which parameters of a random term or function are deviations relative to σ; of a residual none is."""
+    found = np.zeros(structure.n_theta, dtype=bool)
+    if isinstance(structure, Unstructured | Diagonal):
+        found[:] = True
+    elif isinstance(structure, OneCorrelation):
+        found[: structure.n_sd] = True
+    elif isinstance(structure, RandomFunction):
+        found[0] = True
+    return found
 
 
 def _in_deviations(structure: RowStructure) -> bool:

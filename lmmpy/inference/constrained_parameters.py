@@ -46,4 +46,4 @@ def constrained_parameters(
     undetermined = J @ (directions[:, ~known] * scale[:, None])
     undetermined /= np.maximum(np.linalg.norm(undetermined, axis=0), np.finfo(float).tiny)
     bases = (None,) * len(design.random)
-    return VarianceParameters(design, bases, theta, sigma, J.any(axis=1), covariance, undetermined)
+    return VarianceParameters(design, bases, theta, sigma, np.asarray(J.any(axis=1)), covariance, undetermined)

@@ -1,8 +1,8 @@
 """What a likelihood ratio is referred to when the smaller model is the larger one under constraints.
 
-Constraints inside the parameters' range make χ². One that puts a variance or a correlation on the boundary halves it: of
-m constraints, one of them there, ½χ²_{m−1} + ½χ²_m (Self & Liang 1987, cases 5 and 6), whatever its estimate has to do
-with those of others. Of several on the boundary the weights depend on how their estimates are correlated; they are
+Constraints inside the parameters' range make χ². One that puts a variance or a correlation on the boundary halves it:
+of m constraints, one of them there, ½χ²_{m−1} + ½χ²_m (Self & Liang 1987, cases 5 and 6), whatever its estimate has to
+do with those of others. Of several on the boundary the weights depend on how their estimates are correlated; they are
 binomial when they are not.
 """
 
@@ -12,6 +12,7 @@ import math
 from dataclasses import dataclass
 
 from lmmpy.covariance import Diagonal
+from lmmpy.covariance.compound import CompoundSymmetry
 from lmmpy.covariance.correlated import OneCorrelation
 from lmmpy.fitting.constrained_fit import Constraint
 from lmmpy.fitting.constraints import Classes
@@ -144,7 +145,7 @@ def _is_end(classes: Classes, i: int, value: float) -> bool:
         return value == 0.0
     if q.kind == "cor":
         k = len(block.labels)
-        least = -1.0 / (k - 1) if block.one_correlation and type(block.matrix).__name__ == "CompoundSymmetry" else -1.0
+        least = -1.0 / (k - 1) if isinstance(block.matrix, CompoundSymmetry) else -1.0
         return value in (1.0, least)
     assert block.rows is not None
     rows, place = block.rows, q.places[0]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -57,13 +57,18 @@ class _Region:
     z: float
     sign: float
     unit: float
-    # The last point and the criterion there, which the search asks for its value and then for its slope.
-    last: dict[bytes, Evaluation]
+    # The criterion and the function at the last point, of which the search asks for the value and then for the slope.
+    last: dict[bytes, Evaluation] = field(default_factory=dict)
+    lately: dict[bytes, tuple[float, Floats]] = field(default_factory=dict)
 
     def objective(self, s: Floats) -> tuple[float, Floats]:
-        x, jacobian = self.chart.to_x(self.centre + self.L @ s)
-        value, gradient = self.function(x)
-        return self.sign * value / self.unit, self.sign * (gradient @ jacobian @ self.L) / self.unit
+        key = s.tobytes()
+        if key not in self.lately:
+            x, jacobian = self.chart.to_x(self.centre + self.L @ s)
+            value, gradient = self.function(x)
+            self.lately.clear()
+            self.lately[key] = self.sign * value / self.unit, self.sign * (gradient @ jacobian @ self.L) / self.unit
+        return self.lately[key]
 
     def room(self, s: Floats) -> float:
         """How much of the region's allowance is left, relative to z²."""
@@ -79,7 +84,7 @@ class _Region:
         key = x.tobytes()
         if key not in self.last:
             self.last.clear()
-            self.last[key] = free_scale(self.criterion, x)
+            self.last[key] = free_scale(self.criterion, x, 1)
         return self.last[key]
 
     def extreme(self, start: Floats) -> tuple[float, Floats] | None:
@@ -149,7 +154,7 @@ def profile_limits(
         L = _whitening(_differences(criterion, chart, centre))
         lower = np.full(len(centre), -np.inf)
     else:
-        L = _whitening(at.information + at.bend)
+        L = _whitening(jacobian.T @ (at.information + at.bend) @ jacobian)
         lower = np.append(criterion.design.lower, -np.inf)
     value, gradient = function(x)
     slope = gradient @ jacobian @ L
@@ -159,7 +164,7 @@ def profile_limits(
     still = np.flatnonzero(_vanishing(chart, centre))
     limits = []
     for sign in (1.0, -1.0):
-        region = _Region(criterion, chart, function, centre, L, lower, at.value, z, sign, unit, {})
+        region = _Region(criterion, chart, function, centre, L, lower, at.value, z, sign, unit)
         found = [region.extreme(start) for start in _starts(slope, sign, z, L, still)]
         best = min((f for f in found if f is not None), key=lambda f: f[0], default=None)
         limits.append(math.nan if best is None else sign * unit * best[0])
@@ -183,7 +188,7 @@ def _reach(function: Function, chart: Chart, centre: Floats, axes: Floats, value
 def _slope(criterion: Criterion, chart: Chart, y: Floats) -> Floats | None:
     """Of −2 log-likelihood in y, shape (m,)."""
     x, jacobian = chart.to_x(y)
-    gradient = free_scale(criterion, x).gradient
+    gradient = free_scale(criterion, x, 1).gradient
     return None if gradient is None else gradient @ jacobian
 
 

@@ -24,6 +24,7 @@ from lmmpy.fitting.fit import Optimum
 from lmmpy.fitting.quantities import blocks, quantities
 from lmmpy.inference.constraint_tests import Reference, contained, reference
 from lmmpy.inference.nested import random_not_nested
+from lmmpy.inference.nested_rows import rows_not_nested
 
 __all__ = [
     "ComparableFit",
@@ -172,6 +173,9 @@ def not_contained(small: ComparableFit, large: ComparableFit) -> str | None:
     stray = random_not_nested(small.design, large.design)
     if stray is not None:
         return f"which has no random term that contains {stray}"
+    rows = rows_not_nested(small.design, large.design)
+    if rows is not None:
+        return f"which does not contain {rows}"
     limits = constraint_of(large)
     if limits is None:
         return None

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lmmpy.design.values import Floats
 from lmmpy.engines import Criterion, one_blas_thread
-from lmmpy.fitting import Optimum, in_coordinates_of_search, observed_curvature
+from lmmpy.fitting import Constraint, Optimum, in_coordinates_of_search, observed_curvature
+from lmmpy.fitting.constrained_convergence import constrained_hessian
 from lmmpy.fitting.start import typical_scale
+from lmmpy.inference.constrained_parameters import constrained_parameters
 from lmmpy.inference.variance_parameters import variance_parameters
 
 __all__ = ["observed_vcov"]
@@ -41,16 +44,29 @@ def observed_vcov(criterion: Criterion, optimum: Optimum, sigma: float, vcov: Fl
     if optimum.held:
         return vcov
     criterion, optimum = in_coordinates_of_search(criterion, optimum)
-    slopes, theta, design = optimum.evaluation.log_r2_gradient, optimum.theta, criterion.design
-    assert slopes is not None
+    theta, design = optimum.theta, criterion.design
     size, J = len(theta), np.zeros((design.p, len(theta)))
     with one_blas_thread():
         sizes = typical_scale(criterion)
-        free, hessian = observed_curvature(criterion, optimum)
+        free, known = _uncertainty(criterion, optimum, sigma)
         for i in np.flatnonzero(free):
             step = _STEP * max(abs(theta[i]), _SMALL * sizes[i]) * (np.arange(size) == i)
             ahead, behind = criterion.solve(theta + step).beta, criterion.solve(theta - step).beta
             J[:, i] = (ahead - behind) / (2.0 * step[i])
+    return np.asarray(vcov + J @ known[:size, :size] @ J.T)
+
+
+def _uncertainty(criterion: Criterion, optimum: Optimum, sigma: float) -> tuple[NDArray[np.bool_], Floats]:
+    """Which entries of θ change with what was estimated, and the covariance of (θ̂, log σ̂)."""
+    theta, design, constraint = optimum.theta, criterion.design, optimum.constraint
+    if constraint is not None:
+        assert isinstance(constraint, Constraint)
+        hessian = constrained_hessian(criterion, constraint)
+        found = constrained_parameters(design, theta, sigma, constraint, hessian)
+        return found.free[:-1], found.covariance
+    slopes = optimum.evaluation.log_r2_gradient
+    assert slopes is not None
+    free, hessian = observed_curvature(criterion, optimum)
     bases = (None,) * len(design.random)
-    found = variance_parameters(design, bases, theta, sigma, hessian, free, slopes, criterion.dof)
-    return np.asarray(vcov + J @ found.covariance[:size, :size] @ J.T)
+    known = variance_parameters(design, bases, theta, sigma, hessian, free, slopes, criterion.dof)
+    return free, known.covariance

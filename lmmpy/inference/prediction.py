@@ -280,6 +280,11 @@ class ColumnsOfData:
         parts = [self._fixed_of(terms) for terms in self.blueprint.parsed.by_trait]
         return side_by_side(self.blueprint.parsed, parts)[0], stacked_fixed(stack, [part.X for part in parts])
 
+    def of_rows(self) -> Floats:
+        """All fixed-effects columns in the rows of the design, when the data are those of the fit."""
+        X, traits = self.fixed()[1], self.design.traits
+        return X if traits is None else X[traits.row * len(traits.names) + traits.trait]
+
     def _fixed_of(self, terms: Terms) -> ModelMatrix:
         return self.blueprint.matrix(terms, self.evaluator, self.blueprint.contrasts)
 

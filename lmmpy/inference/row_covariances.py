@@ -111,6 +111,27 @@ class ResidualCovariance:
             found[rows] = np.einsum("gij,gj...->gi...", R, values[rows])
         return found
 
+    def is_singular(self, tol: float) -> bool:
+        """Whether the root of some group's correlation matrix has a singular value below `tol`, or a row no variance."""
+        sd = np.sqrt(self.variance * self.root_weights**2)
+        residual = self.design.residual
+        if residual is not None and (sd < tol * residual.typical).any():
+            return True
+        for rows, R in zip(self.members, self.stacks, strict=True):
+            own = np.sqrt(self.variance[rows])
+            correlation = R / (own[:, :, None] * own[:, None, :])
+            if (np.linalg.eigvalsh(correlation)[:, 0] < tol**2).any():
+                return True
+        return False
+
+    @property
+    def is_regular(self) -> bool:
+        """Whether R has an inverse."""
+        try:
+            return bool(self.factors)
+        except ModelError:
+            return False
+
     @cached_property
     def factors(self) -> list[Floats]:
         """

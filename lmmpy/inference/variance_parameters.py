@@ -75,6 +75,8 @@ class VarianceParameters:
             NaN for a function that changes along a combination that the data do not determine.
         """
         found = np.asarray(jacobian @ self.covariance @ jacobian.T)
+        # What constraints hold has no variance, and rounding must not make it a negative one.
+        np.fill_diagonal(found, np.maximum(np.diag(found), 0.0))
         lost = (np.abs(jacobian @ self.undetermined) > _SOME * np.abs(jacobian).max(initial=0.0)).any(axis=1)
         found[lost, :] = np.nan
         found[:, lost] = np.nan

@@ -10,7 +10,7 @@ from lmmpy.model.emmeans import emmeans
 from lmmpy.model.influence import Influence
 from lmmpy.model.lformula import ModelDesign, lformula
 from lmmpy.model.lm_list import LmList, lm_list
-from lmmpy.model.lmer import lmer
+from lmmpy.model.lmer import gls, lmer
 from lmmpy.model.lmm_fit import LmmFit
 from lmmpy.model.marginal_means import MarginalMeans
 from lmmpy.model.ranova import ranova
@@ -34,6 +34,7 @@ __all__ = [
     "contest",
     "drop1",
     "emmeans",
+    "gls",
     "lformula",
     "lm_list",
     "lmer",

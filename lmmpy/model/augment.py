@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from lmmpy.design.reading import residual_nodes
 from lmmpy.design.values import Categorical, Floats, Named
 from lmmpy.errors import DataError
 from lmmpy.formula import Node, deparse
@@ -38,7 +39,8 @@ def augment_frame(fit: LmmFit, data: Any) -> pd.DataFrame:
     -------
     DataFrame
         With the columns `_fitted, _resid, _hat, _cooksd, _fixed, _mu, _offset, _sqrtXwt, _sqrtrwt, _weights, _wtres`;
-        NaN in rows that na_action="exclude" left out, which only `data` with all rows can have.
+        NaN in rows that na_action="exclude" left out, which only `data` with all rows can have. With several traits the
+        rows of the data stand there once for each trait that they have, and no others.
 
     Raises
     ------
@@ -53,9 +55,12 @@ def augment_frame(fit: LmmFit, data: Any) -> pd.DataFrame:
     taken = [name for name in left.columns if name in _COLUMNS]
     if taken:
         raise DataError(f"The data already have the column {taken[0]!r}, which augment() would add. Rename it.")
-    used = design.rows[rows]
+    used, found = design.rows[rows], _row_results(fit)
+    if design.traits is not None:
+        below = left.loc[used].iloc[design.traits.row].set_axis(fit.rows.observations, axis=0)
+        return pd.concat([below, pd.DataFrame(found, index=below.index)], axis=1)
     results = {}
-    for name, values in _row_results(fit).items():
+    for name, values in found.items():
         results[name] = np.full(len(used), np.nan)
         results[name][used] = values
     return pd.concat([left, pd.DataFrame(results, index=left.index)], axis=1)
@@ -79,13 +84,14 @@ _COLUMNS = (
 def _row_results(fit: LmmFit) -> Mapping[str, Floats]:
     """By column, shape (n,): the rows used."""
     design = fit.design
-    mu, weights = fit.linear_predictor, fit.prior_weights.to_numpy()
+    mu, weights = fit.linear_predictor, np.ones(design.n) if design.weights is None else design.weights
+    cooks = design.p and (fit.optimum.saturated or fit.residual_covariance.is_regular)
     residual, root = design.y - mu, np.sqrt(weights)
     columns = (
         mu,
         residual,
-        _used(fit, fit.hatvalues()),
-        _used(fit, fit.cooks_distance()) if design.p else np.full(design.n, np.nan),  # it is per fixed effect
+        fit.rows.values(fit.hatvalues()),
+        fit.rows.values(fit.cooks_distance()) if cooks else np.full(design.n, np.nan),  # it is per fixed effect
         linear_predictor(design, fit.fixef.to_numpy(), {}, terms=[]),
         mu,
         np.zeros(design.n) if design.offset is None else design.offset,
@@ -97,15 +103,6 @@ def _row_results(fit: LmmFit) -> Mapping[str, Floats]:
     return dict(zip(_COLUMNS, columns, strict=True))
 
 
-def _used(fit: LmmFit, values: pd.Series) -> Floats:
-    """Row-wise results without the rows that na_action='exclude' gives back as NaN."""
-    array = values.to_numpy(dtype=float)
-    if len(array) == fit.nobs:
-        return array
-    considered = fit.design.rows | fit.design.left_out
-    return array[fit.design.rows[considered]]
-
-
 def _rows_of(fit: LmmFit, data: Any) -> tuple[pd.DataFrame, Rows]:
     """The rows of other data that belong to the fit, and which rows of the fit's own data they are."""
     design = fit.design
@@ -113,12 +110,12 @@ def _rows_of(fit: LmmFit, data: Any) -> tuple[pd.DataFrame, Rows]:
     if len(every) == len(design.rows):
         kept = design.rows | design.left_out if fit.request.na_action == "exclude" else design.rows
         index, rows = whole, kept
-    elif len(every) == fit.nobs:
+    elif len(every) == len(fit.index):
         kept, index, rows = every, whole[design.rows], design.rows
     else:
         raise DataError(
             f"data has {len(every)} rows; augment() needs the {len(design.rows)} rows of the data of the fit or the "
-            f"{fit.nobs} that were used. For other rows use predict(newdata)."
+            f"{len(fit.index)} that were used. For other rows use predict(newdata)."
         )
     if isinstance(data, pd.DataFrame) and not data.index.equals(index):
         raise DataError(
@@ -144,16 +141,19 @@ def _model_variables(fit: LmmFit) -> pd.DataFrame:
     one column for each of its own, ``poly(x, 2).1``.
     """
     own, evaluator = fit.frame(), fit.evaluator()
+    responses = [deparse(node) for node in fit.blueprint.parsed.responses]
+    values = fit.response.to_numpy().reshape(len(own), -1)
     columns: dict[str, Any] = {}
     for text, node in _variables(fit).items():
         if text in own.columns:
             columns[text] = own[text]
-        elif text == fit.blueprint.response_text:
-            columns[text] = fit.design.y
+        elif text in responses:
+            columns[text] = values[:, responses.index(text)]
         else:
             columns |= _expanded(text, evaluator.column(node))
     if fit.design.weights is not None:
-        columns["(weights)"] = fit.design.weights
+        weights = fit.prior_weights.to_numpy().reshape(len(own), -1)
+        columns["(weights)"] = np.nanmax(weights, axis=1)  # those of a row's traits are the same
     source, own_offset = fit.request.source, fit.blueprint.offset
     if source.offset is not None:
         numbers = np.asarray(source.offset)[fit.design.rows] if own_offset is None else evaluator.column(own_offset)
@@ -163,14 +163,16 @@ def _model_variables(fit: LmmFit) -> pd.DataFrame:
 
 def _variables(fit: LmmFit) -> dict[str, Node]:
     parsed = fit.blueprint.parsed
-    assert parsed.response is not None
-    found = {deparse(node): node for node in (parsed.response, *parsed.fixed.variables)}
-    found |= {f"offset({deparse(node)})": node for node in parsed.fixed.offsets}
-    for term in parsed.random:
+    found = {deparse(node): node for node in parsed.responses}
+    for terms in parsed.fixed_parts:
+        found |= {deparse(node): node for node in terms.variables}
+    for terms in parsed.fixed_parts:
+        found |= {f"offset({deparse(node)})": node for node in terms.offsets}
+    for term in parsed.all_random:
         kin = term.grouping.kin
         groups = term.grouping.factors if kin is None or kin.id is None else (kin.id,)
         found |= {deparse(node): node for node in (*term.lhs.variables, *groups)}
-    return found
+    return found | {deparse(node): node for node in residual_nodes(parsed, fit.blueprint.residual)}
 
 
 def _expanded(text: str, value: Any) -> dict[str, Any]:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from lmmpy.design import RandomEffects
+from lmmpy.design import Design, RandomEffects
+from lmmpy.design.coding import INTERCEPT
 from lmmpy.errors import ModelError, shown
 from lmmpy.inference.breeding_values import (
     accuracies,
@@ -64,13 +65,12 @@ def breeding_values(fit: LmmFit, name: str | None) -> pd.DataFrame:
     accuracy = accuracies(term, design.split_theta(theta)[place], variances)
     ids, levels = _everybody(full, term)
     columns = {"id": np.repeat(_like_the_data(ids, term, fit), term.k)}
-    if term.columns != ("(Intercept)",):
-        columns["effect"] = np.tile(np.array(term.columns, dtype=object), len(ids))
+    for what, labels in _labels(term, fit.design).items():
+        columns[what] = np.tile(np.array(labels, dtype=object), len(ids))
     columns["estimate"] = effects[levels].ravel()
     columns["std_error"] = fit.sigma * np.sqrt(variances[levels]).ravel()
     columns["accuracy"] = accuracy[levels].ravel()
-    recorded = set(grouping_of(term, fit.evaluator()).drop_unused().labels)
-    columns["recorded"] = np.repeat([one in recorded for one in ids], term.k)
+    columns["recorded"] = _recorded(fit, term, ids).ravel()
     F = inbreeding_coefficients(term.relatedness)
     if F is not None:
         columns["inbreeding"] = np.repeat(F[levels], term.k)
@@ -87,6 +87,28 @@ def _place(fit: LmmFit, name: str | None) -> int:
     if name not in names:
         raise ModelError(f"{name!r} is no random term with a relatedness; {shown(names, 20)} are.")
     return names[name]
+
+
+def _recorded(fit: LmmFit, term: RandomEffects, ids: list[str]) -> np.ndarray[tuple[int, int], np.dtype[np.bool_]]:
+    """Whether rows have the id itself, and the trait of an effect, shape (ids, k)."""
+    grouping, traits = grouping_of(term, fit.evaluator()), fit.design.traits
+    labels = np.array(grouping.labels, dtype=object)[grouping.codes]
+    if traits is None:
+        of_effects = [set(labels)] * term.k
+    else:
+        of_trait = {name: set(labels[traits.row[traits.trait == t]]) for t, name in enumerate(traits.names)}
+        of_effects = [of_trait[name] for name in _labels(term, fit.design)["trait"]]
+    return np.array([[one in recorded for recorded in of_effects] for one in ids], dtype=bool)
+
+
+def _labels(term: RandomEffects, design: Design) -> dict[str, list[str]]:
+    """What tells the effects of one individual apart: the trait, and the effect where that is not the intercept."""
+    traits = () if design.traits is None else design.traits.names
+    if not traits:
+        return {} if term.columns == (INTERCEPT,) else {"effect": list(term.columns)}
+    own = [next(name for name in traits if column == name or column.startswith(f"{name}:")) for column in term.columns]
+    effects = [column.removeprefix(trait).removeprefix(":") for column, trait in zip(term.columns, own, strict=True)]
+    return {"trait": own} | ({"effect": [one or INTERCEPT for one in effects]} if any(effects) else {})
 
 
 def _everybody(full: Relatedness, term: RandomEffects) -> tuple[list[str], np.ndarray[tuple[int], np.dtype[np.intp]]]:

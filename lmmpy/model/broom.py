@@ -220,8 +220,10 @@ def _components(fit: LmmFit, squared: bool) -> list[_Component]:
     """Column by column of each term's lower triangle, the residual last."""
     table, (sd, cor) = fit.varcorr.table, ("var", "cov") if squared else ("sd", "cor")
     by_group: dict[str, list[VarCorrRow]] = {}
+    functions = [function.name for function in fit.design.functions]
     for row in table.rows:
-        by_group.setdefault(row.group, []).append(row)
+        if row.group not in functions:
+            by_group.setdefault(row.group, []).append(row)
     found = []
     for group, rows in by_group.items():
         for j, first in enumerate(rows):
@@ -234,8 +236,31 @@ def _components(fit: LmmFit, squared: bool) -> list[_Component]:
                 joint = (scale and second.correlations[j] * scale) if squared else second.correlations[j]
                 name = f"cor_{second.name}.{first.name}|{group}"
                 found.append(_Component(group, f"{cor}__{first.name}.{second.name}", name, joint))
-    residual = [(row.group, row.variance if squared else row.std_dev) for row in table.residual]
-    return found + [_Component(group, f"{sd}__Observation", "sigma", value) for group, value in residual]
+    found += _between_rows(fit, squared)
+    if any(row.group == "Residual" and row.term.startswith(f"{sd}__") for row in found):
+        return found  # σ is the first of these
+    value = fit.sigma**2 if squared else fit.sigma
+    return [*found, _Component("Residual", f"{sd}__Observation", "sigma", value)]
+
+
+def _between_rows(fit: LmmFit, squared: bool) -> list[_Component]:
+    """Of random functions and a structured residual: standard deviations, correlations, and what else there is."""
+    design, found = fit.design, []
+    for rows, phi in zip(design.row_covariances, design.split_rows(fit.optimum.theta), strict=True):
+        reported = rows.structure.reported(phi)
+        sds = {one.labels[0]: fit.sigma * one.value for one in reported if one.kind == "sd"}
+        for one in reported:
+            name, term, value = f"{'.'.join(one.labels)}|{rows.name}", ".".join(one.labels), one.value
+            if one.kind == "sd":
+                name, term, value = f"sd_{name}", f"sd__{term}", sds[one.labels[0]]
+                term, value = (f"var__{one.labels[0]}", value**2) if squared else (term, value)
+            elif one.kind == "cor":
+                name, term = f"cor_{name}", f"cor__{'.'.join(one.labels[::-1])}"
+                if squared and set(one.labels) <= set(sds):
+                    term = f"cov__{'.'.join(one.labels[::-1])}"
+                    value = value * sds[one.labels[0]] * sds[one.labels[1]]
+            found.append(_Component(rows.name, term, name, value))
+    return found
 
 
 def _ran_vals(fit: LmmFit, limits: Limits | None) -> _Part:
@@ -250,7 +275,7 @@ def _ran_vals(fit: LmmFit, limits: Limits | None) -> _Part:
             term += [column] * effects.n_levels
             estimate.append(frame.to_numpy()[:, j])
             se.append(np.sqrt(np.maximum(variances[:, j, j], 0.0)))
-    values, errors = np.concatenate(estimate), np.concatenate(se)
+    values, errors = np.concatenate([np.empty(0), *estimate]), np.concatenate([np.empty(0), *se])
     return {"group": group, "level": level, "term": term, "estimate": values, "std_error": errors} | _limit_columns(
         limits, *_normal(values, errors, limits)
     )
@@ -267,9 +292,9 @@ def _ran_coefs(fit: LmmFit, limits: Limits | None) -> _Part:
             term += [column] * len(frame)
             estimate.append(frame[column].to_numpy())
     nothing = np.full(len(group), np.nan)
-    return {"group": group, "level": level, "term": term, "estimate": np.concatenate(estimate)} | _limit_columns(
-        limits, nothing, nothing
-    )
+    values = np.concatenate([np.empty(0), *estimate])
+    part = {"group": group, "level": level, "term": term, "estimate": values}
+    return part | _limit_columns(limits, nothing, nothing)
 
 
 def glance_frame(fit: LmmFit) -> pd.DataFrame:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import textwrap
-from collections.abc import Iterator
-from dataclasses import dataclass
-from html import escape
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
+from numpy.typing import NDArray
 
 from lmmpy.design.values import Floats
 from lmmpy.inference.assumptions import (
@@ -25,138 +22,64 @@ from lmmpy.inference.assumptions import (
 )
 from lmmpy.inference.deletion import delete_groups
 from lmmpy.inference.leverage import Leverage
-from lmmpy.model.influence import SolveWithout, leverage_of, sets_of_rows, weighted_residual
+from lmmpy.model.findings import Finding, FitCheck
+from lmmpy.model.influence import SolveWithout, leverage_of, projection_of, sets_of_rows, weighted_residual
 
 if TYPE_CHECKING:
     from lmmpy.model.lmm_fit import LmmFit
 
 __all__ = ["Finding", "FitCheck", "check_fit"]
 
-_WIDTH = 88
-_MARKS = {"ok": "ok", "look": "LOOK", "concern": "CONCERN"}
 # Variance inflation, and the least eigenvalue of a term's correlation matrix.
 _INFLATION, _NEARLY_SINGULAR = (10.0, 100.0), 0.02
 # How many related levels are made independent at most; numbers in the columns solved for that, but so many levels.
 _RELATIVES, _SOLVED, _FEW_RELATIVES = 500, 20_000_000, 50
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """
-    What one check found.
-
-    Attributes
-    ----------
-    check : str
-        Such as ``"normality of residuals"``.
-    verdict : {"ok", "look", "concern"}
-    figure : float
-        The size that was judged; NaN when there is none.
-    p_value : float
-        How likely so much is by chance; NaN when no test was made.
-    found : str
-        The figures in words.
-    meaning : str
-        What that means.
-    advice : str
-        What to do; empty when all is well.
-    """
-
-    check: str
-    verdict: str
-    figure: float
-    p_value: float
-    found: str
-    meaning: str
-    advice: str
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class FitCheck:
-    """
-    All findings on a fit; prints itself.
-
-    Attributes
-    ----------
-    formula : str
-    findings : tuple of Finding
-    """
-
-    formula: str
-    findings: tuple[Finding, ...]
-
-    def __iter__(self) -> Iterator[Finding]:
-        return iter(self.findings)
-
-    def __len__(self) -> int:
-        return len(self.findings)
-
-    @property
-    def verdict(self) -> str:
-        """The worst of the verdicts."""
-        return max((finding.verdict for finding in self.findings), key=VERDICTS.index)
-
-    @property
-    def concerns(self) -> tuple[Finding, ...]:
-        """The findings of concern."""
-        return tuple(finding for finding in self.findings if finding.verdict == "concern")
-
-    def to_frame(self) -> pd.DataFrame:
-        """One row a finding: `check, verdict, figure, p_value, found, meaning, advice`."""
-        fields = ("check", "verdict", "figure", "p_value", "found", "meaning", "advice")
-        return pd.DataFrame({name: [getattr(finding, name) for finding in self.findings] for name in fields})
-
-    def __str__(self) -> str:
-        lines = [f"Check of {self.formula}", ""]
-        width = max(len(mark) for mark in _MARKS.values()) + 2
-        for finding in self.findings:
-            mark, indent = f"{_MARKS[finding.verdict]:<{width}}", " " * width
-            text = f"{finding.check}: {finding.found}."
-            lines += textwrap.wrap(text, _WIDTH, initial_indent=mark, subsequent_indent=indent)
-            if finding.verdict != "ok":
-                text = f"{finding.meaning} {finding.advice}".strip()
-                lines += textwrap.wrap(text, _WIDTH, initial_indent=indent, subsequent_indent=indent)
-        return "\n".join([*lines, "", self._conclusion()])
-
-    __repr__ = __str__
-
-    def _conclusion(self) -> str:
-        counts = {v: sum(finding.verdict == v for finding in self.findings) for v in VERDICTS}
-        if counts["concern"]:
-            return f"{counts['concern']} of {len(self)} checks of concern, {counts['look']} worth a look."
-        return f"Nothing of concern; {counts['look']} of {len(self)} checks worth a look."
-
-    def _repr_html_(self) -> str:
-        rows = [
-            f"<tr><td>{_MARKS[f.verdict]}</td><td>{escape(f.check)}</td><td>{escape(f.found)}</td>"
-            f"<td>{escape(f'{f.meaning} {f.advice}'.strip())}</td></tr>"
-            for f in self.findings
-        ]
-        heads = "".join(f'<th scope="col">{text}</th>' for text in ("Verdict", "Check", "Found", "Meaning"))
-        return (
-            f'<div class="lmmpy-report"><p><strong>Check of <code>{escape(self.formula)}</code></strong></p>'
-            f"<table><thead><tr>{heads}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
-            f"<p>{escape(self._conclusion())}</p></div>"
-        )
-
-
 def check_fit(fit: LmmFit) -> FitCheck:
     """See `Diagnosed.check`."""
     leverage = leverage_of(fit)
-    if fit.optimum.saturated:
-        unjudged = [_no_residual(what) for what in ("constant variance", "normality of residuals", "influence")]
-        findings = [_convergence(fit), _singularity(fit), _collinearity(fit)]
-        return FitCheck(fit.formula, (*findings, *unjudged, *_effect_normality(fit, leverage)))
-    left = 1.0 - leverage.diagonal
-    seen = left > 1e-8
-    residual = np.zeros(fit.nobs)
-    residual[seen] = weighted_residual(fit)[seen] / (fit.sigma * np.sqrt(left[seen]))
-    findings = [_convergence(fit), _singularity(fit), _collinearity(fit)]
-    variances, level_residual = _variances(fit, residual, seen)
-    findings += [*variances, _residual_normality(level_residual[seen], level_residual is not residual)]
+    findings = [_convergence(fit), _singularity(fit), *_collinearity(fit)]
+    residual = _independent_residual(fit, leverage)
+    if isinstance(residual, str):
+        names = ("constant variance", "normality of residuals") + ("influence",) * fit.optimum.saturated
+        findings += [_not_judged(what, residual) for what in names]
+    else:
+        for trait, rows in _by_trait(fit):
+            findings += _of_rows(fit, residual, rows, f" of {trait}" if trait else "")
     findings += _effect_normality(fit, leverage)
-    findings += _influence(fit, leverage)
+    if not fit.optimum.saturated:
+        findings += _influence(fit, leverage)
     return FitCheck(fit.formula, tuple(findings))
+
+
+def _independent_residual(fit: LmmFit, leverage: Leverage) -> Floats | str:
+    """Residuals that are uncorrelated within a group, of variance one, NaN for no residual; or why there are none."""
+    if fit.optimum.saturated:
+        return "no residual variance is left"
+    if not fit.design.row_covariances:
+        left = 1.0 - leverage.diagonal
+        seen = left > 1e-8
+        return np.where(seen, weighted_residual(fit) / (fit.sigma * np.sqrt(np.where(seen, left, 1.0))), np.nan)
+    if not fit.residual_covariance.is_regular:
+        return "the covariance of the residual is singular"
+    return projection_of(fit).independent / fit.sigma
+
+
+def _by_trait(fit: LmmFit) -> list[tuple[str, NDArray[np.bool_]]]:
+    """The rows of each trait with its name; all rows of a single response."""
+    traits = fit.design.traits
+    if traits is None:
+        return [("", np.ones(fit.nobs, dtype=bool))]
+    return [(name, traits.trait == t) for t, name in enumerate(traits.names)]
+
+
+def _of_rows(fit: LmmFit, residual: Floats, rows: NDArray[np.bool_], of: str) -> list[Finding]:
+    """What the residuals of one response say."""
+    seen = np.flatnonzero(rows & np.isfinite(residual))
+    variances, level = _variances(fit, residual[seen], seen, of)
+    evened = any(finding.verdict != "ok" for finding in variances)
+    return [*variances, _residual_normality(level, evened, of)]
 
 
 def _finding(check: str, judged: Judged | None, meaning: str, advice: str, too_few: str) -> Finding:
@@ -173,8 +96,8 @@ def _finding(check: str, judged: Judged | None, meaning: str, advice: str, too_f
     )
 
 
-def _no_residual(check: str) -> Finding:
-    return Finding(check, "ok", float("nan"), float("nan"), "not judged, no residual variance is left", "", "")
+def _not_judged(check: str, why: str) -> Finding:
+    return Finding(check, "ok", float("nan"), float("nan"), f"not judged, {why}", "", "")
 
 
 # ---- the optimum
@@ -232,13 +155,25 @@ def _singularity(fit: LmmFit) -> Finding:
     return Finding("singularity", "look", least, float("nan"), found, meaning, advice)
 
 
-def _collinearity(fit: LmmFit) -> Finding:
-    found = variance_inflation(fit.vcov().to_numpy(), fit.design.assign)
+def _collinearity(fit: LmmFit) -> list[Finding]:
+    """One of each response, whose coefficients share no predictor with those of others."""
+    vcov, design = fit.vcov().to_numpy(), fit.design
+    found = []
+    for trait, rows in _by_trait(fit):
+        own = np.flatnonzero(design.X[rows].any(axis=0))
+        assign, names = [design.assign[i] for i in own], [design.names[i] for i in own]
+        of = f" of the predictors of {trait}" if trait else ""
+        found.append(_inflation(vcov[np.ix_(own, own)], assign, names, of))
+    return found
+
+
+def _inflation(vcov: Floats, assign: Sequence[int], names: Sequence[str], of: str) -> Finding:
+    found = variance_inflation(vcov, assign)
     if not found:
-        return Finding("collinearity", "ok", 1.0, float("nan"), "fewer than two predictors", "", "")
+        return Finding(f"collinearity{of}", "ok", 1.0, float("nan"), "fewer than two predictors", "", "")
     worst = max(found, key=lambda term: found[term])
-    names = [name for name, term in zip(fit.design.names, fit.design.assign, strict=True) if term == worst]
-    text = f"largest variance inflation {found[worst]:.3g} ({', '.join(names[:3])}{', …' if len(names) > 3 else ''})"
+    own = [name for name, term in zip(names, assign, strict=True) if term == worst]
+    text = f"largest variance inflation {found[worst]:.3g} ({', '.join(own[:3])}{', …' if len(own) > 3 else ''})"
     verdict = VERDICTS[sum(found[worst] > limit for limit in _INFLATION)]
     meaning = (
         "Other predictors say nearly the same, so that standard errors are large and single estimates hard to read."
@@ -246,36 +181,37 @@ def _collinearity(fit: LmmFit) -> Finding:
     advice = "Centre x before x² or an interaction; else drop or combine predictors, or test them together."
     ok = verdict == "ok"
     return Finding(
-        "collinearity", verdict, found[worst], float("nan"), text, "" if ok else meaning, "" if ok else advice
+        f"collinearity{of}", verdict, found[worst], float("nan"), text, "" if ok else meaning, "" if ok else advice
     )
 
 
 # ---- the residuals
 
 
-def _variances(fit: LmmFit, residual: Floats, seen: np.ndarray) -> tuple[list[Finding], Floats]:
-    """Findings on the variance of the residuals, and the residuals with what was found evened out."""
+def _variances(fit: LmmFit, residual: Floats, seen: NDArray[np.intp], of: str) -> tuple[list[Finding], Floats]:
+    """Findings on the variance of some rows' residuals, and the residuals with what was found evened out."""
     found, level = [], residual
-    fitted = fit.linear_predictor
-    judged = spread_on_fitted(residual[seen], fitted[seen])
+    fitted = fit.linear_predictor[seen]
+    judged = spread_on_fitted(residual, fitted)
+    model = "give weights= that follow the variance" if not fit.design.row_covariances else "see residual="
     found.append(
         _finding(
-            "constant variance over the fitted values",
+            f"constant variance over the fitted values{of}",
             judged,
             "The residuals spread more at some fitted values than at others: standard errors and prediction intervals "
             "are too narrow in one place and too wide in another.",
-            "Transform the response (log, square root), or give weights= that follow the variance.",
+            f"Transform the response (log, square root), or {model}.",
             "too few different fitted values",
         )
     )
     if judged is not None and judged.verdict != "ok":
         level = level / smoothed_spread(level, fitted)
     # What the fitted values explain is not asked of the groups again.
-    for group, codes in {term.group: term.codes for term in fit.design.random}.items():
-        judged = between_groups(level[seen], codes[seen])
+    for group, codes in {term.group: term.codes[seen] for term in fit.design.random}.items():
+        judged = between_groups(level, codes)
         found.append(
             _finding(
-                f"equal variance between levels of {group}",
+                f"equal variance between levels of {group}{of and f',{of}'}",
                 judged,
                 f"The residuals of some levels of {group} spread more than those of others.",
                 "Look at a plot of residuals by level; if a known factor separates them, give weights= by its "
@@ -289,13 +225,13 @@ def _variances(fit: LmmFit, residual: Floats, seen: np.ndarray) -> tuple[list[Fi
     return found, level
 
 
-def _residual_normality(values: Floats, evened: bool) -> Finding:
+def _residual_normality(values: Floats, evened: bool, of: str) -> Finding:
     meaning = (
         "The residuals are skewed or have long tails; estimates of means are robust to that, intervals for "
         "single observations and tests of variances are not."
     )
     return _finding(
-        "normality of residuals" + (" (variances evened out)" if evened else ""),
+        f"normality of residuals{of}" + (" (variances evened out)" if evened else ""),
         normality(values),
         meaning,
         "Look at a QQ plot: check single rows far off; if all are skewed, transform the response.",
@@ -358,9 +294,13 @@ def _influence(fit: LmmFit, leverage: Leverage) -> list[Finding]:
     if not fit.design.p:
         return found
     residual, solve_without = weighted_residual(fit), SolveWithout(fit.design, fit.reml, fit.optimum.theta)
+    projection = projection_of(fit) if fit.design.row_covariances else None
     for group in dict.fromkeys(term.group for term in fit.design.random):
         sets = sets_of_rows(fit, group)
-        deletion = delete_groups(leverage, residual, fit.solution, sets.rows, solve_without)
+        if projection is not None:
+            deletion = projection.delete(sets.rows)
+        else:
+            deletion = delete_groups(leverage, residual, fit.solution, sets.rows, solve_without)
         found.append(
             _finding(
                 f"influential levels of {group}",

@@ -104,7 +104,7 @@ def _parted_by_rows(design: Design) -> bool:
     if isinstance(residual.structure, Known) and np.ptp(residual.typical) > 0.0:
         return False
     row = np.arange(design.n) if design.traits is None else design.traits.row
-    pairs = np.unique(np.column_stack([residual.groups, row]), axis=0)
+    pairs = np.unique(residual.groups.astype(np.int64) * (int(row.max()) + 1) + row)
     return len(np.unique(residual.groups)) == len(pairs)
 
 

@@ -162,11 +162,10 @@ def _std_errors(fit: LmmFit, stacklevel: int) -> Floats:
     nil = (values == 0.0) & (kinds == "sd")
     boundary = nil | np.isnan(values) | perfect | nothing | np.isnan(jacobian).any(axis=1)
     boundary[-1] |= fit.optimum.saturated
-    found = np.full(len(values), np.nan)
-    found[~boundary] = np.sqrt(np.diag(parameters.variance_of(jacobian[~boundary])))
     constraint = constraint_of(fit)
-    given = np.array([constraint is not None and name in constraint.held for name in names])
-    found[given] = np.nan  # what was not estimated has no error
+    given = np.array([constraint is not None and name in constraint.held for name in names])  # without an error
+    found, errs = np.full(len(values), np.nan), ~boundary & ~given
+    found[errs] = np.sqrt(np.diag(parameters.variance_of(jacobian[errs])))
     boundary &= ~given
     if boundary.any():
         lost = [name for name, on in zip(names, boundary, strict=True) if on]

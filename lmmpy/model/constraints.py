@@ -77,6 +77,9 @@ def held_components(fit: FitResults) -> set[str]:
     for i, q in enumerate(classes.quantities):
         if q.kind == "sd" and q.places and classes.classes[classes.of(i)].value == 0.0:
             block = classes.blocks[q.block]
-            single = len(block.labels) == 1 and block.rows is None
-            found.add(block.name if single else f"{block.name}.{q.name[len('sd_') :].rsplit('|', 1)[0]}")
+            labels = block.labels
+            if block.rows is not None and block.matrix is None:
+                labels = tuple(".".join(r.labels) for r in block.rows.reported(block.rows.start()))
+            single = len(labels) == 1 and block.rows is None
+            found.add(block.name if single else f"{block.name}.{labels[q.places[0]]}")
     return found

@@ -15,6 +15,7 @@ from lmmpy.errors import ModelError, shown
 from lmmpy.formula import Terms, parse_formula
 from lmmpy.formula.update import formula_text, random_text
 from lmmpy.inference.lrt import likelihood_ratio
+from lmmpy.inference.prediction import ColumnsOfData
 from lmmpy.model.lmm_fit import LmmFit
 from lmmpy.model.ranova import warn_if_likelier
 from lmmpy.model.term_tests import f_table
@@ -31,6 +32,9 @@ def drop1(
 ) -> AnovaTable:
     """
     Drop each fixed-effects term that no other contains, one at a time.
+
+    With several traits a term goes from all of them at once, and terms of one trait, ``at(a, x)``, stay; `contest`
+    tests any other hypothesis.
 
     Parameters
     ----------
@@ -168,9 +172,8 @@ def dropped_contrast(fit: LmmFit, label: str) -> Floats:
     -------
     ndarray, shape (rank, p)
     """
-    blueprint = fit.blueprint
-    smaller = parse_formula(formula_without(fit, label)).fixed
-    X, X0 = fit.design.X, blueprint.matrix(smaller, fit.evaluator(), blueprint.contrasts).X
+    smaller = replace(fit.blueprint, parsed=parse_formula(formula_without(fit, label)))
+    X, X0 = fit.design.X, ColumnsOfData(fit.design, smaller, fit.evaluator()).of_rows()
     lengths, lengths_0 = np.linalg.norm(X, axis=0), np.linalg.norm(X0, axis=0)
     X0 = X0[:, lengths_0 > 0] / lengths_0[lengths_0 > 0]
     B = np.linalg.lstsq(X / lengths, X0, rcond=None)[0] / lengths[:, None]

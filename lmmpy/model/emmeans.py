@@ -82,6 +82,11 @@ def emmeans(
     """
     if not isinstance(fit, LmmFit):
         raise ModelError(f"emmeans wants a fit, not a {type(fit).__name__}.")
+    if fit.design.traits is not None:
+        raise ModelError(
+            "emmeans is not there for several traits at once. predict(newdata, re_form='none', se=True) gives the "
+            "means of each at any values of the predictors, and contest tests contrasts of the coefficients."
+        )
     if weights not in WEIGHTS:
         raise ModelError(f"weights is one of {shown(WEIGHTS)}, not {weights!r}.")
     asked = _read_specs(specs, by, contrast)

@@ -42,8 +42,9 @@ class Framed(FitResults):
         ----------
         effects : str or sequence of str
             Which rows: ``"fixed"``, ``"ran_pars"`` (standard deviations and correlations, named ``sd__(Intercept)``,
-            ``cor__(Intercept).Days``, ``sd__Observation``), ``"ran_vals"`` (conditional modes), ``"ran_coefs"`` (fixed
-            plus random effects). They come in this order.
+            ``cor__(Intercept).Days``, ``sd__Observation``; of a structured residual those of its strata or traits, or
+            what else there is, such as ``rho``), ``"ran_vals"`` (conditional modes), ``"ran_coefs"`` (fixed plus random
+            effects). They come in this order.
         conf_int : bool
             Whether to add `conf_low` and `conf_high`.
         conf_level : float
@@ -92,7 +93,9 @@ class Framed(FitResults):
 
         The columns that are added begin with an underscore where R's begin with a dot: `_fitted`, `_resid`, `_hat`,
         `_cooksd`, `_fixed` (without random effects), `_mu`, `_offset`, `_sqrtXwt` and `_sqrtrwt` (roots of the prior
-        weights), `_weights`, `_wtres` (weighted residuals).
+        weights), `_weights`, `_wtres` (weighted residuals). With several traits the rows of the data stand there once
+        for each trait that they have, in a MultiIndex. `_cooksd` is NaN where the covariance of the residual is
+        singular.
 
         Parameters
         ----------
@@ -138,9 +141,16 @@ class Framed(FitResults):
         ------
         ImportError
             When marginaleffects is not installed.
+        ModelError
+            With several traits.
         """
         from lmmpy.model.marginal_effects import MarginalEffectsModel
 
+        if self.design.traits is not None:
+            raise ModelError(
+                "marginaleffects knows models of one response, and this fit has several. predict(newdata, "
+                "re_form='none', se=True) and contest answer for each."
+            )
         return MarginalEffectsModel(cast("LmmFit", self), df)
 
     # ---- what maketables looks for

@@ -52,10 +52,11 @@ class Genetic(FitResults):
         -------
         DataFrame
             One row a relatedness term: `term, estimate, std_error, conf_low, conf_high, chisq, p_value`; with several
-            traits a row for each, the column `trait` after `term`. The standard error is by the delta method from the observed information; NaN where a variance is estimated as zero.
-            `chisq` is twice what the (restricted) log-likelihood loses without the term, whose p-value is from the
-            mixture ½χ²₀ + ½χ²₁ for one variance and a product of such for ``diag``; NaN for correlated effects, where
-            no closed form is known (`parametric_bootstrap_lrt` answers). With several traits the effects of one trait
+            traits a row for each, the column `trait` after `term`. The standard error is by the delta method from the
+            observed information; NaN where a variance is estimated as zero. `chisq` is twice what
+            the (restricted) log-likelihood loses without the term, whose p-value is from the mixture ½χ²₀ + ½χ²₁ for
+            one variance and a product of such for ``diag``; NaN for correlated effects, where no closed form is known
+            (`parametric_bootstrap_lrt` answers). With several traits the effects of one trait
             are taken from the term, with their covariances; of k correlated effects the p-value of one is then from
             ½χ²_{k−1} + ½χ²_k. With known variance components there is the estimate alone.
 
@@ -125,10 +126,11 @@ class Genetic(FitResults):
         -------
         DataFrame
             One row an individual (and effect): `id`, integers where the column of ids in the data has numbers and all
-            ids of the relatedness are whole ones, else text; `effect`, where it is not the intercept alone; `estimate`;
-            `std_error`; `accuracy`, the correlation √(1 − PEV/(σ_g² K_ii)) of prediction and truth, for which K_ii is
-            1 + F of a pedigree; `recorded`, whether rows have the id itself; and `inbreeding`, F, when the relatedness
-            is the additive one of a pedigree. Identical twins are both there and have the same values.
+            ids of the relatedness are whole ones, else text; `trait`, when there are several; `effect`, where it is not
+            the intercept alone; `estimate`; `std_error`; `accuracy`, the correlation √(1 − PEV/(σ_g² K_ii)) of
+            prediction and truth, for which K_ii is 1 + F of a pedigree; `recorded`, whether rows have the id itself (of
+            several traits: and the trait); and `inbreeding`, F, when the relatedness is the additive one of a pedigree.
+            Identical twins are both there and have the same values.
 
         Raises
         ------

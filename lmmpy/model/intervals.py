@@ -52,7 +52,8 @@ class Bounded(FitResults):
         Raises
         ------
         ModelError
-            For an unknown parameter, and for a fit with known variance components.
+            For an unknown parameter, for a fit with known variance components, and for several traits, a structured
+            residual or random functions, of which `confint` has the limits.
 
         Warns
         -----
@@ -139,7 +140,9 @@ class Bounded(FitResults):
         -------
         DataFrame
             Columns `estimate, std_error, conf_low, conf_high`; rows are fixed effects, standard deviations and
-            correlations term by term, and sigma. Standard errors on the boundary are NaN.
+            correlations term by term, those of random functions and of a structured residual (``sd_fvii|Residual``,
+            ``cor_fvii.bmi|Residual``, ``rho|Residual``), and sigma, the residual standard deviation of the first trait
+            or stratum. Standard errors on the boundary are NaN.
 
         Warns
         -----
@@ -166,7 +169,9 @@ class Bounded(FitResults):
 
         ``fit.vpredict(icc="Subject / (Subject + Residual)")``. A term with one effect has its own name; of a term with
         several, ``Subject.Days`` is a variance and ``Subject.Days.(Intercept)`` a covariance. ``Residual`` is the
-        residual variance. Backticks quote a name; operators are ``+ - * / ** ^``, functions sqrt, log, exp and abs.
+        residual variance; with several traits, or strata, ``Residual.fvii`` is that of one and ``Residual.fvii.bmi`` a
+        covariance, and other parameters of a residual are ``Residual.rho``, ``Residual.power`` and so on. Backticks
+        quote a name; operators are ``+ - * / ** ^``, functions sqrt, log, exp and abs.
 
         Parameters
         ----------

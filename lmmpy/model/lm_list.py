@@ -187,6 +187,8 @@ def lm_list(
     mixed, text = _as_mixed(formula)
     options = {"weights": weights, "offset": offset, "subset": subset, "contrasts": contrasts}
     design, _ = build_design(mixed, data, na_action=na_action, scope=caller_scope(), **options)
+    if design.traits is not None or design.functions:
+        raise FormulaError(f"{text!r}: lm_list fits one response by plain regressions. Name one, and no exp(x | g).")
     if len(design.random) != 1:
         raise FormulaError(f"{text!r} has several grouping factors or bars; lm_list takes one: y ~ x | g.")
     warn_about_design(design)

@@ -75,7 +75,8 @@ def lmer(
         a covariate ``varpower(x)`` or of the mean ``varpower()``, sd ∝ |x|^δ; ``varexp(x)``, sd ∝ exp(δx). With
         several traits ``"us"``, ``"diag"``, ``"cs"`` or ``"ar1"`` alone are over the traits of a row, and `trait` and
         `row` are factors, as in ``us(0 + trait | row)``. σ is then the standard deviation of the first level, or of
-        x = 1 or 0.
+        x = 1 or 0. A function of the mean takes fitted values, random effects included, as its covariate, fit after
+        fit until nothing changes; the likelihood is that given this covariate.
     varcomp : mapping, optional
         Known variance components by term and ``"Residual"``; nothing is then estimated but β (BLUE) and b (BLUP).
     constraints : mapping, optional

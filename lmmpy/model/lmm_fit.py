@@ -363,7 +363,7 @@ class LmmFit(Tested, Bounded, Diagnosed, Framed, Genetic):
 
     def is_singular(self, tol: float = 1e-4) -> bool:
         """
-        Whether a covariance of the random effects is (nearly) singular.
+        Whether a covariance of the random effects, or of a structured residual, is (nearly) singular.
 
         Parameters
         ----------
@@ -380,7 +380,8 @@ class LmmFit(Tested, Bounded, Diagnosed, Framed, Genetic):
             scaled = (T if R is None else R @ T) / unit[:, None]
             if np.linalg.svd(scaled, compute_uv=False)[-1] < tol:
                 return True
-        return False
+        residual = self.design.residual
+        return residual is not None and residual.structure.n_theta > 0 and self.residual_covariance.is_singular(tol)
 
     @cached_property
     def convergence(self) -> ConvergenceReport:

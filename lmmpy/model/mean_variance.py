@@ -15,7 +15,7 @@ from lmmpy.covariance.deviations import LogLinear
 from lmmpy.design import Design
 from lmmpy.engines import Criterion, Solution, make_criterion
 from lmmpy.errors import ConvergenceWarning, DataError, ModelError
-from lmmpy.fitting import Optimum
+from lmmpy.fitting import Control, Optimum, fit_theta
 from lmmpy.formula import ResidualSpec
 
 __all__ = ["fit_variance_functions", "has_variance_functions"]
@@ -35,13 +35,14 @@ def has_variance_functions(spec: ResidualSpec | None) -> bool:
 
 
 def fit_variance_functions(
-    spec: ResidualSpec, criterion: Criterion, engine: str, fit: Fit, centred: bool
+    spec: ResidualSpec, criterion: Criterion, control: Control, fit: Fit, centred: bool
 ) -> tuple[Criterion, Optimum]:
     """
     Fit a model whose residual variance is a function of a covariate or of the mean.
 
     σ is the standard deviation where the power or exponential is one, which may be far from the data. The search is
-    then for σ where the exponents are at their mean, and ends with a fit that begins at what it found.
+    then for σ where the exponents are at their mean, and ends with a fit that begins at what it found, in units that
+    are typical there.
 
     The mean is that of the last fit: Xβ̂ + Zb̂, all random effects in it, or Xβ̂ where there are none; fits follow each
     other until no parameter changes. The likelihood is that of the covariate taken as given, the restricted one
@@ -54,8 +55,7 @@ def fit_variance_functions(
     spec : ResidualSpec
     criterion : Criterion
         With a first guess of the mean.
-    engine : str
-        As in `make_criterion`.
+    control : Control
     fit : callable
         (criterion, start or None) → Optimum.
     centred : bool
@@ -73,7 +73,7 @@ def fit_variance_functions(
     DataError
         When a fitted value is zero, where a power of it is no variance.
     ModelError
-        When σ is so far from the data that it is no number.
+        When all fitted values are the same, or σ is so far from the data that it is no number.
 
     Warns
     -----
@@ -82,20 +82,51 @@ def fit_variance_functions(
     """
 
     def criterion_of(design: Design) -> Criterion:
-        return make_criterion(design, criterion.reml, engine)
+        return make_criterion(design, criterion.reml, control.engine)
 
-    current = criterion
+    design = criterion.design
+    if _is_constant(design, spec):
+        design = _with_first_mean(design, spec, criterion_of, control)
     if centred:
-        current = criterion_of(_with_parts(criterion.design, [_about_mean(p) for p in _parts(criterion.design)]))
+        design = _with_parts(design, [_about_mean(part) for part in _parts(design)])
+    current = criterion if design is criterion.design else criterion_of(design)
     optimum = fit(current, None)
     if spec.of_mean:
         current, optimum = _settled(spec, current, optimum, criterion_of, fit)
-    if not centred:
-        return current, optimum
     design, theta = _about_origin(spec, current.design, optimum.theta)
     current = criterion_of(design)
     last = fit(current, theta)
     return current, replace(last, log=(*optimum.log, *last.log))
+
+
+def _is_constant(design: Design, spec: ResidualSpec) -> bool:
+    """Whether the first guess of the mean is the same in all rows."""
+    parts = _parts(design)[-len(spec.variances) :]
+    covariates = [
+        part.covariate
+        for part, variance in zip(parts, spec.variances, strict=True)
+        if variance.of_mean and isinstance(part, LogLinear)
+    ]
+    return any(np.ptp(covariate) == 0.0 for covariate in covariates)
+
+
+def _with_first_mean(
+    design: Design, spec: ResidualSpec, criterion_of: Callable[[Design], Criterion], control: Control
+) -> Design:
+    """The design with the mean of the model whose variance is no function of the mean."""
+    parts, first = _parts(design), len(_parts(design)) - len(spec.variances)
+    others = [part for at, part in enumerate(parts) if at < first or not spec.variances[at - first].of_mean]
+    if not design.random and not design.functions:
+        _refuse_constant(design.X @ np.zeros(design.p), spec.text)
+    plain = criterion_of(_with_parts(design, others) if others else replace(design, residual=None))
+    return _with_mean(design, spec, plain.solve(fit_theta(plain, control).theta))
+
+
+def _refuse_constant(mean: Floats, text: str) -> None:
+    if np.ptp(mean) <= 1e-10 * np.abs(mean).max():
+        raise ModelError(
+            f"residual: the mean that {text} is a function of is the same in all rows, so that nothing varies with it."
+        )
 
 
 def _settled(
@@ -152,6 +183,7 @@ def _with_mean(design: Design, spec: ResidualSpec, solution: Solution) -> Design
     mean = design.X @ solution.beta + design.Z @ solution.b + sum(solution.functions, np.zeros(design.n))
     if design.offset is not None:
         mean = mean + design.offset
+    _refuse_constant(mean, spec.text)
     found = list(_parts(design))
     for at, variance in enumerate(spec.variances, len(found) - len(spec.variances)):
         part = found[at]
@@ -183,8 +215,8 @@ def _about_origin(spec: ResidualSpec, design: Design, theta: Floats) -> tuple[De
             "be a number. Write the covariate as a difference from one in the data, such as varexp(I(x - 2000)), or "
             "relative to it, such as varpower(I(x / 1000))."
         )
-    typical = design.residual.typical * np.exp(exponent)
-    return _with_parts(design, parts, typical), _magnified(design, theta, math.exp(shift))
+    theta = theta if shift == 0.0 else _magnified(design, theta, math.exp(shift))
+    return _with_parts(design, parts, design.residual.typical * np.exp(exponent)), theta
 
 
 def _magnified(design: Design, theta: Floats, factor: float) -> Floats:

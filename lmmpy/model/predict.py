@@ -162,11 +162,9 @@ def _warn_if_not_estimable(fit: FitResults, rows: PredictionRows) -> None:
     design = fit.design
     if not design.dropped:
         return
-    names, X = ColumnsOfData(design, fit.blueprint, fit.evaluator()).fixed()
-    d = 1 if design.traits is None else len(design.traits.names)
-    if design.traits is not None:
-        X = X[design.traits.row * d + design.traits.trait]
-    dropped = X[:, [names.index(name) for name in design.dropped]]
+    reader = ColumnsOfData(design, fit.blueprint, fit.evaluator())
+    names, d = reader.fixed()[0], 1 if design.traits is None else len(design.traits.names)
+    dropped = reader.of_rows()[:, [names.index(name) for name in design.dropped]]
     places = np.unique(not_estimable(rows, design.X, dropped) // d)
     if len(places):
         warnings.warn(

@@ -8,6 +8,7 @@ from html import escape
 import pandas as pd
 
 from lmmpy.design import Design
+from lmmpy.design.coding import INTERCEPT
 from lmmpy.design.values import Floats
 
 __all__ = ["RandomEffectsFrames"]
@@ -31,6 +32,9 @@ class RandomEffectsFrames(dict[str, pd.DataFrame]):
         super().__init__(frames)
         self.cond_var = None if cond_var is None else dict(cond_var)
         self._groups = {term.name: term.group for term in design.random}
+        # The column of a term that is an intercept alone has the name of its trait.
+        traits = () if design.traits is None else design.traits.names
+        self._coefficients = {name: f"{name}:{INTERCEPT}" for name in traits}
 
     def __repr__(self) -> str:
         return "\n\n".join(f"${name}\n{frame}" for name, frame in self.items())
@@ -39,15 +43,16 @@ class RandomEffectsFrames(dict[str, pd.DataFrame]):
         return "".join(f"<p>{escape(name)}</p>{frame.to_html()}" for name, frame in self.items())
 
     def added_to(self, fixef: pd.Series) -> dict[str, pd.DataFrame]:
-        """Coefficients by grouping factor: the fixed effects plus the random effects of all its terms."""
+        """Coefficients by grouping factor: the fixed effects plus the random effects of all its terms, by trait."""
         coefficients: dict[str, pd.DataFrame] = {}
-        for name, frame in self.items():
-            group = self._groups[name]
+        for term, frame in self.items():
+            group = self._groups[term]
             if group not in coefficients:
                 start = pd.DataFrame([fixef.to_numpy()] * len(frame), index=frame.index, columns=list(fixef.index))
                 coefficients[group] = start
             for column in frame.columns:
-                present = column in coefficients[group]
-                before = coefficients[group][column] if present else 0.0
-                coefficients[group][column] = before + frame[column]
+                name = self._coefficients.get(column, column)
+                present = name in coefficients[group]
+                before = coefficients[group][name] if present else 0.0
+                coefficients[group][name] = before + frame[column]
         return coefficients

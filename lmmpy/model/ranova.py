@@ -33,7 +33,8 @@ def ranova(fit: LmmFit, reduce_terms: bool = True) -> AnovaTable:
     Test each random term by a likelihood ratio.
 
     Each row is a model on the rows of the fit and by its own criterion, REML or ML. From a term ``(a + b | g)`` the
-    columns of `a` or of `b` are taken away, with all their covariances (`a` stays while ``a:b`` is there); a term with
+    columns of `a` or of `b` are taken away, with all their covariances (`a` stays while ``a:b`` is there), of a term of
+    several traits for all of them; a term with
     an intercept alone, one of ``cs`` or ``ar1``, or ``(0 + a | g)`` for a number `a`, goes as a whole. Without any
     random term the model is a linear regression, whose likelihood is computed exactly.
 
@@ -135,6 +136,10 @@ def deletions(fit: LmmFit, reduce_terms: bool) -> list[Deletion]:
             random = before + ([] if left is None else [random_text(term, left)]) + after
             formula = formula_text(parsed.response, parsed.fixed, random)
             found.append(_without(fit, formula, bool(random), name, term, effects))
+    for place, term in enumerate(parsed.functions, len(parsed.random)):
+        random = texts[:place] + texts[place + 1 :]
+        formula = formula_text(parsed.response, parsed.fixed, random)
+        found.append(_without(fit, formula, bool(random), texts[place], term, None))
     return found
 
 
@@ -177,19 +182,24 @@ def _spans_one(values: np.ndarray[tuple[int, int], np.dtype[np.float64]]) -> boo
     return bool(np.abs(one - values @ np.linalg.lstsq(values, one, rcond=None)[0]).max() < _NIL)
 
 
-def _without(fit: LmmFit, formula: str, random: bool, name: str, term: RandomTerm, effects: RandomEffects) -> Deletion:
-    if not random:
+def _without(
+    fit: LmmFit, formula: str, random: bool, name: str, term: RandomTerm, effects: RandomEffects | None
+) -> Deletion:
+    """The model without a term, or some columns of it; `effects` is None for a random function."""
+    if not random and fit.design.residual is None:
         loglik, npar = regression_loglik(fit.design, fit.reml), fit.design.p + 1
         weights, note = _mixture(effects, 0, fit.df - npar)
         return Deletion(name, term, None, formula, loglik, npar, False, weights, note)
     made = submodel(fit, formula)
     dropped = sum(e.k for e in fit.design.random) - sum(e.k for e in made.fit.design.random)
-    weights, note = _mixture(effects, effects.k - dropped, fit.df - made.fit.df)
+    weights, note = _mixture(effects, 0 if effects is None else effects.k - dropped, fit.df - made.fit.df)
     return Deletion(name, term, made.fit, formula, made.fit.loglik, made.fit.df, made.singular, weights, note)
 
 
-def _mixture(effects: RandomEffects, k_left: int, df: int) -> tuple[dict[int, float] | None, str]:
+def _mixture(effects: RandomEffects | None, k_left: int, df: int) -> tuple[dict[int, float] | None, str]:
     """Weights of the χ² distributions when a term is left with `k_left` of its columns (Stram & Lee 1994)."""
+    if effects is None:
+        return None, "without its variance the parameters of a random function mean nothing, and no mixture is known"
     gone, structure = effects.k - k_left, effects.term.structure
     if structure == "diag" and df > 1:
         weights = {i: math.comb(df, i) * 0.5**df for i in range(df + 1)}

@@ -65,7 +65,8 @@ class RandomEffectsPCA(Mapping[str, PrincipalComponents]):
     def to_frame(self) -> pd.DataFrame:
         """One row a component of a grouping factor: `group, component, sdev, proportion, cumulative`."""
         parts = [found.to_frame().rename_axis("component").reset_index().assign(group=g) for g, found in self.items()]
-        return pd.concat(parts, ignore_index=True)[["group", "component", "sdev", "proportion", "cumulative"]]
+        columns = ["group", "component", "sdev", "proportion", "cumulative"]
+        return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
 
     def __repr__(self) -> str:
         return "\n".join(f"{group}\n{found!r}" for group, found in self.items())

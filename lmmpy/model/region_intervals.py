@@ -26,12 +26,12 @@ from lmmpy.inference.variance_parameters import deviations
 if TYPE_CHECKING:
     from lmmpy.model.lmm_fit import LmmFit
 
-__all__ = ["region_intervals"]
+__all__ = ["perfect_if_nearly", "region_intervals"]
 
 # Points on each side of the curve of a fixed effect, which only serves to find limits.
 _FEW = 2
-# A standard deviation of less than this part of the upper limit is none.
-_NIL = 1e-5
+# A standard deviation of less than this part of the upper limit is none; a correlation of more is perfect.
+_NIL, _PERFECT = 1e-5, 1.0 - 1e-9
 # |log σ| beyond any that a search should try.
 _FAR = 300.0
 
@@ -125,19 +125,26 @@ def _covariance(ml: LmmFit, place: int, z: float) -> tuple[float, float]:
     values, _ = deviations(at.design, at.theta, at.sigma, at.bases)
     if math.isnan(values[place]):
         return math.nan, math.nan
-    squared = _is_deviation(at.design, place)
+    kind = _kind(at.design, place)
+    squared = kind == "sd"
     low, high = profile_limits(criterion, at.theta, at.sigma, _Parameter(at.design, at.bases, place, squared), z)
+    if kind == "cor":
+        return perfect_if_nearly(low), perfect_if_nearly(high)
     if not squared:
         return low, high
     low, high = (math.sqrt(max(end, 0.0)) if math.isfinite(end) else math.nan for end in (low, high))
     return (0.0 if low < _NIL * high else low), high
 
 
-def _is_deviation(design: Design, place: int) -> bool:
-    """Whether the parameter at a place of `deviations` is a standard deviation."""
+def perfect_if_nearly(rho: float) -> float:
+    """A correlation, ±1 where a search ends next to that."""
+    return math.copysign(1.0, rho) if abs(rho) > _PERFECT else rho
+
+
+def _kind(design: Design, place: int) -> str:
+    """What the parameter at a place of `deviations` is: "sd", "cor" or another."""
     kinds: list[str] = []
     for term in design.random:
         correlations = term.k * (term.k - 1) // 2 if term.term.structure != "diag" else 0
         kinds += ["sd"] * term.k + ["cor"] * correlations
-    kinds += row_parameter_kinds(design)
-    return place == len(kinds) or kinds[place] == "sd"
+    return [*kinds, *row_parameter_kinds(design), "sd"][place]

@@ -17,10 +17,11 @@ from lmmpy.design.values import Floats
 from lmmpy.engines import Criterion, Solution
 from lmmpy.errors import ModelError
 from lmmpy.fitting import Control, Optimum
+from lmmpy.formula import deparse
 from lmmpy.inference import linear_predictor
 from lmmpy.inference.row_covariances import ResidualCovariance
-from lmmpy.model.constraints import constraint_of
 from lmmpy.model.components import VarCorr, make_varcorr, theta_names
+from lmmpy.model.constraints import constraint_of
 from lmmpy.model.ranef import RandomEffectsFrames
 from lmmpy.model.row_frames import RowLabels
 from lmmpy.model.source import RowsUsed, Source
@@ -280,8 +281,11 @@ class FitResults:
         After a refit to another response, a response that is a column has the values of that one.
         """
         frame = self.request.source.frame(self.design.rows).set_axis(self.index, axis=0)
-        if self.request.refitted and self.blueprint.response_text in frame:
-            frame[self.blueprint.response_text] = self.design.y
+        if self.request.refitted:
+            values = self.response.to_numpy().reshape(len(frame), -1)
+            for place, node in enumerate(self.blueprint.parsed.responses):
+                if deparse(node) in frame:
+                    frame[deparse(node)] = values[:, place]
         return frame
 
     def evaluator(self, rows: NDArray[np.bool_] | None = None) -> Evaluator:

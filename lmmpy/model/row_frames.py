@@ -78,6 +78,14 @@ class RowLabels:
         full[place] = values
         return pd.Series(full, index=self.every[considered], name=name)
 
+    def values(self, found: pd.Series | pd.DataFrame) -> Floats:
+        """One number a row of the design, from what `series` made of them, shape (n,)."""
+        design, table = self.design, found.to_numpy(dtype=float).reshape(len(found), -1)
+        considered = self._considered if len(found) > np.count_nonzero(design.rows) else design.rows
+        table = table[design.rows[considered]]
+        traits = design.traits
+        return table[:, 0] if traits is None else table[traits.row, traits.trait]
+
     def frame(self, values: Floats, columns: Sequence[str]) -> pd.DataFrame:
         """
         Label several numbers a row of the design.

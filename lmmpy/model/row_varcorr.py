@@ -80,8 +80,6 @@ def _correlations(reported: list[Reported], labels: list[str]) -> dict[tuple[str
     return {pair: value for pair, value in cor.items() if set(pair) <= set(labels)}
 
 
-def _row(
-    name: str, label: str, sd: float, correlations: dict[tuple[str, str], float], before: list[str]
-) -> VarCorrRow:
+def _row(name: str, label: str, sd: float, correlations: dict[tuple[str, str], float], before: list[str]) -> VarCorrRow:
     found = tuple(correlations.get((label, other), np.nan) for other in before) if correlations else ()
     return VarCorrRow(name, label, sd**2, sd, found)

@@ -13,6 +13,7 @@ from lmmpy.design.values import Floats
 from lmmpy.errors import ModelError, shown
 from lmmpy.formula import parse_formula
 from lmmpy.formula.update import RandomKey, random_key, random_text
+from lmmpy.model.constraints import refuse_constrained
 from lmmpy.model.drop1 import f_tests, marginal_terms, without_term
 from lmmpy.model.lmm_fit import LmmFit
 from lmmpy.model.ranova import check_random, deletions, ranova_frame
@@ -101,6 +102,7 @@ def step(
     Kuznetsova, Brockhoff & Christensen (2017), lmerTest package, J. Stat. Softw. 82(13).
     """
     check_random(fit, "step")
+    refuse_constrained(fit, "step", "lmm.anova(smaller, fit) compares fits, with constraints or without.")
     for name, alpha in (("alpha_random", alpha_random), ("alpha_fixed", alpha_fixed)):
         if isinstance(alpha, bool) or not isinstance(alpha, int | float | np.number) or not 0.0 <= alpha <= 1.0:
             raise ModelError(f"{name} must be a number from 0 to 1, not {alpha!r}.")
@@ -123,18 +125,18 @@ def _kept(fit: LmmFit, keep: Any) -> tuple[set[RandomKey], set[str]]:
     wanted = [keep] if isinstance(keep, str) else list(keep) if isinstance(keep, Iterable) else [keep]
     parsed = fit.blueprint.parsed
     labels = {frozenset(term.label.split(":")): term.label for term in parsed.fixed.terms}
-    groups = {random_key(term)[2] for term in parsed.random}
+    groups = {random_key(term)[2] for term in parsed.all_random}
     fixed: set[str] = set()
     random: set[RandomKey] = set()
     for item in wanted:
         text = item if isinstance(item, str) else ""
-        keys = {random_key(term) for term in parse_formula(f"~ {text}").random} if "(" in text else set()
+        keys = {random_key(term) for term in parse_formula(f"~ {text}").all_random} if "(" in text else set()
         if frozenset(text.split(":")) in labels:
             fixed.add(labels[frozenset(text.split(":"))])
         elif keys and all(key[2] in groups for key in keys):
             random |= keys
         else:
-            there = [*labels.values(), *(random_text(term) for term in parsed.random)]
+            there = [*labels.values(), *(random_text(term) for term in parsed.all_random)]
             raise ModelError(f"keep: there is no term {item!r} in the model; there are {shown(there, 20)}.")
     return random, fixed
 
@@ -196,9 +198,10 @@ def _fixed_steps(fit: LmmFit, alpha: float, keep: set[str], ddf: str) -> tuple[p
 
 def _aliased(fit: LmmFit, labels: Sequence[str], frame: pd.DataFrame, kept: Sequence[bool]) -> int | None:
     """The place of a term that may go and takes nothing with it; one without a column of its own before others."""
-    numbers = {term.label: i for i, term in enumerate(fit.blueprint.parsed.fixed.terms, 1)}
+    every = [term.label for terms in fit.blueprint.parsed.fixed_parts for term in terms.terms]
+    present = {every[place - 1] for place in fit.design.assign if place}
     free = [i for i, df in enumerate(frame["NumDF"]) if df == 0 and not kept[i]]
-    return min(free, key=lambda i: (numbers[labels[i]] in fit.design.assign, -i), default=None)
+    return min(free, key=lambda i: (labels[i] in present, -i), default=None)
 
 
 def _line(rows: pd.DataFrame, eliminated: float) -> pd.DataFrame:

@@ -25,6 +25,8 @@ from lmmpy.inference.likelihood_region import profile_limits
 from lmmpy.inference.lrt import likelihood_ratio, mixture_p_value, regression_loglik
 from lmmpy.inference.mean_covariances import MeanCorrelation, MeanCovariances, MeanShare, mean_covariances
 from lmmpy.inference.trait_columns import trait_of_columns
+from lmmpy.model.constraints import refuse_constrained
+from lmmpy.model.region_intervals import perfect_if_nearly
 
 if TYPE_CHECKING:
     from lmmpy.model.lmm_fit import LmmFit
@@ -34,8 +36,8 @@ __all__ = ["correlations", "structured_heritability"]
 Ints = NDArray[np.intp]
 
 PHENOTYPIC = "phenotypic"
-# A share of less is none.
-_NIL = 1e-8
+# A share of less is none; and so is a standard error.
+_NIL, _FIXED = 1e-8, 1e-9
 
 
 class OfParameters(Protocol):
@@ -101,6 +103,8 @@ def correlations(fit: LmmFit, level: float, method: str) -> pd.DataFrame:
             "correlations() is of several traits, cbind(a, b) ~ …; this fit has one. fit.parameters() has the "
             "correlations of its random effects."
         )
+    if method == "profile":
+        refuse_constrained(fit, "A profile", "method='wald' does.")
     averages = _Averages(fit, tuple(term.values for term in fit.design.random))
     found: dict[tuple[str, str, str], OfParameters] = {}
     for a, b in combinations(range(len(traits.names)), 2):
@@ -110,6 +114,7 @@ def correlations(fit: LmmFit, level: float, method: str) -> pd.DataFrame:
         for source, name in _correlated(fit, a, b, met):
             found[name, traits.names[a], traits.names[b]] = MeanCorrelation(*parts, source)
     values = _estimated(fit, found, level, method, "cor")
+    values[:, 2:] = [[perfect_if_nearly(end) for end in ends] for ends in values[:, 2:].tolist()]
     frame = _frame([*found], ["term", "trait1", "trait2"], values)
     order = {name: i for i, name in enumerate([*(t.name for t in fit.design.random), "Residual", PHENOTYPIC])}
     return frame.sort_values("term", key=lambda terms: terms.map(order), kind="stable", ignore_index=True)
@@ -194,7 +199,9 @@ def _estimated(fit: LmmFit, functions: Mapping[Any, OfParameters], level: float,
     for row, function in zip(found, functions.values(), strict=True):
         row[0], gradient = function(x)
         if not fit.optimum.held and not function.vanishes(x):
-            row[1] = np.sqrt(at.variance_of(gradient[None])[0, 0])
+            variance = at.variance_of(gradient[None])[0, 0]
+            # Constraints may leave no freedom to it.
+            row[1] = np.sqrt(variance) if variance > _FIXED**2 else np.nan
     if fit.optimum.held:
         return found
     if method == "wald":

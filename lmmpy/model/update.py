@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lmmpy.design import Design
 from lmmpy.design.kinship import relmat_in_use
+from lmmpy.design.values import Floats
 from lmmpy.errors import ConvergenceWarning, LmmpyWarning, ModelError
 from lmmpy.fitting import Control
 from lmmpy.formula import ResidualSpec, deparse, parse_formula, parse_residual
@@ -103,9 +105,7 @@ def _refitted_alike(new: LmmFit, fit: LmmFit) -> LmmFit:
             "This fit was refitted to another response, which is known for its own rows only, and the model would use "
             "others. Give it the same rows (subset=, na_action=), or data= with the response."
         )
-    y = np.full(len(rows), np.nan)
-    y[fit.design.rows] = fit.design.y
-    return new.refit(y[rows])
+    return new.refit(_on_all_rows(fit.design, fit.design.y)[rows])
 
 
 def _changed_request(fit: LmmFit, changes: Changes, formula: str, scope: Mapping[str, Any]) -> Request:
@@ -206,7 +206,7 @@ def submodel(fit: LmmFit, formula: str, reml: bool | None = None) -> Submodel:
     changes = Changes(
         formula=formula,
         reml=reml,
-        weights=_on_all_rows(fit) if design.weights is not None else ...,
+        weights=_weights_of_all_rows(fit.design) if design.weights is not None else ...,
         subset=... if design.rows.all() else design.rows,
     )
     with warnings.catch_warnings(record=True) as caught:
@@ -215,10 +215,11 @@ def submodel(fit: LmmFit, formula: str, reml: bool | None = None) -> Submodel:
     for warning in caught:
         if not issubclass(warning.category, LmmpyWarning) or issubclass(warning.category, ConvergenceWarning):
             warnings.warn(f"{new.formula}: {warning.message}", warning.category, stacklevel=4)
-    if not np.array_equal(new.design.rows, design.rows):
+    if not _same_observations(new.design, design):
+        traits = " and traits" if design.traits is not None else ""
         raise ModelError(
-            f"{new.formula} cannot use the rows of {fit.formula}: on some of them it is not defined. Fit both to the "
-            "rows that both can use, with subset=."
+            f"{new.formula} cannot use the rows{traits} of {fit.formula}, no more and no fewer: a variable that one of "
+            "them lacks is missing on some. Fit both to the rows that both can use, with subset=."
         )
     _take_arguments(new, fit)
     return Submodel(new, not new.optimum.held and new.is_singular())
@@ -235,7 +236,30 @@ def _take_arguments(new: LmmFit, fit: LmmFit) -> None:
     new.design.left_out[:] = fit.design.left_out
 
 
-def _on_all_rows(fit: LmmFit) -> Any:
-    weights = np.ones(len(fit.design.rows))
-    weights[fit.design.rows] = fit.design.weights
-    return weights
+def _on_all_rows(design: Design, values: Floats) -> Floats:
+    """Values of the rows of a design on all rows of the data, NaN elsewhere; with several traits a column for each."""
+    if design.traits is None:
+        found = np.full(len(design.rows), np.nan)
+        found[design.rows] = values
+        return found
+    wide = np.full((len(design.rows), len(design.traits.names)), np.nan)
+    wide[np.flatnonzero(design.rows)[design.traits.row], design.traits.trait] = values
+    return wide
+
+
+def _weights_of_all_rows(design: Design) -> Floats:
+    """The prior weights, which the traits of a row share; one where a row is not used."""
+    assert design.weights is not None
+    found = _on_all_rows(design, design.weights)
+    found = found if found.ndim == 1 else np.fmax.reduce(found, axis=1)
+    return np.nan_to_num(found, nan=1.0)
+
+
+def _same_observations(a: Design, b: Design) -> bool:
+    """Whether two designs have the same rows of the data, and the same traits of them."""
+    if not np.array_equal(a.rows, b.rows) or (a.traits is None) != (b.traits is None):
+        return False
+    if a.traits is None or b.traits is None:
+        return True
+    same = a.traits.names == b.traits.names and np.array_equal(a.traits.row, b.traits.row)
+    return same and np.array_equal(a.traits.trait, b.traits.trait)

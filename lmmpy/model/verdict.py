@@ -52,11 +52,13 @@ def judge(fit: LmmFit, stacklevel: int, response: str) -> None:
         )
     asked_for = fit.optimum.constraint is not None and not fit.optimum.at_boundary
     if fit.optimum.converged and fit.is_singular() and not asked_for:
+        between = fit.optimum.on_boundary.any() and not fit.optimum.on_boundary[: fit.design.n_theta_random].any()
+        what = "the covariances between rows say more" if between else "the random terms say more"
         on = [name for name, there in zip(names, fit.optimum.on_boundary, strict=True) if there]
         warnings.warn(
             "Boundary (singular) fit: a variance of zero or a perfect correlation in "
-            f"{', '.join(on) or 'a random term'}. The fit is valid; the random terms say more than the data can "
-            "support. See fit.convergence.",
+            f"{', '.join(on) or 'a random term'}. The fit is valid; {what} than the data can support. See "
+            "fit.convergence.",
             SingularFitWarning,
             stacklevel=stacklevel + 1,
         )

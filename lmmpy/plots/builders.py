@@ -36,12 +36,25 @@ def residual_frame(fit: PlottedFit, type: str = "pearson") -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Columns `fitted`, `residual`. A standardized residual of a row that is its own fitted value is NaN.
+        Columns `fitted`, `residual`. A standardized residual of a row that is its own fitted value is NaN. With several
+        traits one row a row of the data and trait, in a MultiIndex.
     """
     fitted = fit.fitted().to_numpy()
+    if fit.design.traits is not None:
+        return _of_traits(fit, type)
     frame = pd.DataFrame({"fitted": fitted, "residual": fit.residuals(type=type)})
     # Rows that na_action="exclude" gives back are NaN; rows used always have a fitted value.
     used: pd.DataFrame = frame.loc[np.isfinite(fitted)]
+    return used
+
+
+def _of_traits(fit: PlottedFit, type: str) -> pd.DataFrame:
+    """Those of all traits, row by row; traits that a row has not are left out."""
+    fitted, residual = fit.fitted(), fit.residuals(type=type)
+    index = pd.MultiIndex.from_product([fitted.index, fitted.columns], names=[fitted.index.name, "trait"])
+    columns = {"fitted": fitted.to_numpy().ravel(), "residual": residual.to_numpy().ravel()}
+    frame = pd.DataFrame(columns, index=index)
+    used: pd.DataFrame = frame.loc[np.isfinite(columns["fitted"])]
     return used
 
 
@@ -142,7 +155,9 @@ def influence_frame(fit: PlottedFit, group: str | None = None, refit: bool = Tru
     if not len(fit.fixef):
         raise ModelError("Cook's distance is per fixed effect, and the model has none.")
     found = fit.influence(group, refit=refit, n_jobs=n_jobs)
-    used = found.cooks if group is not None else found.cooks[np.isfinite(fit.fitted().to_numpy())]
+    fitted = np.isfinite(fit.fitted().to_numpy()).ravel()
+    # With several traits the rows of a fit have those that they have, unless rows left out come back.
+    used = found.cooks if group is not None or len(found.cooks) != len(fitted) else found.cooks[fitted]
     return pd.DataFrame({"cooks": used, "cut": found.cut, "above_cut": used > found.cut})
 
 

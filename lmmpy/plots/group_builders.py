@@ -44,6 +44,8 @@ def one_term(fit: PlottedFit, term: str | None) -> RandomEffects:
         When there is no such term.
     """
     terms = {found.name: found for found in fit.design.random}
+    if not terms:
+        raise ModelError("The model has no random term, so that there are no effects of levels to show.")
     if term is None:
         return fit.design.random[0]
     if term not in terms:
@@ -51,9 +53,16 @@ def one_term(fit: PlottedFit, term: str | None) -> RandomEffects:
     return terms[term]
 
 
+def _require_one_response(fit: PlottedFit, plot: str) -> None:
+    """Refuse what is drawn for one response, whose random effects are those of the terms alone."""
+    if fit.design.traits is not None or fit.design.functions:
+        what = "several traits at once" if fit.design.traits is not None else "random functions"
+        raise ModelError(f"The plot {plot!r} is not there for {what}. predict, ranef and coef have the numbers.")
+
+
 def _chosen(fit: PlottedFit, term: str | None, effect: str | None) -> Iterator[tuple[RandomEffects, int]]:
     """Terms, and places of effects in them; all of them when there is no choice."""
-    terms = fit.design.random if term is None else (one_term(fit, term),)
+    terms = (one_term(fit, term),) if term is not None or not fit.design.random else fit.design.random
     found = [(t, a) for t in terms for a, column in enumerate(t.columns) if effect in (None, column)]
     if not found:
         known = shown(dict.fromkeys(column for t in terms for column in t.columns), 20)
@@ -195,6 +204,7 @@ def shrinkage_frame(fit: PlottedFit, term: str | None = None) -> pd.DataFrame:
         For a term that the model does not have.
     """
     chosen = one_term(fit, term)
+    _require_one_response(fit, "shrinkage")
     own = [t for t in fit.design.random if t.group == chosen.group]
     columns = {name: t.values[:, a] for t in own for a, name in enumerate(t.columns)}
     varies = {name: not _does_not_vary(fit, t, a) for t in own for a, name in enumerate(t.columns)}
@@ -250,6 +260,7 @@ def default_x(fit: PlottedFit, term: RandomEffects) -> str:
     ModelError
         When the model has no predictor that is a column of its data.
     """
+    _require_one_response(fit, "groups")
     frame = fit.frame()
     nodes = (*term.term.lhs.variables, *fit.blueprint.parsed.fixed.variables)
     names = dict.fromkeys(part.id for node in nodes for part in walk(node) if isinstance(part, Name))
@@ -317,6 +328,7 @@ def groups_frame(
         For a column that the data do not have, or that misses values.
     """
     found = one_term(fit, term)
+    _require_one_response(fit, "groups")
     x = default_x(fit, found) if x is None else x
     fitted = fit.fitted().to_numpy()
     used = np.isfinite(fitted)

@@ -15,7 +15,8 @@ from lmmpy.model.assemble import warnings_from_caller
 from lmmpy.model.scope import caller_scope, name_of
 from lmmpy.qtl.families import Families, read_families
 from lmmpy.qtl.fitting import Options, fit_families
-from lmmpy.qtl.hypotheses import BOUNDARY, INTERIOR, Hypothesis, constrained_loglik, loglik_with, tests_table
+from lmmpy.qtl.held_function import loglik_with
+from lmmpy.qtl.hypotheses import BOUNDARY, INTERIOR, Hypothesis, constrained_loglik, tests_table
 from lmmpy.qtl.quantities import estimated
 from lmmpy.qtl.traits import Parts, TraitStudy, read_traits_of, trait_quantities
 from lmmpy.qtl.traits_result import Bivariate, found_of_traits

@@ -263,6 +263,15 @@ def test_a_moving_average_and_its_inverse_are_one():
         np.testing.assert_allclose(values(structure, folded), values(structure, phi), rtol=1e-10)
 
 
+@pytest.mark.parametrize("sign", [-1.0, 1.0])
+def test_a_process_that_cancels_itself_is_a_covariance_still(sign):
+    for shift in (0.0, 1e-9, 1e-6, 1e-3):
+        phi = [sign * (math.pi / 2 - shift), -sign * (math.pi / 2 - shift)]
+        found = matrix(ARMA11(WHOLE), phi)
+        assert np.isfinite(found).all()
+        assert np.linalg.eigvalsh(found)[0] > -1e-9
+
+
 def test_exchangeable_rows():
     structure = Exchangeable(5)
     for rho in (-0.25, 0.0, 0.6, 1.0):

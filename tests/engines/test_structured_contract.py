@@ -407,4 +407,6 @@ def test_the_choice(monkeypatch: pytest.MonkeyPatch) -> None:
     assert make_criterion(design_of(Case("", (), "us")), True).name == "marginal"
     assert make_criterion(design_of(CASES[-2]), True).name == "marginal"
     monkeypatch.setattr("lmmpy.engines.choose_structured._GROUP", 2)
+    assert make_criterion(design_of(precision), True).name == "sparse"
+    monkeypatch.setattr("lmmpy.engines.choose_structured._SHARE", 0.0)
     assert make_criterion(design_of(precision), True).name == "marginal"

@@ -49,7 +49,7 @@ def data(seed: int = 8) -> pd.DataFrame:
         {
             "g": [f"g{i}" for i in np.repeat(np.arange(12), 6)],
             "h": [f"h{i}" for i in rng.integers(0, 5, n)],
-            "id": [f"{'pmab'[i % 4]}{i % 12}" for i in rng.permutation(n)],
+            "id": [f"{'pmab'[i % 4]}{i // 4 % 12}" for i in rng.permutation(n)],
             "t": np.tile([0, 1, 2, 4, 5, 7], 12),
             "occasion": pd.Categorical.from_codes(np.tile([0, 1, 2] * 2, 12), ["i", "ii", "iii"]),
             "x": rng.normal(2.0, 1.0, n),
@@ -61,11 +61,11 @@ def data(seed: int = 8) -> pd.DataFrame:
         index=pd.Index([f"row{i}" for i in range(n)], name="row"),
     )
     frame["g"] += np.tile(np.repeat(["", "'"], 3), 12)
-    of = {key: dict(zip(frame[key].unique(), rng.normal(size=40), strict=False)) for key in ("g", "h", "id")}
+    of = {key: dict(zip(frame[key].unique(), rng.normal(size=60), strict=False)) for key in ("g", "h", "id")}
     common = frame["g"].map(of["g"]) + frame["h"].map(of["h"]) + frame["id"].map(of["id"])
     e = rng.normal(size=(n, 2)) @ np.array([[1.0, 0.4], [0.0, 1.0]])
     noise = np.exp(0.3 * frame["v"]) / np.sqrt(frame["w"])
-    frame["y"] = 3.0 + frame["x"] + 0.6 * common + frame["o"] + 0.5 * noise * e[:, 0]
+    frame["y"] = 3.0 + frame["x"] + 1.2 * common + frame["o"] + 0.5 * noise * e[:, 0]
     frame["z"] = 30.0 - 4.0 * frame["x"] + 5.0 * common + frame["o"] + 6.0 * e[:, 1]
     frame.loc["row3", "y"] = frame.loc["row9", "z"] = frame.loc["row20", "x"] = np.nan
     frame.loc["row30", ["y", "z"]] = np.nan

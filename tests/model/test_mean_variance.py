@@ -25,6 +25,7 @@ def data() -> pd.DataFrame:
 
 
 def residual(fit):
+    """Parameters of the residual, by their names."""
     phi = fit.design.split_rows(fit.theta)[-1]
     return {one.labels[0]: one.value for one in fit.design.residual.structure.reported(phi)}
 
@@ -98,6 +99,15 @@ def test_a_mean_of_zero_has_no_power(data):
         gls("y ~ 0 + x", data.assign(x=np.where(data["x"] > 1.0, 0.0, data["x"])), residual="varpower()")
 
 
+@pytest.mark.parametrize("residual", ["varpower()", "ar1(1 | g) * varpower()"])
+def test_without_predictors_the_mean_varies_by_random_effects_only(data, residual):
+    fit = lmm.lmer("y ~ 1 + (1 | g)", data, residual=residual)
+    power = fit.design.residual.structure if residual == "varpower()" else fit.design.residual.structure.parts[1]
+    np.testing.assert_allclose(power.covariate, fit.fitted(), rtol=1e-6)
+    with pytest.raises(ModelError, match="the same in all rows"):
+        gls("y ~ 1", data, residual=residual)
+
+
 def test_a_given_start_is_where_the_search_begins(data):
     plain = lmm.lmer("z ~ x + (1 | g)", data, residual="varpower(v)")
     fit = lmm.lmer("z ~ x + (1 | g)", data, residual="varpower(v)", start=[0.7, 0.3])
@@ -126,3 +136,18 @@ def test_updates_settle_anew_and_refits_keep_the_mean(data):
     np.testing.assert_allclose(less.design.residual.structure.covariate, less.fitted(), rtol=1e-6)
     refit = fit.refit(fit.simulate(1, seed=1).iloc[:, 0])
     np.testing.assert_array_equal(refit.design.residual.structure.covariate, fit.design.residual.structure.covariate)
+
+
+@pytest.mark.parametrize("formula", ["z ~ x", "z ~ x + (1 | g)"])
+def test_profile_intervals_where_sigma_is_far_from_the_data(data, formula):
+    fit = lmm.lmer if "|" in formula else gls
+    near = fit(formula, data, residual="varpower(v)", reml=False)
+    far = fit(formula, data.assign(v=1000.0 * data["v"]), residual="varpower(v)", reml=False)
+    expected, found = near.confint(), far.confint()
+    others = [name for name in expected.index if name != "sigma"]
+    np.testing.assert_allclose(found.loc[others], expected.loc[others], rtol=1e-4)
+    for limit in found.loc["sigma"]:
+        held = fit(
+            formula, data.assign(v=1000.0 * data["v"]), residual="varpower(v)", reml=False, constraints={"sigma": limit}
+        )
+        assert 2.0 * (far.loglik - held.loglik) == pytest.approx(1.959964**2, rel=1e-3)

@@ -103,7 +103,7 @@ FORMULAS: list[tuple[str, type[Exception], list[str]]] = [
     ("y ~ x + kin(A)", FormulaError, ["kin(A)", "no relatedness 'A'", "relmat={'A'"]),
     ("y ~ x + kin(g, A)", FormulaError, ["kin(g, A)", "no relatedness 'A'", "relmat={'A'"]),
     ("y ~ x + (1 | kin(A))", FormulaError, ["kin(A)", "no relatedness 'A'", "relmat={'A'"]),
-    ("cbind(y, z) ~ x + (1 | g)", FormulaError, ["cbind", "this version"]),
+    ("cbind(y) ~ x + (1 | g)", FormulaError, ["cbind(y)", "without cbind()"]),
     ("y ~ foo(x) + (1 | g)", FormulaError, ["'foo'", "not known"]),
     ("y ~ np.foo(x) + (1 | g)", FormulaError, ["'np.foo'", "not known"]),
     ("y ~ log + (1 | g)", LmmpyError, ["log", "function"]),

@@ -6,10 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lmmpy.covariance import Indexed, make_structure
+from lmmpy.covariance import ContinuousAR1, Indexed, Power, Product, RandomFunction, Strata, make_structure
 from lmmpy.design import Design, RowCovariance, build_design
 from lmmpy.errors import ModelError
 from lmmpy.inference.absolute_deviations import Deviations
+from lmmpy.inference.mean_covariances import MeanCorrelation, MeanShare, mean_covariances
 from lmmpy.inference.variance_parameters import components, deviations
 from lmmpy.model.components import make_varcorr, parameter_names, parameter_values, theta_from_components, theta_names
 from lmmpy.model.vpredict import component_values
@@ -162,3 +163,77 @@ def test_deviations_that_stay_as_they_are() -> None:
     x, jacobian = chart.to_x(y)
     np.testing.assert_allclose(chart.of(x[:-1], np.exp(x[-1])), y)
     np.testing.assert_allclose(jacobian, differences(lambda y: chart.to_x(y)[0], y), atol=1e-9)
+
+
+def with_rows(*which: str) -> Design:
+    """A design with a random function of x, or a residual that is a product, or both."""
+    design = build_design("y ~ x + (1 | g)", long_data())[0]
+    groups, times = np.repeat(np.arange(12), 3).astype(np.intp), np.tile([0.0, 1.0, 3.0], 12)
+    places = np.tile([0, 1, 1], 12).astype(np.intp)
+    if "function" in which:
+        function = RowCovariance(
+            "exp(x | id)", np.zeros(36, dtype=np.intp), RandomFunction(design.X[:, 1], 0.2), np.ones(36), codes=groups
+        )
+        design = replace(design, functions=(function,))
+    if "residual" in which:
+        structure = Product(
+            ContinuousAR1(times), Strata(places, ("low", "high"), np.array([1.0, 2.0])), Power(2.0 + times)
+        )
+        design = replace(design, residual=RowCovariance("Residual", groups, structure, np.ones(36)))
+    return design
+
+
+@pytest.mark.parametrize("which", [("function",), ("residual",), ("function", "residual")])
+def test_functions_and_products_of_structures(which: tuple[str, ...]) -> None:
+    design = with_rows(*which)
+    names, parts = parameter_names(design), []
+    if "function" in which:
+        parts.append(np.array([0.7, 0.3, 0.2]))
+        assert {"sd_centre|exp(x | id)", "rate|exp(x | id)", "decay|exp(x | id)"} <= set(names)
+    if "residual" in which:
+        parts.append(design.residual.structure.start() + np.array([0.1, 0.2, 0.3]))
+        assert names[-5:] == ["sd_low|Residual", "sd_high|Residual", "rho|Residual", "power|Residual", "sigma"]
+    x = np.concatenate([[0.8], *parts, [0.3]])
+    found = components(design, x[:-1], np.exp(x[-1]))
+    numeric = differences(lambda x: components(design, x[:-1], np.exp(x[-1])).values, x)
+    np.testing.assert_allclose(found.jacobian, numeric, rtol=1e-8, atol=1e-9)
+    jacobian = deviations(design, x[:-1], np.exp(x[-1]))[1]
+    numeric = differences(lambda x: deviations(design, x[:-1], np.exp(x[-1]))[0], x)
+    np.testing.assert_allclose(jacobian, numeric, rtol=1e-8, atol=1e-9)
+    both = np.array([parameter_values(design, x[:-1], np.exp(x[-1]), np.zeros(2))])
+    np.testing.assert_allclose(component_values(design, both)[0], found.values, rtol=1e-13)
+    if "function" in which:
+        assert found.values[found.names.index("exp(x | id)")] == pytest.approx(0.49 * np.exp(0.6))
+        assert make_varcorr(design, x[:-1], np.exp(x[-1]))["exp(x | id)"].size == 1
+        with pytest.raises(ModelError, match=r"varcomp cannot hold 'exp\(x \| id\)'"):
+            theta_from_components(design, {"g": 1.0, "Residual": 1.0})
+    elif "residual" in which:
+        with pytest.raises(ModelError, match="which no matrix gives"):
+            theta_from_components(design, {"g": 1.0, "Residual": 1.0})
+
+
+@pytest.mark.parametrize("which", [(), ("residual",), ("function", "residual")])
+def test_mean_covariances_are_means(which: tuple[str, ...]) -> None:
+    design = with_rows(*which)
+    rng = np.random.default_rng(3)
+    i, j = rng.integers(0, 36, size=(2, 9))
+    theta = np.concatenate([[0.8], *(rows.structure.start() + 0.1 for rows in design.row_covariances)])
+    sigma, values = 1.3, [term.values for term in design.random]
+    for a, b in ((i, j), (i, i)):
+        averages = mean_covariances(design, values, (None,), a, b)
+        x = np.append(theta, np.log(sigma))
+        found, slopes = averages(x)
+        expected = [(0.8 * sigma) ** 2]
+        for rows, phi in zip(design.row_covariances, design.split_rows(theta), strict=True):
+            expected.append(sigma**2 * rows.structure.between(a, b).at(phi).values.mean())
+        if design.residual is None:
+            expected.append(sigma**2 if a is b else 0.0)
+        np.testing.assert_allclose(found, expected, rtol=1e-13)
+        np.testing.assert_allclose(slopes, differences(lambda x: averages(x)[0], x), rtol=1e-8, atol=1e-9)  # noqa: B023
+    whole = mean_covariances(design, values, (None,), i, i)
+    share = MeanShare(whole, 0)
+    np.testing.assert_allclose(share(x)[1], differences(lambda x: np.array(share(x)[0]), x), rtol=1e-8, atol=1e-9)
+    assert not share.vanishes(x)
+    other = mean_covariances(design, values, (None,), j, j)
+    rho = MeanCorrelation(whole, other, mean_covariances(design, values, (None,), i, j), slice(None))
+    np.testing.assert_allclose(rho(x)[1], differences(lambda x: np.array(rho(x)[0]), x), rtol=1e-8, atol=1e-9)

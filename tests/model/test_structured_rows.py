@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
 import lmmpy as lmm
-from lmmpy.design import Traits
 from lmmpy.inference import projection
 from lmmpy.inference.influence import without_rows
-from tests.model.structured import KINDS, SINGLE, at, data, fit, projection_of, quiet, residual_of, stacked
-from tests.naive import dense
+from tests.model.structured import (
+    KINDS,
+    SINGLE,
+    at,
+    data,
+    fit,
+    pedigree,
+    projection_of,
+    quiet,
+    residual_of,
+    stacked,
+)
+from tests.naive import between_rows, dense
 
 ALL = list(KINDS)
 CLOSE = {"rtol": 1e-7, "atol": 1e-8}
@@ -58,7 +70,11 @@ def test_marginal_residuals(name):
     left = own - np.diag(model.design.X @ naive.vcov @ model.design.X.T)
     same(stacked(model, model.residuals(level="marginal")), raw, atol=1e-7)
     same(stacked(model, model.residuals("pearson", level="marginal")), raw / np.sqrt(own), atol=1e-7)
-    same(stacked(model, model.residuals("standardized", level="marginal")), raw / (model.sigma * np.sqrt(left)), atol=1e-7)
+    same(
+        stacked(model, model.residuals("standardized", level="marginal")),
+        raw / (model.sigma * np.sqrt(left)),
+        atol=1e-7,
+    )
     scaled = np.linalg.solve(np.linalg.cholesky(naive.V), raw) / model.sigma
     same(stacked(model, model.residuals(scaled=True, level="marginal")), scaled, atol=1e-7)
     with pytest.raises(lmm.ModelError, match="of the conditional level; use scaled=True"):
@@ -98,7 +114,6 @@ def test_deletions_hold_theta(name):
         same(cooks[i], wanted, rtol=1e-6)
     group = model.influence("g", refit=False)
     for level in list(group.fixef.index)[:3]:
-        of_level = np.flatnonzero(np.repeat(0, model.nobs) == 1)
         codes = model.frame()["g"].to_numpy() == level
         traits = model.design.traits
         of_level = np.flatnonzero(codes if traits is None else codes[traits.row])
@@ -107,7 +122,7 @@ def test_deletions_hold_theta(name):
         same(group.parameters.loc[level, "sigma"], np.sqrt(left.r2 / (naive.dof - len(of_level))), rtol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["ar1", "strata", "traits kin"])
+@pytest.mark.parametrize("name", ["ar1", "power", "traits kin"])
 def test_influence_with_theta_estimated_anew(name):
     formula, options = KINDS[name]
     model, frame = fit(name), data()
@@ -249,29 +264,15 @@ def test_bootstrap_refits_what_simulate_draws(name):
 # ---- predictions
 
 
-def predicted(model, X, Z, K, own):
-    """Prediction and its variance over σ² from textbook formulas: z'b predicted together with β̂."""
-    naive = at(model)
-
-
-def made_rows():
-    """Rows for predictions: of the fit's own levels and others."""
-    frame = data().iloc[[1, 5, 30, 44]].copy()
-    return frame.set_axis(["n1", "n2", "n3", "n4"], axis=0)
-
-
 @pytest.mark.parametrize("name", ALL)
 def test_predictions_of_the_fit_are_its_fitted_values(name):
     model, naive = fit(name), at(fit(name))
     found = model.predict(se=True, interval="prediction")
-    R, P, X = residual_of(model), projection_of(model), model.design.X
-    del X
+    R = residual_of(model)
     G = naive.V - R
-    # τ = Xβ + u with Var(u) = G = V − R: the error of its prediction has the variance of R's complement.
     variance = np.diag(G - G @ np.linalg.solve(naive.V, G))
     A = model.design.X - G @ np.linalg.solve(naive.V, model.design.X)
     variance = variance + np.einsum("np,pq,nq->n", A, naive.vcov, A)
-    assert P.shape == R.shape
 
     def part(column):
         if model.design.traits is None:
@@ -301,3 +302,121 @@ def test_rows_of_the_fit_as_new_data(name):
             same(none[column], wanted.loc[frame.index])
         else:
             same(none.xs(column, axis=1, level=1).stack().to_numpy(), wanted.loc[frame.index].to_numpy())
+
+
+def joined(name, extra):
+    """The fit's model over its data with further rows below, their responses made up; θ and σ are those of the fit."""
+    model, (formula, options) = fit(name), KINDS[name]
+    frame = pd.concat([data(), extra])
+    design = lmm.lformula(
+        formula,
+        frame.assign(
+            y=frame["y"].where(frame.index.isin(data().index), 1.0),
+            z=frame["z"].where(frame.index.isin(data().index), 1.0),
+        ),
+        residual=options.get("residual"),
+        weights=options.get("weights"),
+        relmat={"A": pedigree()} if "A)" in formula else None,
+    ).design
+    # The centre of a random function is the mean of the rows of the fit.
+    old = [function.structure.centre for function in model.design.functions]
+    functions = [
+        replace(function, structure=replace(function.structure, centre=centre))
+        for function, centre in zip(design.functions, old, strict=True)
+    ]
+    return model, replace(design, functions=tuple(functions))
+
+
+EXTRA = {
+    "ar1": {"g": "g4"},
+    "strata": {"g": "g4"},
+    "gls": {"g": "new"},
+    "product": {"h": "h2", "g": "g4"},
+    "power": {"id": "c3"},
+    "traits": {"g": "g5"},
+    "traits kin": {"id": "c3"},
+    "traits slopes": {"g": "g4", "h": "h1"},
+    "traits gls": {},
+    "function": {"id": "c3", "h": "h2"},
+}
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_new_rows_by_the_joint_covariance_of_old_and_new(name):
+    """Best linear unbiased prediction from the covariance matrix of all rows together, new residuals independent."""
+    extra = data().iloc[[12, 25]].assign(t=[17, 18], **EXTRA[name]).set_axis(["n1", "n2"], axis=0)
+    model, design = joined(name, extra)
+    whole = dense(design, model.optimum.theta, model.reml)
+    n, m = model.nobs, design.n - model.nobs
+    assert m == 2 * (1 if design.traits is None else 2)
+    R = sum_of_residual(design, model.optimum.theta)
+    G = whole.V - R
+    V, c = at(model).V, G[n:, :n]
+    same(V, whole.V[:n, :n])
+    X, x, naive = design.X[:n], design.X[n:], at(model)
+    offset = 0.0 if design.offset is None else design.offset[n:]
+    mean = x @ naive.beta + offset + c @ naive.Py
+    A = x - c @ np.linalg.solve(V, X)
+    variance = np.diag(G[n:, n:] - c @ np.linalg.solve(V, c.T)) + np.einsum("mp,pq,mq->m", A, naive.vcov, A)
+    found = model.predict(extra.drop(columns=["y", "z"]), se=True, interval="prediction", level=0.9)
+
+    def part(column):
+        wide = found[[column]] if design.traits is None else found.xs(column, axis=1, level=1)
+        return wide.to_numpy().ravel()
+
+    assert list(found.index) == ["n1", "n2"]
+    same(part("prediction"), mean, rtol=1e-6)
+    same(part("std_error"), model.sigma * np.sqrt(variance), rtol=1e-6)
+    reach = 1.6448536269514722 * model.sigma * np.sqrt(variance + np.diag(R)[n:])
+    same(part("conf_high") - part("prediction"), reach, rtol=1e-6)
+    alone = model.predict(extra, re_form="none", interval="prediction", level=0.9)
+    upper = alone["conf_high"] if design.traits is None else alone.xs("conf_high", axis=1, level=1)
+    variance = np.einsum("mp,pq,mq->m", x, naive.vcov, x) + np.diag(whole.V)[n:]
+    same(
+        upper.to_numpy().ravel(),
+        x @ naive.beta + offset + 1.6448536269514722 * model.sigma * np.sqrt(variance),
+        rtol=1e-6,
+    )
+
+
+def sum_of_residual(design, theta):
+    if design.residual is not None:
+        return between_rows(design, theta)[-1]
+    return np.diag(np.ones(design.n) if design.weights is None else 1.0 / design.weights)
+
+
+def test_what_new_rows_must_tell():
+    frame = data().iloc[:2]
+    with pytest.raises(lmm.DataError, match=r"levels that the fit has not seen: 'zz'.*interval='confidence' needs no"):
+        fit("strata").predict(frame.assign(f="zz"), interval="prediction")
+    with pytest.raises(lmm.DataError, match=r"A prediction interval needs 'v', which tells the residual variance"):
+        fit("product").predict(frame.drop(columns="v"), interval="prediction")
+    assert fit("product").predict(frame.drop(columns="v"), se=True).notna().all().all()
+    ordered = quiet("y ~ x", data(), residual="us(1 | g)")
+    with pytest.raises(lmm.ModelError, match=r"goes by the order of the rows within a group"):
+        ordered.predict(frame, interval="prediction")
+    with pytest.raises(lmm.DataError, match=r"power of zero is no variance"):
+        fit("power").predict(frame.assign(v=0.0), interval="prediction")
+    missing = fit("ar1").predict(frame.assign(x=[np.nan, 1.0]), interval="prediction")
+    assert missing.isna().all(axis=1).tolist() == [True, False]
+
+
+def test_predictions_by_parts():
+    model = fit("function")
+    frame = data().iloc[[1, 2]]
+    whole, without = model.predict(frame), model.predict(frame, re_form=["h"])
+    only = model.predict(frame, re_form="~ exp(v | kin(id, A))")
+    none = model.predict(frame, re_form="none")
+    same(whole - without, only - none, atol=1e-9)
+    assert (abs(only - none) > 0).any()
+    with pytest.raises(lmm.DataError, match="levels that it does not know: 'stranger'"):
+        model.predict(frame.assign(id="stranger"))
+    new = model.predict(frame.assign(id="stranger"), allow_new_levels=True)
+    same(new, model.predict(frame, re_form=["h"]))
+    traits = fit("traits slopes")
+    only = traits.predict(frame, re_form="~ at(z, (1 | h))") - traits.predict(frame, re_form="none")
+    same(only["y"], 0.0)
+    same(only["z"], traits.ranef()["h"].loc[frame["h"], "z"])
+    slope = traits.predict(frame, re_form="~ (0 + x | g)") - traits.predict(frame, re_form="none")
+    wanted = traits.ranef()["g"].loc[frame["g"], ["y:x", "z:x"]].to_numpy() * frame[["x"]].to_numpy()
+    same(slope, wanted, atol=1e-9)

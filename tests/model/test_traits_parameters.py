@@ -1,4 +1,4 @@
-"""Parameters, intervals, heritabilities, correlations and tests of models with several traits, or a structured residual.
+"""Parameters, intervals, heritabilities and correlations of models with several traits, or a structured residual.
 
 The judges are SOLAR's figures, the dense likelihood, and models of one trait.
 """
@@ -18,7 +18,7 @@ from lmmpy.inference.satterthwaite import vcov_slopes
 from lmmpy.model.lmer import gls
 from tests.qtl.family import pedigree, people, solar
 
-SHARE, SE = 1e-5, 4e-3
+SHARE, SE, WEAK = 1e-5, 4e-3, 0.1
 Z = float(norm.ppf(0.975))
 
 
@@ -32,7 +32,7 @@ def bivariate() -> lmm.LmmFit:
 
 
 def test_solars_heritabilities_and_correlations() -> None:
-    theirs, fit = solar()["bivariate"]["bivar"], bivariate()
+    theirs, fit = solar()["bivariate"]["poly"], bivariate()
     assert fit.loglik + 0.5 * fit.nobs * np.log(2 * np.pi) == pytest.approx(theirs["loglike"], abs=1e-6)
     h2 = fit.heritability(method="wald").set_index("trait")
     for trait in ("bmi", "fvii"):
@@ -50,7 +50,7 @@ def test_solars_heritabilities_and_correlations() -> None:
 
 
 def test_solars_standard_errors_of_fixed_effects() -> None:
-    theirs, fit = solar()["bivariate"]["bivar"], bivariate()
+    theirs, fit = solar()["bivariate"]["poly"], bivariate()
     vcov = observed_vcov(fit.criterion, fit.optimum, fit.sigma, fit.vcov().to_numpy())
     errors = dict(zip(fit.design.names, np.sqrt(np.diag(vcov)), strict=True))
     for trait in ("bmi", "fvii"):
@@ -104,11 +104,11 @@ def test_profiles_of_correlations_hold_what_a_test_rejects() -> None:
 
 
 @cache
-def crossed() -> pd.DataFrame:
-    """Two traits of 80 rows in 16 groups, some missing."""
+def crossed(size: float = 1.0) -> pd.DataFrame:
+    """Two traits of 80 rows in 16 groups, some missing; the size is that of the groups' variances."""
     rng = np.random.default_rng(11)
     g = np.repeat(np.arange(16), 5)
-    b = rng.multivariate_normal([0, 0], [[2.0, 1.2], [1.2, 5.0]], size=16)[g]
+    b = np.sqrt(size) * rng.multivariate_normal([0, 0], [[2.0, 1.2], [1.2, 5.0]], size=16)[g]
     e = rng.multivariate_normal([0, 0], [[1.0, -0.8], [-0.8, 4.0]], size=80)
     x = rng.normal(size=80)
     y, z = b[:, 0] + e[:, 0] + 0.5 * x, b[:, 1] + e[:, 1] - x
@@ -117,15 +117,15 @@ def crossed() -> pd.DataFrame:
 
 
 @cache
-def small() -> lmm.LmmFit:
-    return lmm.lmer("cbind(y, z) ~ x + (1 | g)", crossed(), reml=False)
+def small(size: float = 1.0) -> lmm.LmmFit:
+    return lmm.lmer("cbind(y, z) ~ x + (1 | g)", crossed(size), reml=False)
 
 
 class Dense:
     """−2 log-likelihood of `small` over (log sd, log sd, artanh ρ) of the groups and of the residual."""
 
-    def __init__(self, fixed: tuple[str, float] | None = None) -> None:
-        design = small().design
+    def __init__(self, fixed: tuple[str, float] | None = None, fit: lmm.LmmFit | None = None) -> None:
+        design = (fit or small()).design
         self.same_group = (design.random[0].codes[:, None] == design.random[0].codes).astype(float)
         self.trait = design.traits.trait
         self.same_row = (design.traits.row[:, None] == design.traits.row).astype(float)
@@ -150,8 +150,8 @@ class Dense:
 PLACES = {"sd_y|g": 0, "sd_z|g": 1, "cor_z.y|g": 2, "sd_y|Residual": 3, "sd_z|Residual": 4, "cor_z.y|Residual": 5}
 
 
-def at_optimum() -> np.ndarray:
-    values = small().parameters()["estimate"]
+def at_optimum(fit: lmm.LmmFit | None = None) -> np.ndarray:
+    values = (fit or small()).parameters()["estimate"]
     found = np.array([values[name] for name in PLACES])
     found[[0, 1, 3, 4]], found[[2, 5]] = np.log(found[[0, 1, 3, 4]]), np.arctanh(found[[2, 5]])
     return found
@@ -166,6 +166,22 @@ def test_profile_limits_by_brute_force(name: str) -> None:
         held = np.arctanh(limit) if name.startswith("cor") else np.log(limit)
         found = minimize(lambda p: dense(np.insert(p, place, held)), np.delete(start, place), tol=1e-10)  # noqa: B023
         assert found.fun - least == pytest.approx(Z**2, abs=2e-5)
+
+
+def test_profile_limits_at_the_end_of_a_range() -> None:
+    """Groups that hardly differ: what a limit of 0 or 1 leaves of the likelihood is within the region."""
+    fit = small(WEAK)
+    dense, start = Dense(fit=fit), at_optimum(fit)
+    found = fit.confint(["sd_y|g", "cor_z.y|g"])
+    assert found.loc["sd_y|g"].iloc[0] == 0.0
+    assert found.loc["cor_z.y|g"].tolist() == [-1.0, 1.0]
+    for place, held in ((0, -15.0), (2, 9.0), (2, -9.0)):
+        without = minimize(lambda p: dense(np.insert(p, place, held)), np.delete(start, place), tol=1e-8)  # noqa: B023
+        assert without.fun + 2.0 * fit.loglik < Z**2
+    with pytest.warns(lmm.SingularFitWarning):
+        boundary = small(0.0).confint(["sd_y|g", "cor_z.y|g"])
+    assert np.isnan(boundary.loc["cor_z.y|g"]).all()
+    assert boundary.loc["sd_y|g"].iloc[0] == 0.0
 
 
 def test_profile_limits_of_fixed_effects_by_brute_force() -> None:
@@ -212,9 +228,7 @@ def test_satterthwaites_slopes_are_derivatives(reml: bool) -> None:
 def test_unrelated_traits_are_models_of_one() -> None:
     data = people().dropna(subset=["bmi", "fvii"])
     ped = pedigree()  # noqa: F841
-    both = lmm.lmer(
-        "cbind(bmi, fvii) ~ age + sex + diag(1 | kin(ID, ped))", data, residual="diag", reml=False
-    )
+    both = lmm.lmer("cbind(bmi, fvii) ~ age + sex + diag(1 | kin(ID, ped))", data, residual="diag", reml=False)
     shares = both.heritability().set_index("trait")
     tests = lmm.anova(both)
     for trait in ("bmi", "fvii"):
@@ -249,6 +263,27 @@ def test_heritability_with_a_variance_by_sex() -> None:
 
 
 # ---- tests, refusals, reports
+
+
+def test_known_components_of_several_traits() -> None:
+    fit = small()
+    given = {name: fit.varcorr[name] for name in ("g", "Residual")}
+    held = lmm.lmer("cbind(y, z) ~ x + (1 | g)", crossed(), reml=False, varcomp=given)
+    assert held.loglik == pytest.approx(fit.loglik, abs=1e-9)
+    np.testing.assert_allclose(held.fixef, fit.fixef, rtol=1e-9)
+    found = held.correlations()
+    assert found["std_error"].isna().all() and found["conf_low"].isna().all()
+    np.testing.assert_allclose(found["estimate"], fit.correlations(method="wald")["estimate"])
+
+
+def test_correlations_under_constraints() -> None:
+    fit = small().constrain({"cor_z.y|g": 0})
+    found = fit.correlations(method="wald").set_index("term")
+    assert found.loc["g", "estimate"] == pytest.approx(0.0, abs=1e-9)
+    assert np.isnan(found.loc["g", "std_error"])
+    assert found.loc["Residual", "std_error"] > 0.0
+    with pytest.raises(ModelError, match="profile"):
+        fit.correlations()
 
 
 def test_terms_of_each_trait_are_tested() -> None:
@@ -287,7 +322,9 @@ def test_what_is_not_there_says_so() -> None:
 
 
 def test_traits_that_no_row_has_both_of() -> None:
-    data = crossed().assign(y=lambda d: d.y.where(np.arange(80) % 2 == 0), z=lambda d: d.z.where(np.arange(80) % 2 == 1))
+    data = crossed().assign(
+        y=lambda d: d.y.where(np.arange(80) % 2 == 0), z=lambda d: d.z.where(np.arange(80) % 2 == 1)
+    )
     fit = lmm.lmer("cbind(y, z) ~ x + (1 | g)", data, residual="diag", reml=False)
     found = fit.correlations(method="wald")
     assert found["term"].tolist() == ["g"]

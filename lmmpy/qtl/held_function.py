@@ -1,0 +1,187 @@
+"""The likelihood where a function of the variance components has a value, when no constraint on a parameter says so."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from lmmpy.design.values import Floats
+from lmmpy.engines import Criterion, one_blas_thread
+from lmmpy.errors import ConvergenceWarning
+from lmmpy.fitting import in_coordinates_of_search
+from lmmpy.fitting.start import typical_scale
+from lmmpy.inference.absolute_deviations import Chart, chart_of
+from lmmpy.inference.expression import parse_expression
+from lmmpy.inference.profile_coordinates import free_scale
+from lmmpy.inference.variance_parameters import components
+from lmmpy.model import LmmFit
+from lmmpy.qtl.quantities import Quantity
+
+__all__ = ["loglik_with"]
+
+Function = Callable[[Floats], tuple[float, Floats]]
+
+# The likelihood is found to this; the function has its value to that.
+_ACCURACY, _MET = 1e-8, 1e-9
+_MOST_STEPS, _MOST_HALVINGS = 60, 25
+# In standard errors: the longest step, and the step of differences; and a curvature that is none.
+_LONGEST, _STEP, _FLAT = 4.0, 1e-4, 1e-3
+
+
+def loglik_with(fit: LmmFit, quantity: Quantity, value: float) -> float:
+    """
+    The largest log-likelihood at which a function of the variance components has some value.
+
+    Parameters
+    ----------
+    fit : LmmFit
+    quantity : Quantity
+    value : float
+        Inside its range.
+
+    Returns
+    -------
+    float
+        NaN when the search fails.
+
+    Warns
+    -----
+    ConvergenceWarning
+        Then.
+    """
+    criterion, _ = in_coordinates_of_search(fit.criterion, fit.optimum)
+    at = fit._variance_parameters
+    expression = parse_expression(quantity.text, components(at.design, at.theta, at.sigma, at.bases).names)
+
+    def function(x: Floats) -> tuple[float, Floats]:
+        found = components(at.design, x[:-1], math.exp(float(x[-1])), at.bases)
+        here, gradient = expression(found.values)
+        return here - value, gradient @ found.jacobian
+
+    with one_blas_thread():
+        least = _least_deviance(criterion, at.theta, at.sigma, function)
+    if math.isnan(least):
+        warnings.warn(
+            f"The search for the likelihood under {quantity.text} = {value:g} failed; its test is NaN.",
+            ConvergenceWarning,
+            stacklevel=3,
+        )
+    return -0.5 * least
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _Local:
+    """Coordinates s around an optimum, y = ŷ + L s, in which −2 log-likelihood is nearly D̂ + sᵀs."""
+
+    criterion: Criterion
+    chart: Chart
+    centre: Floats
+    L: Floats
+
+    def deviance(self, s: Floats) -> tuple[float, Floats, Floats] | None:
+        """−2 log-likelihood, its gradient, and nearly its second derivative; None where it cannot be computed."""
+        y = self.centre + self.L @ s
+        x, jacobian = self.chart.to_x(y)
+        found = free_scale(self.criterion, x)
+        if found.gradient is None or found.information is None or found.bend is None:
+            return None
+        slope, to_s = found.gradient, jacobian @ self.L
+        curvature = to_s.T @ (found.information + found.bend) @ to_s
+        curvature = curvature + _differences(lambda t: slope @ self.chart.to_x(self.centre + self.L @ t)[1] @ self.L, s)
+        return found.value, slope @ to_s, curvature
+
+    def of(self, function: Function, s: Floats) -> tuple[float, Floats]:
+        """A function of x = (θ, log σ), and its gradient."""
+        x, jacobian = self.chart.to_x(self.centre + self.L @ s)
+        value, gradient = function(x)
+        return value, gradient @ jacobian @ self.L
+
+
+def _least_deviance(criterion: Criterion, theta: Floats, sigma: float, function: Function) -> float:
+    """The least −2 log-likelihood where a function of (θ, log σ) is zero; NaN when the search does not find it."""
+    chart = chart_of(criterion.design, typical_scale(criterion))
+    centre = chart.of(theta, sigma)
+    x, jacobian = chart.to_x(centre)
+    at = free_scale(criterion, x)
+    assert at.information is not None
+    local = _Local(criterion, chart, centre, _whitening(jacobian.T @ at.information @ jacobian))
+    s = np.zeros(len(centre))
+    here, (miss, normal) = local.deviance(s), local.of(function, s)
+    # Twice the multiplier where D̂ + sᵀs is least on the tangent of the surface.
+    weight = 4.0 * abs(miss) / max(float(normal @ normal), np.finfo(float).tiny)
+    for _ in range(_MOST_STEPS):
+        if here is None:
+            return math.nan
+        step = _newton(here[1], here[2], *local.of(function, s), local, function, s)
+        weight = max(weight, 2.0 * abs(step.multiplier))
+        if step.promise + weight * abs(step.miss) < _ACCURACY and abs(step.miss) < _MET:
+            return here[0]
+        s, here = _moved(local, function, s, here[0] + weight * abs(step.miss), step.direction, weight)
+    return math.nan
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _Step:
+    """A step of Newton's method on the Lagrangian.
+
+    Attributes
+    ----------
+    direction : ndarray
+    multiplier : float
+    miss : float
+        The value of the function, which should be zero.
+    promise : float
+        What the deviance should lose along the surface.
+    """
+
+    direction: Floats
+    multiplier: float
+    miss: float
+    promise: float
+
+
+def _newton(
+    slope: Floats, curvature: Floats, miss: float, normal: Floats, local: _Local, function: Function, s: Floats
+) -> _Step:
+    """Onto the tangent of the surface, and along it down the quadratic model (Nocedal & Wright 2006, §18.1)."""
+    length = float(normal @ normal)
+    multiplier = -float(slope @ normal) / length
+    W = curvature + multiplier * _differences(lambda t: local.of(function, t)[1], s)
+    across = -miss / length * normal
+    tangent = np.linalg.svd(normal[None])[2][1:].T
+    values, vectors = np.linalg.eigh(tangent.T @ W @ tangent)
+    part = vectors.T @ (tangent.T @ (slope + W @ across))
+    size = np.maximum(np.abs(values), _FLAT)
+    direction = across - tangent @ (vectors @ (part / size))
+    direction *= min(1.0, _LONGEST / max(float(np.linalg.norm(direction)), np.finfo(float).tiny))
+    return _Step(direction, multiplier, miss, 0.5 * float(part @ (part / size)))
+
+
+def _moved(
+    local: _Local, function: Function, s: Floats, merit: float, direction: Floats, weight: float
+) -> tuple[Floats, tuple[float, Floats, Floats] | None]:
+    """The first of ever shorter steps that does not add to deviance plus weight · |miss|; None when there is none."""
+    for halvings in range(_MOST_HALVINGS):
+        new = s + 0.5**halvings * direction
+        there = local.deviance(new)
+        if there is not None and there[0] + weight * abs(local.of(function, new)[0]) <= merit + _ACCURACY:
+            return new, there
+    return s, None
+
+
+def _differences(gradient: Callable[[Floats], Floats], s: Floats) -> Floats:
+    """The second derivative of a function by differences of its first."""
+    steps = _STEP * np.eye(len(s))
+    found = np.array([(gradient(s + step) - gradient(s - step)) / (2.0 * _STEP) for step in steps])
+    return np.asarray(0.5 * (found + found.T))
+
+
+def _whitening(information: Floats) -> Floats:
+    """L with L Lᵀ = 2H⁻¹, on the scale of H's own diagonal."""
+    size = np.sqrt(np.maximum(np.diag(information), np.finfo(float).tiny))
+    values, vectors = np.linalg.eigh(information / np.outer(size, size))
+    return np.asarray((vectors * np.sqrt(2.0 / np.maximum(values, 1e-6))) / size[:, None])
