@@ -194,11 +194,14 @@ def _optimum(search: ConstrainedSearch, state: State) -> Optimum:
     assert image is not None
     theta = image.x[:-1]
     given = search.parametrisation(classes)
+    gradient = state.evaluation.gradient
+    assert gradient is not None
+    at_bound = (state.psi <= state.to.lower) & (gradient > 0.0)
     constraint = Constraint(
         classes,
         state.to,
         state.psi,
-        state.free,
+        state.free & ~at_bound,
         image.jacobian,
         float(np.exp(image.x[-1])),
         state.evaluation.value,

@@ -81,7 +81,7 @@ def _values(to: Parametrisation, theta: Floats) -> tuple[dict[int, list[float]],
         C = matrices[b]
         if kind == "sd":
             sds.setdefault(c, []).append(math.sqrt(C[places[0], places[0]]))
-        else:
+        elif C[places[0], places[0]] > 0.0 and C[places[1], places[1]] > 0.0:  # else a correlation means nothing
             cors.setdefault(c, []).append(_correlation(C, *places))
     return sds, cors
 
@@ -92,7 +92,7 @@ def _correlation(C: Floats, i: int, j: int) -> float:
 
 
 def _mean(values: dict[int, list[float]], c: int) -> float:
-    return float(np.mean(values[c]))
+    return float(np.mean(values[c])) if c in values else 0.0
 
 
 def _parameter(to: Parametrisation, theta: Floats, c: int) -> float:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy import linalg, optimize
 
 from lmmpy.engines import Criterion
+from lmmpy.fitting.start_traits import by_pairs_of_traits
 
 __all__ = ["start_values", "typical_scale"]
 
@@ -37,7 +38,7 @@ def start_values(criterion: Criterion) -> tuple[Floats, list[Floats]]:
 
     With b̂ the least-squares effect of one column in one level, A its cross-product there and s² the residual variance
     about the fixed effects, E b̂² ≈ σ_b² + s²/A; the mean of b̂² − s²/A over levels is compared with what is left of s².
-    Where levels of some term are related, see `_by_relatedness`.
+    Where levels of some term are related, see `_by_relatedness`; of several traits, `by_pairs_of_traits`.
 
     Parameters
     ----------
@@ -60,7 +61,8 @@ def start_values(criterion: Criterion) -> tuple[Floats, list[Floats]]:
     others += [structure.other_starts() for structure in rows]
     most = max((len(found) for found in others), default=0)
     joined = [np.concatenate([found[i % len(found)] for found in others]) for i in range(most)]
-    return np.concatenate([np.empty(0), *start]), joined
+    by_pairs = by_pairs_of_traits(criterion)
+    return np.concatenate([np.empty(0), *start]) if by_pairs is None else by_pairs, joined
 
 
 def _by_excess(criterion: Criterion) -> list[Floats]:

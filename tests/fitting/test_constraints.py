@@ -333,3 +333,25 @@ def test_correlations_that_no_matrix_has(fits: dict[str, Any]) -> None:
         constrained(fits["machines"], {BA: 1, CA: 1, CB: -1})
     with pytest.raises(lmm.ModelError, match="cannot hold at once"):
         constrained(fits["machines"], {BA: 1, CA: 0.5, CB: 0.2})
+
+
+def test_a_tie_of_which_one_side_vanishes_leaves_the_other() -> None:
+    machines = lmm.datasets.load("Machines")
+    # Without variation between workers on machine A its correlations are nothing.
+    mean = machines.groupby(["Machine", "Worker"], observed=True)["score"].transform("mean")
+    score = machines["score"] - np.where(machines["Machine"] == "A", mean, 0.0)
+    with pytest.warns(lmm.SingularFitWarning):
+        fit = lmm.lmer(MACHINES.replace("score", "flat"), machines.assign(flat=score), reml=False)
+    tied = constrained(fit, {CB: BA})
+    gone = constrained(fit, {A: 0})
+    assert tied.constraint is not None and gone.constraint is not None
+    assert tied.converged and tied.constraint.report(fit.criterion, tied).ok
+    assert tied.constraint.value == pytest.approx(gone.constraint.value, abs=1e-6)
+
+
+def test_a_correlation_that_means_nothing_does_not_count(fits: dict[str, Any]) -> None:
+    fit = fits["machines"]
+    T = np.array([[0.0, 0.0, 0.0], [0.0, 2.0, 0.0], [0.0, 0.6, 0.8]])  # machine A does not vary
+    x = np.append(T.T[np.triu_indices(3)], 0.0)
+    to = parametrisation(fit, {CB: BA})
+    assert math.sin(projected(to, x)[to.names.index(BA)]) == pytest.approx(0.6)
