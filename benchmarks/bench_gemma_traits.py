@@ -7,9 +7,10 @@ begins, as the first argument of the worker says,
 - `whole`: with the line by which it says that the eigendecomposition begins;
 - `rotated`: when it opens the file of the SNP for the second time, which it does as soon as everything is rotated.
 
-The covariate is given as an environment (`-gxe`): the null model is the same, but with `-c` GEMMA would first clear 160 kB
-for each person, to hold SNPs. It prints six digits: the criterion is computed here from its variances, and has to
-agree with the log-likelihood that it prints.
+The covariate is given as an environment (`-gxe`): the null model is the same, but with `-c` GEMMA would first clear
+160 kB for each person, to hold SNPs. The environment is rotated after the second opening, a product of n² operations.
+It prints six digits: the criterion is computed here from its variances, and has to agree with the log-likelihood that
+it prints.
 """
 
 import ctypes
@@ -119,6 +120,8 @@ def fit(job: Job, frame: pd.DataFrame) -> Run:
             if REML_IS_OVER in said:
                 fitted = now
         _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)  # else it would be thought to be running
+        process.stdout.close()
     if status != 0 or not decomposing < fitting < fitted:
         raise RuntimeError(f"gemma ended with status {status}, or did not say what it was doing")
     log = (HERE / "output" / "traits.log.txt").read_text(encoding="utf-8")
@@ -174,10 +177,9 @@ class Reading:
         criterion = reml_criterion(*self.turned, Vg, Ve)
         found = re.search(r"^## REMLE log-likelihood in the null model = (\S+)$", run.log, re.MULTILINE)
         ours = self.size_of_x - 0.5 * criterion
-        if found is None or abs(float(found[1]) - ours) > PRINTED * abs(ours):
-            raise ValueError(
-                f"GEMMA's REML log-likelihood {found and found[1]} is not that at its variances, {ours:.4f}"
-            )
+        theirs = np.nan if found is None else float(found[1])
+        if not abs(theirs - ours) <= PRINTED * abs(ours):
+            raise ValueError(f"GEMMA's REML log-likelihood {theirs} is not that at its variances, {ours:.4f}")
         errors = np.concatenate([triangle(run.log, f"se({name})") for name in ("Vg", "Ve")])
         told = {"compared": {"covariances": [*Vg, *Ve], "their standard errors": errors.tolist()}}
         begin = run.decomposing if self.what == "whole" else run.fitting

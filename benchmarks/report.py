@@ -308,15 +308,16 @@ def _structured(results: Sequence[ProblemResult]) -> list[str]:
     if not results:
         return []
     reading = (
-        "cbind() of several traits, and `residual=`. The ratio is lmmpy's time to the package's. GEMMA's time for mv-fit "
-        "is from when traits and covariates are rotated to when its REML estimates with their standard errors are there; "
-        "for mv-grm it begins with the eigendecomposition, after its files are read; its fit by ML and the test of a SNP, "
-        "which it would not leave out, are not in either. lmmpy's begins for mv-fit with a criterion whose rotation is "
-        "done, for mv-grm with the matrix and the table, and ends with all variances, covariances and their standard "
-        "errors, as GEMMA's. nlme's is one call of `lme` or `gls` as it is by itself, with the covariance of the variance "
-        "parameters; lmmpy's is the fit and the standard errors of all parameters. SOLAR's second is given, not measured. "
-        "The criterion is −2 log-likelihood, lmmpy's less the package's; apart is the largest relative difference of the "
-        "package's numbers (variances or correlations, coefficients, standard errors where it has them) from lmmpy's."
+        "cbind() of several traits, and `residual=`. The ratio is lmmpy's time to the package's. GEMMA's time for "
+        "mv-fit is from when traits and covariate are rotated to when its REML estimates and their standard errors "
+        "are there; for mv-grm it begins with the eigendecomposition, after its files are read. Its fit by ML and "
+        "the test of a SNP, which it does not leave out, are in neither. lmmpy's begins for mv-fit with a criterion "
+        "whose rotation is done, for mv-grm with the matrix and the table, and ends with all variances, covariances "
+        "and their standard errors, as GEMMA's. nlme's is one call of `lme` or `gls` as they are by themselves, with "
+        "the covariance of the variance parameters; lmmpy's is the fit and the standard errors of all parameters. "
+        "SOLAR's time is given, not measured. The criterion is −2 log-likelihood, lmmpy's less the package's; apart "
+        "is the largest relative difference of lmmpy's numbers (variances, shares or correlations, and coefficients "
+        "or standard errors) from the package's."
     )
     header = ("task", "package", "median", "ratio", "must", "met", "criterion", "apart", "peak MB", "note")
     told = [

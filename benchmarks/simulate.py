@@ -61,7 +61,7 @@ def crossed(n_rows: int, n_a: int, n_c: int, seed: int) -> pd.DataFrame:
 
 
 def serial_slopes(n_subjects: int, n_times: int, seed: int) -> pd.DataFrame:
-    """Simulate y = 5 + 0.5 x + 0.2 t + b0[g] + b1[g] t + e at uneven times, e with correlation 0.6^|t − s| in a subject.
+    """Simulate y = 5 + 0.5 x + 0.2 t + b0[g] + b1[g] t + e at uneven times, cor(e) = 0.6^|t − s| within a subject.
 
     Returns
     -------

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -48,6 +48,10 @@ class Given:
         return PeerResult(self.name, Status.OK, seconds=(self.seconds,), warmup=self.seconds, reply=reply)
 
 
+def _missing_gemma() -> str | None:
+    return missing_gemma() if sys.platform == "linux" else "inotify, by which its time is taken, is Linux's"
+
+
 @dataclass(frozen=True, slots=True)
 class Task:
     """A model of several traits, or with a structured residual.
@@ -67,7 +71,7 @@ class Task:
     problem: Problem
     what: str
     told: str
-    given: "partial[Given] | None" = None
+    given: Callable[[], Given] | None = None
 
     def peers(self) -> tuple[Peer, ...]:
         """lmmpy, and the peer that is run beside it."""
@@ -79,16 +83,16 @@ class Task:
         if self.problem.baseline == GEMMA:
             begin = "rotated" if self.what.endswith("rotated") else "whole"
             command = (sys.executable, "-m", "benchmarks.bench_gemma_traits", begin)
-            return ours, Peer(GEMMA, command, missing_gemma)
+            return ours, Peer(GEMMA, command, _missing_gemma)
         return (ours,)
 
 
 # ---- two traits of genotyped people, beside GEMMA
 
-BY_GEMMA = Target(must=1.0, aim=0.5)
+FASTER = Target(must=1.0, aim=1.0)
 
 
-def _frame(make: "partial[Records]") -> pd.DataFrame:
+def _frame(make: Callable[[], Records]) -> pd.DataFrame:
     return make().frame
 
 
@@ -104,7 +108,7 @@ def _genotyped(n: int, *, rotated: bool) -> Task:
         time_limit=120.0,
         min_rounds=1,
         most_rounds=10 if rotated else 50,  # the decomposition before each of them is not of the budget
-        target=BY_GEMMA,
+        target=FASTER if rotated else None,
         baseline=GEMMA,
     )
     if rotated:
@@ -142,7 +146,7 @@ BIVARIATE = Problem(
     data=_family,
     incomplete=("bmi", "fvii"),
     reml=False,
-    target=Target(must=0.1, aim=0.05),
+    target=Target(must=0.1, aim=0.1),
     baseline=SOLAR,
 )
 
@@ -220,8 +224,8 @@ TASKS = {
         Task(
             BIVARIATE,
             "bivariate",
-            "the family study, from tables to shares and correlations with errors",
-            partial(_solar),
+            "the family study, from tables to h² and correlations with errors",
+            _solar,
         ),
         Task(
             replace(BIVARIATE, name="bivariate-family-tests", target=None, baseline=OURS),
@@ -258,7 +262,7 @@ def disagreement(result: ProblemResult, peer: PeerResult) -> float | None:
     if {name: len(_flat(mine[name])) for name in mine} != {name: len(_flat(theirs[name])) for name in theirs}:
         raise ValueError(f"{result.problem.name}: lmmpy and {peer.peer} do not tell the same numbers")
     pairs = [(a, b) for name in mine for a, b in zip(_flat(mine[name]), _flat(theirs[name]), strict=True)]
-    return max(abs(a - b) / max(abs(b), 1e-8) for a, b in pairs)
+    return max((abs(a - b) / max(abs(b), 1e-8) for a, b in pairs), default=None)
 
 
 def note(peer: PeerResult) -> str:

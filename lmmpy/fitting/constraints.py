@@ -187,22 +187,24 @@ class _Union:
         self.parent = list(range(len(known)))
         self.values: dict[int, float] = {}
         for b, block in enumerate(parts):
-            own = [i for i, q in enumerate(known) if q.block == b]
-            sds = [i for i in own if known[i].kind == "sd"]
-            if block.matrix is not None:
-                if block.reference and sds:
-                    self._join(sds[0], len(known) - 1)
-                if block.one_variance:
-                    for i in sds[1:]:
-                        self._join(sds[0], i)
-            else:
-                for i in sds:
-                    if not block.rows.reported(block.rows.start())[known[i].places[0]].gradient.any():  # type: ignore[union-attr]
-                        self._join(i, len(known) - 1)
-            if block.one_correlation:
-                cors = [i for i in own if known[i].kind == "cor" and _tells(block, known[i])]
-                for i in cors[1:]:
-                    self._join(cors[0], i)
+            self._join_own(block, [i for i, q in enumerate(known) if q.block == b])
+
+    def _join_own(self, block: Block, own: Sequence[int]) -> None:
+        """What a structure holds equal by itself; the standard deviation of the reference row is sigma."""
+        sds, sigma = [i for i in own if self.known[i].kind == "sd"], len(self.known) - 1
+        if block.matrix is None:
+            assert block.rows is not None
+            reported = block.rows.reported(block.rows.start())
+            references = [i for i in sds if not reported[self.known[i].places[0]].gradient.any()]
+        else:
+            references = sds[:1] if block.reference else []
+        for i in references:
+            self._join(i, sigma)
+        for i in sds[1:] if block.one_variance else ():
+            self._join(sds[0], i)
+        cors = [i for i in own if self.known[i].kind == "cor" and _tells(block, self.known[i])]
+        for i in cors[1:] if block.one_correlation else ():
+            self._join(cors[0], i)
 
     def root(self, i: int) -> int:
         """A representative of the class of a quantity."""
@@ -247,7 +249,7 @@ class _Union:
             raise ModelError(
                 f"constraints[{quantity.name!r}] must be a number or the name of another parameter, not {value!r}."
             )
-        low, high = self._range(quantity)
+        low, high = _range(self.parts, quantity)
         if not low <= value <= high:
             raise ModelError(
                 f"constraints[{quantity.name!r}] is {value:g}; a {_WORDS[quantity.kind]} lies between {low:g} and "
@@ -260,15 +262,6 @@ class _Union:
         if a in self.values:
             raise ModelError(f"constraints: {quantity.name!r} is {value:g} anyway; leave that out.")
         self.values[a] = float(value)
-
-    def _range(self, quantity: Quantity) -> tuple[float, float]:
-        if quantity.kind == "sd":
-            return 0.0, math.inf
-        if quantity.kind == "parameter":
-            return -math.inf, math.inf
-        block = self.parts[quantity.block]
-        k = len(block.labels)
-        return (-1.0 / (k - 1) if isinstance(block.matrix, CompoundSymmetry) else -1.0), 1.0
 
     def _check_telling(self, quantity: Quantity) -> None:
         block = self.parts[quantity.block]
@@ -315,7 +308,22 @@ def _tells(block: Block, quantity: Quantity) -> bool:
     return not isinstance(block.matrix, Autoregressive) or abs(quantity.places[0] - quantity.places[1]) == 1
 
 
+def _range(parts: Sequence[Block], quantity: Quantity) -> tuple[float, float]:
+    """Between which values a quantity lies."""
+    if quantity.kind == "sd":
+        return 0.0, math.inf
+    if quantity.kind == "parameter":
+        return -math.inf, math.inf
+    block = parts[quantity.block]
+    return (-1.0 / (len(block.labels) - 1) if isinstance(block.matrix, CompoundSymmetry) else -1.0), 1.0
+
+
 def _check_classes(found: Classes) -> None:
+    for c in found.classes:
+        for q in (found.quantities[i] for i in c.members):
+            low, _ = _range(found.blocks, q)
+            if c.value is not None and c.value < low:
+                raise ModelError(f"constraints: {q.name!r} cannot be {c.value:g}, for it is {low:g} at least.")
     if found.classes[found.sigma].value == 0.0:
         raise ModelError("constraints: sigma, the residual standard deviation, cannot be zero.")
     where = found.by_place

@@ -275,6 +275,7 @@ def _searched(search: Search, start: Floats | None, near: Floats | None) -> Opti
 
 
 def checked_start(start: Floats, size: int) -> Floats:
+    """A start that the user gave, as numbers."""
     try:
         theta = np.asarray(start, dtype=float).reshape(-1)
     except (TypeError, ValueError):

@@ -10,7 +10,7 @@ zeros.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -204,7 +204,8 @@ class Parametrisation:
             elif self.classes.classes[c].kind == "parameter" and self.classes.classes[c].value is not None:
                 self.held[at] = solved(block.rows, i, place, float(self.classes.classes[c].value or 0.0))
             else:
-                found += self._class_slot(c, float(self._scale[at]), used)
+                slots = self._class_slot(c, float(self._scale[at]), used)
+                found += [replace(slot, lower=float(self._lower[at])) for slot in slots]
         return found
 
     def owner(self, b: int, rows: RowStructure, i: int) -> tuple[int | None, int]:

@@ -14,7 +14,7 @@ from lmmpy.design import Blueprint, Design
 from lmmpy.design.evaluate import Evaluator
 from lmmpy.errors import FormulaError, ModelError, shown
 from lmmpy.formula import RandomTerm, deparse, parse_formula
-from lmmpy.inference.prediction import ColumnsOfData
+from lmmpy.inference.data_columns import ColumnsOfData
 
 __all__ = ["chosen_effects", "chosen_terms"]
 
@@ -97,7 +97,7 @@ def chosen_terms(design: Design, re_form: Any) -> list[int]:
     if unknown:
         raise ModelError(
             f"re_form names {shown(unknown)}, which is no random term. Use 'all', 'none', or some of "
-            f"{shown([x.name for x in (*design.random, *design.functions)], 20)}."
+            f"{shown([term.name for term in design.random] + [rows.name for rows in design.functions], 20)}."
         )
     return places
 

@@ -84,7 +84,7 @@ def _values(residual: RowCovariance | None, i: Codes, j: Codes, share: float) ->
     structure = residual.structure
     phi = structure.start() + 0.4 * share * structure.scale()
     values = structure.between(i, j).at(np.maximum(phi, structure.lower)).values
-    return np.where(residual.groups[i] == residual.groups[j], values, 0.0)
+    return np.asarray(np.where(residual.groups[i] == residual.groups[j], values, 0.0))
 
 
 def _takes(large: Design, i: Codes, j: Codes, wanted: Floats) -> bool:
@@ -97,7 +97,8 @@ def _takes(large: Design, i: Codes, j: Codes, wanted: Floats) -> bool:
     pairs, n = structure.between(i, j), structure.n_theta
 
     def apart(x: Floats) -> Floats:
-        return np.asarray(np.where(together, np.exp(x[n]) * pairs.at(x[:n]).values, 0.0) - wanted) / unit**2
+        found = np.where(together, np.exp(x[n]) * pairs.at(x[:n]).values, 0.0)
+        return np.asarray((found - wanted) / unit**2)
 
     lower = np.append(structure.lower, -np.inf)
     for start in (structure.start(), *structure.other_starts()):

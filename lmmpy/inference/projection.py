@@ -230,7 +230,7 @@ class Projection:
         found = np.empty(self.design.n)
         for number, rows in enumerate(self.marginal.components):
             found[rows] = np.diag(self._inverse(number))
-        return found - np.einsum("np,pq,nq->n", self.VX, self.unscaled_vcov, self.VX)
+        return np.asarray(found - np.einsum("np,pq,nq->n", self.VX, self.unscaled_vcov, self.VX))
 
     @cached_property
     def _by_group(self) -> tuple[Floats, Floats]:

@@ -112,7 +112,7 @@ class ResidualCovariance:
         return found
 
     def is_singular(self, tol: float) -> bool:
-        """Whether the root of some group's correlation matrix has a singular value below `tol`, or a row no variance."""
+        """Whether the root of a group's correlation matrix has a singular value below `tol`, or a row no variance."""
         sd = np.sqrt(self.variance * self.root_weights**2)
         residual = self.design.residual
         if residual is not None and (sd < tol * residual.typical).any():
@@ -143,7 +143,7 @@ class ResidualCovariance:
             Where R is singular.
         """
         try:
-            return [np.linalg.cholesky(R) for R in self.stacks]
+            return [np.asarray(np.linalg.cholesky(R), dtype=float) for R in self.stacks]
         except np.linalg.LinAlgError:
             raise ModelError(
                 "The covariance of the residual is singular (a correlation of ±1, or a standard deviation of zero), so "

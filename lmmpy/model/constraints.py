@@ -22,7 +22,7 @@ def constraint_of(fit: FitResults) -> Constraint | None:
     return found
 
 
-def joined(fit: LmmFit, constraints: Mapping[str, Any]) -> dict[str, Any]:
+def joined(fit: LmmFit, constraints: Any) -> Any:
     """
     The constraints of a fit and further ones.
 
@@ -33,7 +33,7 @@ def joined(fit: LmmFit, constraints: Mapping[str, Any]) -> dict[str, Any]:
     """
     old = constraint_of(fit)
     if old is None:
-        return constraints  # type: ignore[return-value]
+        return constraints
     if not isinstance(constraints, Mapping):
         raise ModelError(f"constraints must map names of parameters to numbers or names; got {constraints!r}.")
     again = [name for name in constraints if name in old.given]

@@ -135,17 +135,18 @@ class Diagnosed(FitResults):
     def _standardized(self, deleted: bool) -> Floats:
         """Conditional residuals over their standard deviations; σ that without the row, or of all."""
         saturated, sigma = self.optimum.saturated, np.full(self.nobs, self.sigma)
-        estimated = deleted and self._known_sigma is None
+        estimated = deleted and self._known_sigma is None and self.optimum.constraint is None
         if self._structured and not saturated:
             if estimated:
                 sigma = np.sqrt(np.maximum(self._projection.deleted_r2, 0.0) / (self.criterion.dof - 1))
             variance = self._projection.residual_variance
             known = variance > 1e-10 * self.residual_covariance.variance
-            return (self.design.y - self.linear_predictor) / (sigma * np.sqrt(np.where(known, variance, np.nan)))
+            left = self.design.y - self.linear_predictor
+            return np.asarray(left / (sigma * np.sqrt(np.where(known, variance, np.nan))))
         values = weighted_residual(self)
         if estimated:
             sigma = deleted_sigma(self._solution.r2, self.criterion.dof, values, self._hat)
-        return values / (sigma * np.sqrt(np.where(self._hat < 1.0, 1.0 - self._hat, np.nan)))
+        return np.asarray(values / (sigma * np.sqrt(np.where(self._hat < 1.0, 1.0 - self._hat, np.nan))))
 
     def _marginal_residuals(self, type: str, scaled: bool) -> Floats:
         design, marginal = self.design, MarginalCovariance(self.design, self.optimum.theta)
@@ -220,7 +221,8 @@ class Diagnosed(FitResults):
         with one_blas_thread():
             found = deletion_of_rows(self)
         sigma = np.sqrt(np.maximum(found.r2, 0.0) / (self.criterion.dof - 1))
-        sigma = sigma if self._known_sigma is None else np.full(self.nobs, self._known_sigma)
+        if self._known_sigma is not None or self.optimum.constraint is not None:
+            sigma = np.full(self.nobs, self.sigma)
         return self._by_coefficient(found.beta / (sigma[:, None] * np.sqrt(found.variance)))
 
     def _by_coefficient(self, values: Floats) -> pd.DataFrame:

@@ -14,10 +14,10 @@ from lmmpy.design.values import Floats
 from lmmpy.errors import ModelError, shown
 from lmmpy.formula import Terms, parse_formula
 from lmmpy.formula.update import formula_text, random_text
+from lmmpy.inference.data_columns import ColumnsOfData
 from lmmpy.inference.lrt import likelihood_ratio
-from lmmpy.inference.prediction import ColumnsOfData
 from lmmpy.model.lmm_fit import LmmFit
-from lmmpy.model.ranova import warn_if_likelier
+from lmmpy.model.ranova import require_own_variance, warn_if_likelier
 from lmmpy.model.term_tests import f_table
 from lmmpy.model.update import Submodel, submodel
 from lmmpy.report import AnovaTable
@@ -70,6 +70,7 @@ def drop1(
         title = fit.contrast_tests(ddf).method.title
         head = (f"Single term deletions using {title} method:", "", "Model:", fit.formula, "")
         return AnovaTable.under(head, f_tests(fit, labels, ddf))
+    require_own_variance(fit, "drop1")
     return _by_likelihood(fit, labels, kind)
 
 

@@ -17,9 +17,10 @@ from lmmpy.errors import DataError, ModelError, RankDeficiencyWarning, shown
 from lmmpy.formula import read_expression
 from lmmpy.inference.breeding_values import criterion_at_once
 from lmmpy.inference.chosen_effects import chosen_effects
+from lmmpy.inference.data_columns import ColumnsOfData
 from lmmpy.inference.intervals import checked_level
 from lmmpy.inference.new_rows import new_residual_variance
-from lmmpy.inference.prediction import ColumnsOfData, PredictionRows, not_estimable, rows_of_data, rows_of_fit
+from lmmpy.inference.prediction import PredictionRows, not_estimable, rows_of_data, rows_of_fit
 from lmmpy.inference.prediction_functions import JointPrediction, chosen_functions
 from lmmpy.inference.prediction_relatives import (
     given_relatedness,

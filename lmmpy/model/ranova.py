@@ -79,6 +79,18 @@ def check_random(fit: object, what: str) -> None:
             f"The variance components of this fit were given, so that {what} has nothing to test. Estimate them, for "
             "example by fit.update(varcomp=None)."
         )
+    require_own_variance(fit, what)
+
+
+def require_own_variance(fit: LmmFit, what: str) -> None:
+    """Refuse likelihood ratios of fits whose variance is a function of the mean, which each model has another of."""
+    spec = fit.blueprint.residual
+    if spec is not None and spec.of_mean:
+        raise ModelError(
+            f"residual={spec.text!r} makes the variance a function of the mean, and the likelihood is that given the "
+            f"mean, of which each model has another: {what} has no likelihood ratio. Give a covariate that stays, such "
+            "as the fitted values of the larger model in a column m, varpower(m)."
+        )
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -96,9 +96,10 @@ def _stacked_response(y: Any, labels: pd.Index, design: Design) -> Floats:
         if isinstance(y, pd.DataFrame) and y.shape[1] == 1:
             y = y.iloc[:, 0]
         values = _numbers(y)
-        if isinstance(y, pd.Series) and len(y) > design.n and set(y.index) >= set(rows.observations):
-            values = _numbers(y.reindex(rows.observations))  # with the rows that were left out
-        elif isinstance(y, pd.Series) and not y.index.equals(rows.observations):
+        pairs, places = rows.pairs()
+        if isinstance(y, pd.Series) and y.index.equals(pairs):
+            values = values[places]  # with the rows that were left out
+        elif isinstance(y, pd.DataFrame) or (isinstance(y, pd.Series) and not y.index.equals(rows.observations)):
             values = np.empty(0)
         elif values.shape == (int(design.rows.sum()), len(traits.names)):
             values = values[traits.row, traits.trait]

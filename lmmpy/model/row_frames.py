@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -109,18 +110,20 @@ class RowLabels:
         found = pd.DataFrame(values.copy(), index=self.observations, columns=list(columns))
         if not self.excluded or not design.left_out.any():
             return found
-        labels = [self.every[considered], list(design.traits.names)]
-        whole = pd.MultiIndex.from_product(labels, names=found.index.names)
+        whole, places = self.pairs()
         full = np.full((len(whole), len(columns)), np.nan)
-        full[self._places_of_pairs(considered)] = values
+        full[places] = values
         return pd.DataFrame(full, index=whole, columns=list(columns))
 
-    def _places_of_pairs(self, considered: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> Codes:
-        """Place of each row of the design among all pairs of a row of the data and a trait."""
-        traits = self.design.traits
+    def pairs(self) -> tuple[pd.MultiIndex, Codes]:
+        """All pairs of a row of the data, left out or not, and a trait; and which of them rows of the design are."""
+        design, traits = self.design, self.design.traits
         assert traits is not None
-        place = (np.cumsum(considered) - 1)[self.design.rows][traits.row]
-        return np.asarray(place * len(traits.names) + traits.trait, dtype=np.intp)
+        considered = design.rows | design.left_out
+        labels: list[Any] = [self.every[considered], list(traits.names)]
+        place = (np.cumsum(considered) - 1)[design.rows][traits.row]
+        pairs: pd.MultiIndex = pd.MultiIndex.from_product(labels, names=[self.every.name, "trait"])
+        return pairs, np.asarray(place * len(traits.names) + traits.trait, dtype=np.intp)
 
 
 def labelled_predictions(

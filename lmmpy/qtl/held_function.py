@@ -9,12 +9,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lmmpy.covariance import Indexed
+from lmmpy.design import Design
 from lmmpy.design.values import Floats
 from lmmpy.engines import Criterion, one_blas_thread
 from lmmpy.errors import ConvergenceWarning
 from lmmpy.fitting import in_coordinates_of_search
 from lmmpy.fitting.start import typical_scale
-from lmmpy.inference.absolute_deviations import Chart, chart_of
+from lmmpy.inference.absolute_deviations import Chart, Deviations, chart_of
 from lmmpy.inference.expression import parse_expression
 from lmmpy.inference.profile_coordinates import free_scale
 from lmmpy.inference.variance_parameters import components
@@ -30,6 +32,8 @@ _ACCURACY, _MET = 1e-8, 1e-9
 _MOST_STEPS, _MOST_HALVINGS = 60, 25
 # In standard errors: the longest step, and the step of differences; and a curvature that is none.
 _LONGEST, _STEP, _FLAT = 4.0, 1e-4, 1e-3
+# In typical sizes.
+_OFF = 0.1
 
 
 def loglik_with(fit: LmmFit, quantity: Quantity, value: float) -> float:
@@ -102,14 +106,38 @@ class _Local:
 
 
 def _least_deviance(criterion: Criterion, theta: Floats, sigma: float, function: Function) -> float:
-    """The least −2 log-likelihood where a function of (θ, log σ) is zero; NaN when the search does not find it."""
-    chart = chart_of(criterion.design, typical_scale(criterion))
+    """The least −2 log-likelihood where a function of (θ, log σ) is zero; NaN when no search finds it."""
+    scale = typical_scale(criterion)
+    chart = chart_of(criterion.design, scale)
     centre = chart.of(theta, sigma)
     x, jacobian = chart.to_x(centre)
     at = free_scale(criterion, x)
     assert at.information is not None
-    local = _Local(criterion, chart, centre, _whitening(jacobian.T @ at.information @ jacobian))
-    s = np.zeros(len(centre))
+    size = chart.of(scale, sigma)
+    size[-1] = sigma if isinstance(chart, Deviations) else 1.0
+    local = _Local(criterion, chart, centre, _whitening(jacobian.T @ at.information @ jacobian, size))
+    # Off the zeros, where the likelihood has no slope although there it may be least no more.
+    starts = [np.where(centre == 0.0, _OFF * size, centre), chart.of(_uncorrelated(criterion.design, theta), sigma)]
+    found = [_descended(local, function, np.linalg.solve(local.L, start - centre)) for start in starts]
+    return min((least for least in found if not math.isnan(least)), default=math.nan)
+
+
+def _uncorrelated(design: Design, theta: Floats) -> Floats:
+    """θ with the same variances, without correlations."""
+    parts = []
+    for term, part in zip(design.random, design.split_theta(theta), strict=True):
+        parts.append(term.structure.start(np.linalg.norm(term.structure.factor(part).T, axis=1)))
+    for rows, part in zip(design.row_covariances, design.split_rows(theta), strict=True):
+        structure = rows.structure
+        if isinstance(structure, Indexed):
+            parts.append(structure.structure.start(np.linalg.norm(structure.factor(part).T, axis=1))[1:])
+        else:
+            parts.append(part)
+    return np.concatenate(parts)
+
+
+def _descended(local: _Local, function: Function, s: Floats) -> float:
+    """The least −2 log-likelihood to which steps from s lead; NaN when they end elsewhere."""
     here, (miss, normal) = local.deviance(s), local.of(function, s)
     # Twice the multiplier where D̂ + sᵀs is least on the tangent of the surface.
     weight = 4.0 * abs(miss) / max(float(normal @ normal), np.finfo(float).tiny)
@@ -117,9 +145,11 @@ def _least_deviance(criterion: Criterion, theta: Floats, sigma: float, function:
         if here is None:
             return math.nan
         step = _newton(here[1], here[2], *local.of(function, s), local, function, s)
-        weight = max(weight, 2.0 * abs(step.multiplier))
         if step.promise + weight * abs(step.miss) < _ACCURACY and abs(step.miss) < _MET:
             return here[0]
+        weight = max(weight, 2.0 * abs(step.multiplier))
+        if abs(step.miss) > _MET:
+            weight = max(weight, 2.0 * float(here[1] @ step.direction) / abs(step.miss))
         s, here = _moved(local, function, s, here[0] + weight * abs(step.miss), step.direction, weight)
     return math.nan
 
@@ -180,8 +210,7 @@ def _differences(gradient: Callable[[Floats], Floats], s: Floats) -> Floats:
     return np.asarray(0.5 * (found + found.T))
 
 
-def _whitening(information: Floats) -> Floats:
-    """L with L Lᵀ = 2H⁻¹, on the scale of H's own diagonal."""
-    size = np.sqrt(np.maximum(np.diag(information), np.finfo(float).tiny))
-    values, vectors = np.linalg.eigh(information / np.outer(size, size))
-    return np.asarray((vectors * np.sqrt(2.0 / np.maximum(values, 1e-6))) / size[:, None])
+def _whitening(information: Floats, size: Floats) -> Floats:
+    """L with L Lᵀ = 2H⁻¹; of parameters in typical sizes, in which no error is taken for larger than one."""
+    values, vectors = np.linalg.eigh(information * np.outer(size, size))
+    return np.asarray(size[:, None] * vectors * np.sqrt(2.0 / np.maximum(values, 2.0)))

@@ -96,11 +96,12 @@ def _factor(families: Families, sex: str) -> str:
         raise DataError(families.columns.not_found(sex))
     values = families.columns[sex]
     if isinstance(values, Categorical):
-        return deparse(Name(sex))
-    levels = sorted({label_of(value) for value in values.tolist()} - {"nan"})
-    if len(levels) > 2:
+        levels = values.drop_unused().labels
+    else:
+        levels = sorted({label_of(value) for value in values.tolist()} - {"nan"})
+    if len(levels) != 2:
         raise DataError(f"{sex!r} has {len(levels)} values, {shown(levels)}; a sex-specific model is of two.")
-    return f"factor({deparse(Name(sex))})"
+    return deparse(Name(sex)) if isinstance(values, Categorical) else f"factor({deparse(Name(sex))})"
 
 
 @dataclass(frozen=True, slots=True)

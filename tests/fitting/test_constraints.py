@@ -32,7 +32,11 @@ def fits() -> dict[str, Any]:
     sleep, machines = lmm.datasets.load("sleepstudy"), lmm.datasets.load("Machines")
     penicillin = lmm.datasets.load("Penicillin")
     sleep = sleep.assign(late=np.where(sleep["Days"] < 5, "no", "yes"))
+    first = sleep[sleep["Days"] < 3]
+    first = first.assign(day=first["Days"].map({0: "a", 1: "b", 2: "c"}))
     return {
+        "matrix": lmm.gls("Reaction ~ Days", first, residual="us(0 + day | Subject, hom = TRUE)"),
+        "product": lmm.gls("Reaction ~ 1", first, residual="us(0 + day | Subject, hom = TRUE) * diag(0 + day | 1)"),
         "sleep": lmm.lmer(SLEEP, sleep),
         "machines": lmm.lmer(MACHINES, machines, reml=False),
         "cs": lmm.lmer("score ~ Machine + cs(0 + Machine | Worker)", machines),
@@ -68,6 +72,10 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("crossed", {"sd_(Intercept)|plate": "sigma"}),
     ("strata", {"sd_yes|Residual": "sigma"}),
     ("strata", {"sd_yes|Residual": "sd_(Intercept)|Subject"}),
+    ("matrix", {"cor_b.a|Residual": "cor_c.b|Residual"}),
+    ("matrix", {"cor_b.a|Residual": 0.5, "cor_c.b|Residual": 0.4}),
+    ("product", {"cor_c.a|Residual": 0.3, "sd_b|Residual": "sigma"}),
+    ("product", {"cor_c.a|Residual": "cor_c.b|Residual", "sd_c|Residual": "sd_b|Residual"}),
     ("serial", {"rho|Residual": 0.3}),
 ]
 
@@ -355,3 +363,15 @@ def test_a_correlation_that_means_nothing_does_not_count(fits: dict[str, Any]) -
     x = np.append(T.T[np.triu_indices(3)], 0.0)
     to = parametrisation(fit, {CB: BA})
     assert math.sin(projected(to, x)[to.names.index(BA)]) == pytest.approx(0.6)
+
+
+@pytest.mark.parametrize("rho", [1, -1])
+def test_copies_in_a_correlation_matrix(rho: int, fits: dict[str, Any]) -> None:
+    to = parametrisation(fits["matrix"], {"cor_c.b|Residual": rho})
+    image = to.at(projected(to, x_of(fits["matrix"])))
+    assert image is not None
+    found = values(fits["matrix"], image.x)
+    assert found["cor_c.b|Residual"] == pytest.approx(rho, abs=1e-15)
+    assert found["cor_c.a|Residual"] == pytest.approx(rho * found["cor_b.a|Residual"], abs=1e-15)
+    with pytest.raises(lmm.ModelError, match="not positive definite"):  # rows of a subject would be equal
+        constrained(fits["matrix"], {"cor_c.b|Residual": rho})

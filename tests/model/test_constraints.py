@@ -293,6 +293,15 @@ def test_constraints_that_are_wrong(fit: lmm.LmmFit, given: Any, message: str) -
         fit.constrain(given)
 
 
+def _with_batches() -> Any:
+    machines = lmm.datasets.load("Machines")
+    generator = np.random.default_rng(1)
+    batch = generator.integers(0, 9, len(machines))
+    shift = 5.0 * generator.standard_normal((9, 3))
+    of_machine = np.unique(machines["Machine"], return_inverse=True)[1]
+    return machines.assign(batch=batch, score=machines["score"] + shift[batch, of_machine])
+
+
 def test_contradictions(sleepstudy: Any) -> None:
     fit = lmm.lmer("Reaction ~ Days + cs(Days | Subject, hom = TRUE)", sleepstudy)
     with pytest.raises(lmm.ModelError, match="cannot be 3, for others hold it at 2"):
@@ -308,6 +317,11 @@ def test_contradictions(sleepstudy: Any) -> None:
     three = lmm.lmer("score ~ Machine + cs(0 + Machine | Worker)", lmm.datasets.load("Machines"))
     with pytest.raises(lmm.ModelError, match=r"lies between -0\.5 and 1"):
         three.constrain({"cor_MachineB.MachineA|Worker": -0.7})
+    two = lmm.lmer("score ~ 1 + cs(0 + Machine | Worker) + (0 + Machine | batch)", _with_batches())
+    with pytest.raises(lmm.ModelError, match=r"cannot be -0\.7, for it is -0\.5 at least"):
+        two.constrain(
+            {"cor_MachineB.MachineA|batch": -0.7, "cor_MachineB.MachineA|Worker": "cor_MachineB.MachineA|batch"}
+        )
     ordered = lmm.lmer("score ~ Machine + ar1(0 + Machine | Worker)", lmm.datasets.load("Machines"))
     with pytest.raises(lmm.ModelError, match="a power of the correlation between neighbours"):
         ordered.constrain({"cor_MachineC.MachineA|Worker": 0.2})
@@ -334,3 +348,42 @@ def test_what_does_not_keep_to_constraints_refuses(fit: lmm.LmmFit, sleepstudy: 
         known.constrain({SD0: 1})
     with pytest.raises(lmm.ModelError, match="constraints or varcomp"):
         known.update(constraints={SD0: 1})
+
+
+@pytest.mark.parametrize(
+    ("residual", "given", "halved"),
+    [
+        ("ar1(Days | Subject)", {"rho|Residual": 0}, False),
+        ("car1(Days | Subject)", {"rho|Residual": 0}, True),  # the end of its range
+        ("diag(0 + late | 1)", {"sd_yes|Residual": "sigma"}, False),
+        ("diag(0 + late | 1)", {"sd_yes|Residual": "sd_no|Residual"}, False),
+        ("varexp(Days)", {"rate|Residual": 0}, False),
+        ("ar1(Days | Subject) * varexp(Days)", {"rho|Residual": 0, "rate|Residual": 0}, False),
+    ],
+)
+def test_residuals_whose_structure_is_held_away(
+    sleepstudy: Any, residual: str, given: dict[str, Any], halved: bool
+) -> None:
+    data = sleepstudy.assign(late=np.where(sleepstudy["Days"] < 5, "no", "yes"))
+    formula = "Reaction ~ Days + (1 | Subject)"
+    structured, plain = (lmm.lmer(formula, data, residual=r, reml=False) for r in (residual, None))
+    small = structured.constrain(given)
+    assert small.loglik == pytest.approx(plain.loglik, abs=1e-7)
+    assert small.df == plain.df
+    np.testing.assert_allclose(small.fixef, plain.fixef, rtol=1e-6)
+    np.testing.assert_allclose(
+        small.parameters().loc[[SD0, "sigma"]], plain.parameters().loc[[SD0, "sigma"]], rtol=1e-4
+    )
+    found = row(small, structured)
+    assert found["Pr(mixture)"] == pytest.approx(found["Pr(>Chisq)"] * (0.5 if halved else 1.0))
+
+
+def test_the_reference_row_has_sigma(sleepstudy: Any) -> None:
+    data = sleepstudy.assign(late=np.where(sleepstudy["Days"] < 5, "no", "yes"))
+    fit = lmm.lmer("Reaction ~ Days + (1 | Subject)", data, residual="diag(0 + late | 1)")
+    with pytest.raises(lmm.ModelError, match="are equal anyway"):
+        fit.constrain({"sd_no|Residual": "sigma"})
+    first, second = fit.constrain({"sd_no|Residual": 20}), fit.constrain({"sigma": 20})
+    assert first.sigma == pytest.approx(20.0) and first.loglik == pytest.approx(second.loglik, abs=1e-8)
+    with pytest.raises(lmm.ModelError, match="there is no parameter"):
+        fit.constrain({"sd_yes|Residual": "rho|Residual"})

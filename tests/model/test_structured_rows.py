@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -26,6 +27,7 @@ from tests.model.structured import (
 from tests.naive import between_rows, dense
 
 ALL = list(KINDS)
+NLME = Path(__file__).parents[1] / "reference" / "nlme" / "data"
 CLOSE = {"rtol": 1e-7, "atol": 1e-8}
 
 
@@ -385,6 +387,22 @@ def sum_of_residual(design, theta):
     return np.diag(np.ones(design.n) if design.weights is None else 1.0 / design.weights)
 
 
+@pytest.mark.filterwarnings("ignore::lmmpy.LmmpyWarning")
+def test_variances_of_the_mean():
+    frame = data().assign(y=lambda d: np.exp(0.15 * d["y"]) + 5.0)
+    model = quiet("y ~ x + (1 | g)", frame, residual="varpower()")
+    found = model.predict(se=True, interval="prediction", level=0.9)
+    power = model.parameters().loc["power|Residual", "estimate"]
+    new = model.predict(frame.loc[found.index], se=True, interval="prediction", level=0.9)
+    same(new, found, rtol=1e-5)
+    variance = (new["conf_high"] - new["prediction"]) ** 2 / 1.6448536269514722**2 - new["std_error"] ** 2
+    same(variance, model.sigma**2 * abs(new["prediction"]) ** (2.0 * power), rtol=1e-6)
+    for ask in (lmm.drop1, lmm.ranova, lmm.step, lambda m: lmm.parametric_bootstrap_lrt(m, m, n=1)):
+        with pytest.raises(lmm.ModelError, match="has no likelihood ratio"):
+            ask(model)
+    assert lmm.drop1(model, test="f").shape == (1, 6)
+
+
 def test_what_new_rows_must_tell():
     frame = data().iloc[:2]
     with pytest.raises(lmm.DataError, match=r"levels that the fit has not seen: 'zz'.*interval='confidence' needs no"):
@@ -420,3 +438,20 @@ def test_predictions_by_parts():
     slope = traits.predict(frame, re_form="~ (0 + x | g)") - traits.predict(frame, re_form="none")
     wanted = traits.ranef()["g"].loc[frame["g"], ["y:x", "z:x"]].to_numpy() * frame[["x"]].to_numpy()
     same(slope, wanted, atol=1e-9)
+
+
+def test_normalized_residuals_are_those_of_nlme():
+    """Of R 4.2.2, nlme 3.1-162: gls, corSymm(form = ~ 1 | Subject), varIdent(form = ~ 1 | age), REML; two subjects.
+
+    Where the rows are not in the order of the levels of the groups, residuals.lme takes the groups' lengths in another
+    order than their rows; these are.
+    """
+    frame = pd.read_csv(NLME / "Orthodont.csv")
+    model = quiet("distance ~ Sex * age", frame, residual="us(0 + factor(age) | Subject)")
+    pearson = [1.52123850315275, 0.434605988688351, 1.29306122831938, 1.60433736116752]
+    normalized = [1.52123850315275, -0.522251845634137, 0.594315894483015, 1.52767267908159]
+    pearson += [-0.410744882270808, -0.786635795127718, -1.10440234399331]
+    normalized += [-0.410744882270808, -0.672325659995959, -0.938033643980378]
+    # nlme stops at a relative change of 1e-6.
+    same(model.residuals("pearson", scaled=True)[:7], pearson, atol=5e-5, rtol=0)
+    same(model.residuals("normalized", scaled=True)[:7], normalized, atol=5e-5, rtol=0)

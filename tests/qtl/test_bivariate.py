@@ -124,7 +124,8 @@ def test_with_households_the_dense_likelihood_is_at_its_maximum():
 
 
 def test_the_phenotypic_correlation_is_tested_by_the_likelihood_in_which_it_is_zero():
-    data = people()
+    data = people().head(95)
+    found = bivariate(TRAITS, "age + sex", data, pedigree())
     traits, A, alone = dense.Traits(data, TRAITS, covariates(data)), dense.relatedness(data), np.eye(len(data))
 
     def minus_loglik(x):
@@ -135,11 +136,11 @@ def test_the_phenotypic_correlation_is_tested_by_the_likelihood_in_which_it_is_z
         G, E = dense.covariance(sd * np.sqrt(h2), rho_g), dense.covariance(sd * np.sqrt(1.0 - h2), rho_e)
         return -traits.loglik((G, A), (E, alone))
 
-    least = minimize(
-        minus_loglik, [1.6, 1.2, 0.65, 0.4, 0.1], method="Nelder-Mead", options={"xatol": 1e-5, "fatol": 1e-7}
-    )
-    row = analysed().tests.set_index("hypothesis").loc["rho_p = 0"]
-    assert row["chisq"] == pytest.approx(2.0 * (analysed().loglik + least.fun), abs=1e-5)
+    options = {"xatol": 1e-6, "fatol": 1e-9, "maxfev": 4000}
+    starts = [[1.6, 1.2, 0.65, 0.4, rho] for rho in (0.2, -0.2)]
+    least = min(minimize(minus_loglik, x, method="Nelder-Mead", options=options).fun for x in starts)
+    row = found.tests.set_index("hypothesis").loc["rho_p = 0"]
+    assert row["chisq"] == pytest.approx(2.0 * (found.loglik + least), abs=1e-5)
     assert row["p_value"] == pytest.approx(chi2.sf(row["chisq"], 1))
 
 
