@@ -174,7 +174,7 @@ def test_the_print_says_that_the_components_were_given():
         (
             "(0 + env | sire)",
             {"sire": pd.DataFrame(np.eye(2), ["env1", "b"], ["env1", "b"]), "Residual": 6},
-            r"labelled by the effects 'env1', 'env2'",
+            r"labelled by 'env1', 'env2'",
         ),
         ("(1 | sire) + (0 + env | sire)", {"sire": 2, "Residual": 6}, r"lacks 'sire.1'"),
     ],
