@@ -213,8 +213,11 @@ class Indexed:
         return self._from(self.structure.start(self.sizes))
 
     def other_starts(self) -> list[Floats]:
-        found = [self._from(theta / theta[0]) for theta in self.structure.other_starts(self.sizes)]
-        return found if self.structure.several_optima else [self.start()]
+        """Low correlations first: beside random terms, whose other starts begin with large ones."""
+        if not isinstance(self.structure, OneCorrelation):
+            return [self.start()]
+        low, high = self.structure.ends
+        return [np.append(self.start()[:-1], low + share * (high - low)) for share in (0.1, 0.9)]
 
     def scale(self) -> Floats:
         return self._from(self.structure.scale(self.sizes))

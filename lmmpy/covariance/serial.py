@@ -295,7 +295,7 @@ class Exchangeable(PairFunction):
         return np.array([self._angle(0.0)])
 
     def other_starts(self) -> list[Floats]:
-        return [np.array([share * math.pi / 2]) for share in (0.9, 0.1)]
+        return [np.array([share * math.pi / 2]) for share in (0.1, 0.9)]
 
     def scale(self) -> Floats:
         return np.ones(1)

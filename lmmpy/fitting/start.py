@@ -53,16 +53,21 @@ def start_values(criterion: Criterion) -> tuple[Floats, list[Floats]]:
     """
     terms = [term.structure for term in criterion.design.random]
     rows = [row.structure for row in criterion.design.row_covariances]
-    related = any(not term.relatedness.is_identity for term in criterion.design.random)
-    deviations = _by_relatedness(criterion) if related else _by_excess(criterion)
-    start = [structure.start(sd) for structure, sd in zip(terms, deviations, strict=True)]
-    start += [structure.start() for structure in rows]
+    by_pairs = by_pairs_of_traits(criterion)
+    if by_pairs is not None:
+        start = [by_pairs]
+        parts = zip(terms, criterion.design.split_theta(by_pairs), strict=True)
+        deviations = [np.linalg.norm(structure.factor(part).T, axis=1) for structure, part in parts]
+    else:
+        related = any(not term.relatedness.is_identity for term in criterion.design.random)
+        deviations = _by_relatedness(criterion) if related else _by_excess(criterion)
+        start = [structure.start(sd) for structure, sd in zip(terms, deviations, strict=True)]
+        start += [structure.start() for structure in rows]
     others = [structure.other_starts(sd) for structure, sd in zip(terms, deviations, strict=True)]
     others += [structure.other_starts() for structure in rows]
     most = max((len(found) for found in others), default=0)
     joined = [np.concatenate([found[i % len(found)] for found in others]) for i in range(most)]
-    by_pairs = by_pairs_of_traits(criterion)
-    return np.concatenate([np.empty(0), *start]) if by_pairs is None else by_pairs, joined
+    return np.concatenate([np.empty(0), *start]), joined
 
 
 def _by_excess(criterion: Criterion) -> list[Floats]:

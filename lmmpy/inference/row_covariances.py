@@ -12,6 +12,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from lmmpy.covariance import Indexed, Product, RowStructure, Strata
 from lmmpy.design import Design, RandomEffects, RowCovariance
 from lmmpy.design.values import Codes, Floats
 from lmmpy.engines.components import stacks_of_equal
@@ -113,9 +114,7 @@ class ResidualCovariance:
 
     def is_singular(self, tol: float) -> bool:
         """Whether the root of a group's correlation matrix has a singular value below `tol`, or a row no variance."""
-        sd = np.sqrt(self.variance * self.root_weights**2)
-        residual = self.design.residual
-        if residual is not None and (sd < tol * residual.typical).any():
+        if self.design.residual is not None and _has_zero(self.design.residual.structure, self.phi, tol):
             return True
         for rows, R in zip(self.members, self.stacks, strict=True):
             own = np.sqrt(self.variance[rows])
@@ -180,6 +179,18 @@ class ResidualCovariance:
         for rows, B in zip(self.members, self.roots, strict=True):
             found[rows] = np.einsum("gij,gj->gi", B, noise[rows])
         return found
+
+
+def _has_zero(structure: RowStructure, phi: Floats, tol: float) -> bool:
+    """Whether the standard deviation of some place is nearly zero, against a typical one."""
+    if isinstance(structure, Product):
+        return any(
+            _has_zero(part, piece, tol) for part, piece in zip(structure.parts, structure.split(phi), strict=True)
+        )
+    if not isinstance(structure, Indexed | Strata):
+        return False
+    sds = np.array([found.value for found in structure.reported(phi) if found.kind == "sd"])
+    return len(sds) == len(structure.sizes) and bool((sds < tol * structure.sizes).any())
 
 
 def root_of(C: Floats) -> Floats:

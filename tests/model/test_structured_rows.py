@@ -172,6 +172,17 @@ def test_a_singular_residual_has_no_normalized_residuals():
     same(both[:, 1], both[:, 0] * theta[-2], atol=1e-9)
 
 
+def test_singular_residuals():
+    model = fit("traits gls")
+    assert not model.is_singular() and not fit("power").residual_covariance.is_singular(1e-4)
+    design = model.design
+    for phi in ([2.0, 1e-7], [1e-9, 1e-9]):
+        residual = replace(model.residual_covariance, phi=np.array(phi))
+        assert residual.design is design and residual.is_singular(1e-4)
+    steep = replace(fit("power").residual_covariance, phi=np.array([-12.0]))  # variances that differ are no zeros
+    assert steep.variance.min() < 1e-8 * steep.variance.max() and not steep.is_singular(1e-4)
+
+
 @pytest.mark.parametrize("name", SINGLE)
 def test_rows_that_are_left_out_come_back(name):
     model, whole = fit(name), fit(name, "exclude")
