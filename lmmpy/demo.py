@@ -56,6 +56,7 @@ def main() -> None:
     print(singular.convergence)
 
     _relatives()
+    _residuals()
 
     _title("Known variance components: BLUE and BLUP of six records by three sires")
     sire = lmm.datasets.load("sire")
@@ -76,6 +77,19 @@ def _relatives() -> None:
     print(related.heritability().to_string(index=False))
     print()
     print(lmm.qtl.polygenic("bmi ~ age + sex", family, ped, household="household", screen=True))
+
+    _title("Two traits at once: genetic and environmental correlations, and their tests")
+    print(lmm.qtl.bivariate(["bmi", "fvii"], "age + sex", family, ped))
+
+
+def _residuals() -> None:
+    Orthodont = lmm.datasets.load("Orthodont")
+    _title("Residuals with structure: growth of 27 children, serial correlation, a variance for each sex")
+    serial = lmm.gls("distance ~ age * Sex", Orthodont, residual="ar1(1 | Subject) * varident(Sex)")
+    print(serial.summary())
+    print()
+    strata = lmm.lmer("distance ~ age * Sex + (1 | Subject)", Orthodont, residual="varident(Sex)")
+    print(strata.varcorr)
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""Whether two-trait models of a family study find what the data were drawn from, and how well intervals and tests keep."""
+"""Whether two-trait models of a family study find what is true, and how well their intervals and tests keep."""

@@ -63,8 +63,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         folder = options.checkpoints
         simulate(folder, options.setting, options.studies)
         command = shlex.join(["python", "-m", "benchmarks.recovery", *words])
-        found = {name: counts(read_records(folder, name, PART)[: options.studies]) for name in options.setting}
-        results = {"setting": setting_of(command, _note(folder, 0.0)), "settings": found}
+        records = {name: read_records(folder, name, PART)[: options.studies] for name in options.setting}
+        results = {
+            "setting": setting_of(command, _note(folder, 0.0)),
+            "settings": {name: counts(made) for name, made in records.items()},
+            "first studies": {name: made[0] for name, made in records.items()},
+        }
         options.output.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     write_page(options.output, options.page)
     print(f"written: {options.page}")

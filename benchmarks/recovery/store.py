@@ -26,10 +26,10 @@ def counts(records: list[Record]) -> dict[str, dict[str, Any]]:
     """
     What is kept of the records of one setting, by the name of the measure.
 
-    For ``cover``, ``flag`` and ``check`` the number of studies, of those with True, and of those where there was nothing
-    to be true or false, of ``cover`` also where the fit lies on a boundary; for ``p`` the numbers of p-values at or below
-    each level; for ``estimate`` and ``error`` moments and quantiles. Studies that lmmpy refused are counted under
-    ``failed``, and nowhere else.
+    For ``cover``, ``flag`` and ``check`` the number of studies, of those with True, and of those where there was
+    nothing to be true or false, of ``cover`` also where the fit lies on a boundary; for ``p`` the numbers of p-values
+    at or below each level; for ``estimate`` and ``error`` moments and quantiles. Studies that lmmpy refused are counted
+    under ``failed``, and nowhere else.
     """
     columns: dict[str, list[Any]] = defaultdict(list)
     whole = [record for record in records if "failed" not in record]

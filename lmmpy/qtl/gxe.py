@@ -184,7 +184,7 @@ def _spread(families: Families, environment: str, residual: Any) -> _Spread:
     ends = [f"{bound:g}" for bound in bounds]
     labels = (f"below_{ends[0]}", *(f"from_{end}" for end in ends))
     codes = np.where(np.isnan(values), -1, np.searchsorted(bounds, values, side="right"))
-    families.frame[name] = pd.Categorical.from_codes(codes, list(labels))
+    families.frame[name] = pd.Categorical.from_codes(codes.tolist(), pd.Index(labels))
     return _Spread(f"diag(0 + {deparse(Name(name))} | 1)", "strata", tuple(bounds.tolist()), labels)
 
 

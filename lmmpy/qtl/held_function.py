@@ -17,11 +17,10 @@ from lmmpy.errors import ConvergenceWarning
 from lmmpy.fitting import in_coordinates_of_search
 from lmmpy.fitting.start import typical_scale
 from lmmpy.inference.absolute_deviations import Chart, Deviations, chart_of
-from lmmpy.inference.expression import parse_expression
 from lmmpy.inference.profile_coordinates import free_scale
 from lmmpy.inference.variance_parameters import components
 from lmmpy.model import LmmFit
-from lmmpy.qtl.quantities import Quantity
+from lmmpy.qtl.quantities import Quantity, read_quantity
 
 __all__ = ["loglik_with"]
 
@@ -59,7 +58,7 @@ def loglik_with(fit: LmmFit, quantity: Quantity, value: float) -> float:
     """
     criterion, _ = in_coordinates_of_search(fit.criterion, fit.optimum)
     at = fit._variance_parameters
-    expression = parse_expression(quantity.text, components(at.design, at.theta, at.sigma, at.bases).names)
+    expression = read_quantity(quantity, components(at.design, at.theta, at.sigma, at.bases).names)
 
     def function(x: Floats) -> tuple[float, Floats]:
         found = components(at.design, x[:-1], math.exp(float(x[-1])), at.bases)
@@ -85,6 +84,10 @@ class _Local:
     chart: Chart
     centre: Floats
     L: Floats
+
+    def at(self, y: Floats) -> Floats:
+        """S of some y."""
+        return np.asarray(np.linalg.solve(self.L, y - self.centre), dtype=float)
 
     def deviance(self, s: Floats) -> tuple[float, Floats, Floats] | None:
         """−2 log-likelihood, its gradient, and nearly its second derivative; None where it cannot be computed."""
@@ -117,9 +120,11 @@ def _least_deviance(criterion: Criterion, theta: Floats, sigma: float, function:
     size[-1] = sigma if isinstance(chart, Deviations) else 1.0
     local = _Local(criterion, chart, centre, _whitening(jacobian.T @ at.information @ jacobian, size))
     # Off the zeros, where the likelihood has no slope although there it may be least no more.
-    starts = [np.where(centre == 0.0, _OFF * size, centre), chart.of(_uncorrelated(criterion.design, theta), sigma)]
-    found = [_descended(local, function, np.linalg.solve(local.L, start - centre)) for start in starts]
-    return min((least for least in found if not math.isnan(least)), default=math.nan)
+    near = _descended(local, function, local.at(np.where(centre == 0.0, _OFF * size, centre)))
+    apart = local.at(chart.of(_uncorrelated(criterion.design, theta), sigma))
+    known = local.deviance(apart)
+    worse = known is not None and abs(local.of(function, apart)[0]) < _MET and known[0] < near
+    return _descended(local, function, apart) if math.isnan(near) or worse else near
 
 
 def _uncorrelated(design: Design, theta: Floats) -> Floats:

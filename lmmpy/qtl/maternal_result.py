@@ -62,7 +62,7 @@ class MaternalFit(LmmFit):
         """The formula, its direct effects standing for both."""
         return f"{self.blueprint.parsed.text} with maternal effects"
 
-    def update(self, *_: Any, **__: Any) -> NoReturn:  # type: ignore[override]
+    def update(self, *_: Any, **__: Any) -> NoReturn:
         """Refused: no formula says this model."""
         self._refuse("is not fitted with other terms or data")
 

@@ -17,7 +17,17 @@ from lmmpy.inference.variance_parameters import components
 from lmmpy.model import LmmFit
 from lmmpy.model.vpredict import profile_intervals, standard_errors, without_residual
 
-__all__ = ["Quantity", "correlation", "effects_table", "estimated", "quantities_table", "quoted", "share", "total"]
+__all__ = [
+    "Quantity",
+    "correlation",
+    "effects_table",
+    "estimated",
+    "quantities_table",
+    "quoted",
+    "read_quantity",
+    "share",
+    "total",
+]
 
 # A profile limit nearer to the end of the range than this is that end.
 _NIL = 1e-8
@@ -46,8 +56,25 @@ class Quantity:
 
 
 def quoted(name: str) -> str:
-    """A component's name as it stands in an expression."""
-    return f"`{name}`"
+    """A component's name as it stands in an expression; see `read_quantity` on backticks of its own."""
+    return f"`{_without_backticks(name)}`"
+
+
+def read_quantity(quantity: Quantity, names: Sequence[str]) -> Expression:
+    """
+    The function that a quantity's text says.
+
+    Parameters
+    ----------
+    quantity : Quantity
+    names : sequence of str
+        Of the components; backticks in them, as of a column with a blank in its name, are apostrophes in the text.
+    """
+    return parse_expression(quantity.text, [_without_backticks(name) for name in names])
+
+
+def _without_backticks(name: str) -> str:
+    return name.replace("`", "'")
 
 
 def total(names: Sequence[str]) -> str:
@@ -84,7 +111,7 @@ def _functions(fit: LmmFit, quantities: Mapping[str, Quantity]) -> tuple[dict[st
     at = components(fit.design, fit.optimum.theta, fit.sigma)
     place = {name: i for i, name in enumerate(at.names)}
     functions = {
-        name: _OfComponents(parse_expression(q.text, at.names), frozenset(place[need] for need in q.needs))
+        name: _OfComponents(read_quantity(q, at.names), frozenset(place[need] for need in q.needs))
         for name, q in quantities.items()
     }
     return functions, without_residual(fit, at.values)

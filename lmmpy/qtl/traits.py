@@ -78,7 +78,8 @@ def read_traits_of(families: Families, traits: Any, covariates: Any, transform: 
 
 def _trait(families: Families, text: str, transform: str | None) -> tuple[str, str]:
     """A trait's name, and how it stands in cbind()."""
-    response = parse_formula(f"{text} ~ 1").response if "~" not in text else None
+    column = Name(text) if text in families.columns else None
+    response = column or (parse_formula(f"{text} ~ 1").response if "~" not in text else None)
     if response is None:
         raise FormulaError(f"{text!r} is no trait. Covariates are an argument of their own.")
     name = response.id if isinstance(response, Name) else deparse(response)

@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import sparse
 
 from lmmpy.errors import DataError, shown
 from lmmpy.relatedness.covariance import Covariance, Dense, SparseCovariance, sorted_csc
 from lmmpy.relatedness.form import Floats, Form, Identity, Labels, Scattered, refuse_dense
 from lmmpy.relatedness.genotypes import Genotypes
+from lmmpy.relatedness.given import floats, is_counted, labels_of, matrix_of, refuse_both
 from lmmpy.relatedness.hadamard import hadamard_product
-from lmmpy.relatedness.labels import Ints, as_labels, by_label, positions
+from lmmpy.relatedness.labels import Ints, as_labels, positions
 from lmmpy.relatedness.precision import Precision
 
 __all__ = ["Relatedness"]
@@ -59,10 +59,10 @@ class Relatedness:
     def __init__(self, K: Any, labels: Any = None, id: str | None = None) -> None:
         if isinstance(K, Relatedness):
             raise DataError("This is a Relatedness already; use it as it is, or .subset(labels).")
-        given, own = _matrix(K, labels, "K")
+        given, own = matrix_of(K, labels, "K")
         form = Dense(given, own) if isinstance(given, np.ndarray) else SparseCovariance(given, own)
         self._set(form, id)
-        self.is_counted = isinstance(K, pd.DataFrame) and _counts(K.index) and _counts(K.columns)
+        self.is_counted = isinstance(K, pd.DataFrame) and is_counted(K.index) and is_counted(K.columns)
 
     def _set(self, form: Form, id: str | None, aliases: Mapping[str, str] | None = None) -> None:
         self.form = form
@@ -105,7 +105,7 @@ class Relatedness:
         labels, id
             As in the class.
         """
-        given, own = _matrix(P, labels, "The precision")
+        given, own = matrix_of(P, labels, "The precision")
         return cls.of(Precision(sorted_csc(given), own), id=id)
 
     @classmethod
@@ -124,12 +124,12 @@ class Relatedness:
         id : str, optional
         """
         if isinstance(G, pd.DataFrame):
-            _refuse_both(labels, "genotypes")
+            refuse_both(labels, "genotypes")
             labels, G = G.index, G.to_numpy()
-        array = _floats(G, "Genotypes")
+        array = floats(G, "Genotypes")
         if array.ndim != 2 or 0 in array.shape:
             raise DataError(f"Genotypes must have a row an individual and a column a marker; got shape {array.shape}.")
-        return cls.of(Genotypes(array, _labels(labels, len(array))), id=id)
+        return cls.of(Genotypes(array, labels_of(labels, len(array))), id=id)
 
     # ---- facts
 
@@ -375,48 +375,3 @@ def _named_as_asked(form: Form, aliases: dict[str, str], asked: set[str]) -> tup
     names = tuple(new.get(label, label) for label in form.labels)
     others = {twin: new.get(label, label) for twin, label in aliases.items() if new.get(label) != twin}
     return _relabelled(form, names), others | new
-
-
-def _refuse_both(labels: Any, what: str) -> None:
-    if labels is not None:
-        raise DataError(f"A DataFrame of {what} has its ids in its index; leave labels out, or give the array.")
-
-
-def _counts(index: pd.Index) -> bool:
-    """Whether an index is the one that pandas gives to what has none."""
-    return isinstance(index, pd.RangeIndex) and index.start == 0 and index.step == 1
-
-
-def _floats(values: Any, what: str) -> Floats:
-    array = np.asarray(values)
-    if array.dtype.kind not in "iufb":
-        raise DataError(f"{what} must hold numbers; got {array.dtype}.")
-    return array.astype(np.float64, copy=False)
-
-
-def _labels(labels: Any, size: int) -> Labels:
-    if labels is None:
-        return None
-    own = as_labels(labels)
-    if len(own) != size:
-        raise DataError(f"{len(own)} labels for {size} levels: each row of the matrix needs one.")
-    return own
-
-
-def _matrix(K: Any, labels: Any, what: str) -> tuple[Any, Labels]:
-    """A square matrix, dense or sparse by columns, and its labels."""
-    if isinstance(K, pd.DataFrame):
-        _refuse_both(labels, "relatedness")
-        return by_label(K)
-    array: Any = K
-    if sparse.issparse(K):
-        if array.dtype.kind not in "iufb":
-            raise DataError(f"{what} must hold numbers; got {array.dtype}.")
-        array = sorted_csc(array.astype(np.float64))
-    else:
-        array = _floats(K, what)
-    if array.ndim != 2 or array.shape[0] != array.shape[1]:
-        raise DataError(f"{what} must be square; got shape {tuple(array.shape)}.")
-    if array.shape[0] == 0:
-        raise DataError(f"{what} has no levels.")
-    return array, _labels(labels, array.shape[0])

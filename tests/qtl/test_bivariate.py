@@ -207,6 +207,13 @@ def test_a_trait_may_be_an_expression_and_relatedness_a_matrix():
     assert found.loglik == pytest.approx(fit.loglik, abs=1e-7)
 
 
+def test_names_of_columns_may_hold_blanks():
+    data = shared().head(133).rename(columns={"bmi": "body mass", "HHID": "the home"})
+    found = bivariate(["body mass", "fvii"], {"body mass": "age"}, data, pedigree(), "the home")
+    assert found.traits == ("body mass", "fvii") and "c2[body mass]" in values(found).index
+    assert "body mass:age" in list(found.covariates["parameter"])
+
+
 # ---- intervals, edges, reports
 
 
