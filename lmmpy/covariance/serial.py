@@ -21,7 +21,7 @@ _VANISHED, _LEVEL = 1e4, 1e-14
 
 
 def _lags(times: Floats, i: Ints, j: Ints) -> tuple[Floats, Ints]:
-    """The different lags and which of them each pair has; rounding must not make one lag many."""
+    """The different lags, and which of them each pair has."""
     lags, cells = np.unique(np.abs(times[i] - times[j]), return_inverse=True)
     return np.asarray(lags, dtype=float), cells.ravel()
 
@@ -77,8 +77,13 @@ class ContinuousAR1(PairFunction):
         return np.array([1.0])
 
     def boundary(self, phi: Floats, tolerance: Floats) -> list[tuple[int, float]]:
-        """No correlation is where the range of ρ ends, though nothing is singular there."""
-        return [(0, 0.0)] if phi[0] < tolerance[0] else []
+        """
+        No correlation is where the range of ρ ends, though nothing is singular there.
+
+        It is near where ρ^τ is small: in u the criterion is level long before zero.
+        """
+        rate, _, _ = _inverse(float(phi[0]))
+        return [(0, 0.0)] if math.exp(-rate) < tolerance[0] else []
 
     def pinned(self, phi: Floats) -> NDArray[np.bool_]:
         return np.asarray(phi <= 1.0 / _VANISHED)

@@ -34,6 +34,8 @@ _STEP = 1e-4
 _FLAT = 1e-7
 PROMISE = 1e-6
 _TYPICAL, _ROUNDING = 1e3, 1e-10
+# Combinations that a warning names; a combination names the parameters with the largest parts in it.
+_TOLD, _NAMED = 2, 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -207,7 +209,9 @@ def flat_limit(eigenvalues: Floats) -> float:
 def _combination(vector: Floats, names: Sequence[str]) -> str:
     largest = np.abs(vector).max()
     parts = [(weight, name) for weight, name in zip(vector, names, strict=True) if abs(weight) > 0.1 * largest]
-    return " ".join(f"{weight / largest:+.2g}·{name}" for weight, name in parts)
+    told = sorted(sorted(range(len(parts)), key=lambda i: -abs(parts[i][0]))[:_NAMED])
+    text = " ".join(f"{parts[i][0] / largest:+.2g}·{parts[i][1]}" for i in told)
+    return text + " …" * (len(parts) > _NAMED)
 
 
 def convergence_report(criterion: Criterion, optimum: Optimum, names: Sequence[str]) -> ConvergenceReport:
@@ -331,7 +335,8 @@ def warn_if_doubtful(criterion: Criterion, optimum: Optimum, names: Sequence[str
         )
     flat = flat_directions(criterion, optimum, names)
     if flat:
-        doubts.append(f"the data do not determine {'; '.join(flat)}")
+        more = f" and {len(flat) - _TOLD} more" * (len(flat) > _TOLD)
+        doubts.append(f"the data do not determine {'; '.join(flat[:_TOLD])}{more}")
     if doubts:
         warnings.warn(
             f"Doubtful fit: {', and '.join(doubts)}. See fit.convergence for what to do.",

@@ -214,6 +214,8 @@ def covariance_of_places(rows: RowCovariance, phi: Floats) -> tuple[tuple[str, .
     """
     The covariance of traits, strata or occasions relative to σ², where rows stand at such places; else None.
 
+    They are in the order in which they are reported, of which the reference need not be the first.
+
     Parameters
     ----------
     rows : RowCovariance
@@ -229,9 +231,10 @@ def covariance_of_places(rows: RowCovariance, phi: Floats) -> tuple[tuple[str, .
     structure = rows.structure
     if not isinstance(structure, Indexed):
         return None
-    factor = structure.factor(phi)
+    factor, order = structure.factor(phi), np.array(structure.order)
     C = np.asarray(factor.T @ factor.T.T, dtype=float)
-    return structure.labels, C, covariance_slopes(factor)
+    cells = np.ix_(order, order)
+    return tuple(structure.labels[i] for i in order), C[cells], covariance_slopes(factor)[:, *cells]
 
 
 def components_from_parameters(design: Design, parameters: Floats) -> Floats:

@@ -369,6 +369,8 @@ def test_an_indexed_correlation_matrix_reports_correlations():
 
 BOUNDARIES = [
     ("car1", [1e-4], [(0, 0.0)]),
+    ("car1", [0.14], [(0, 0.0)]),
+    ("car1", [0.15], []),
     ("gaps", [math.pi / 2 - 1e-4], [(0, math.pi / 2)]),
     ("gaps", [0.3], []),
     ("arma", [-math.pi / 2 + 1e-4, 0.2], [(0, -math.pi / 2)]),

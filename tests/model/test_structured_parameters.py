@@ -9,6 +9,7 @@ import pytest
 from lmmpy.covariance import ContinuousAR1, Indexed, Power, Product, RandomFunction, Strata, make_structure
 from lmmpy.design import Design, RowCovariance, build_design
 from lmmpy.errors import ModelError
+from lmmpy.fitting.reference import theta_in, with_reference
 from lmmpy.inference.absolute_deviations import Deviations
 from lmmpy.inference.mean_covariances import MeanCorrelation, MeanShare, mean_covariances
 from lmmpy.inference.variance_parameters import components, deviations
@@ -155,6 +156,23 @@ def test_a_vanishing_variance_has_covariances_with_slopes() -> None:
     names = parameter_names(design)[2:]
     assert np.isnan(values[names.index("cor_b.a|Residual")])
     assert np.isnan(jacobian[names.index("sd_b|Residual")]).all()
+
+
+@pytest.mark.parametrize("scale", [0.0, 0.7])
+def test_another_reference_changes_no_component(scale: float) -> None:
+    design, sigma = structured("us"), 1.7
+    theta, turned = somewhere(design), with_reference(design, 2)
+    theta[[3, 5]] *= scale  # b does not vary, or does
+    other, size = theta_in(design, theta, turned), sigma * np.linalg.norm(theta[[4, 6, 7]])
+    found, own = components(turned, other, size), components(design, theta, sigma)
+    assert found.names == own.names
+    np.testing.assert_allclose(found.values[:-1], own.values[:-1], rtol=1e-12, atol=1e-12)
+    numeric = differences(lambda x: components(turned, x[:-1], np.exp(x[-1])).values, np.append(other, np.log(size)))
+    np.testing.assert_allclose(found.jacobian, numeric, rtol=1e-8, atol=1e-8)
+    varcorr, expected = make_varcorr(turned, other, size), make_varcorr(design, theta, sigma)
+    assert list(varcorr["Residual"].index) == list(varcorr["Residual"].columns) == ["a", "b", "c"]
+    np.testing.assert_allclose(varcorr["Residual"], expected["Residual"], rtol=1e-12, atol=1e-12)
+    pd.testing.assert_frame_equal(varcorr.to_frame(), expected.to_frame(), rtol=1e-12, atol=1e-12)
 
 
 def test_deviations_that_stay_as_they_are() -> None:
