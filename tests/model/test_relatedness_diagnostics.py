@@ -11,7 +11,7 @@ import pytest
 import lmmpy as lmm
 from lmmpy.design.values import factorize
 from lmmpy.engines import make_criterion
-from lmmpy.inference import deletion, leverage, residuals
+from lmmpy.inference import deletion, leverage, projection
 from lmmpy.inference.influence import without_rows
 from lmmpy.model.influence import SolveWithout, leverage_of, weighted_residual
 from lmmpy.plots.group_builders import qq_ranef_frame
@@ -72,7 +72,7 @@ def test_unrelated_families_have_blocks_of_their_own(monkeypatch):
     of_id = np.array([int(name[1:]) % 3 for name in ids])
     K = pd.DataFrame(0.4 * (of_id[:, None] == of_id) + 0.6 * np.eye(len(ids)), index=ids, columns=ids)
     found = lmm.lmer("y ~ x + kin(id, K)", data(), relmat={"K": K})
-    monkeypatch.setattr(residuals, "_LARGEST_BLOCK", int(np.bincount(family).max()))
+    monkeypatch.setattr(projection, "LARGEST_BLOCK", int(np.bincount(family).max()))
     naive = at(found)
     raw = naive.y - found.design.X @ naive.beta
     expected = np.linalg.solve(np.linalg.cholesky(naive.V), raw) / found.sigma
@@ -80,7 +80,7 @@ def test_unrelated_families_have_blocks_of_their_own(monkeypatch):
     component = leverage.components_of_levels(found.design)[0]
     assert len(set(component)) == 3
     with pytest.raises(lmm.ModelError, match="hang together"):
-        monkeypatch.setattr(residuals, "_LARGEST_BLOCK", 10)
+        monkeypatch.setattr(projection, "LARGEST_BLOCK", 10)
         found.residuals(scaled=True, level="marginal")
 
 
