@@ -92,10 +92,13 @@ class FamilyStudy:
     frame : DataFrame
         `id`, the traits, `age`, `sex`; a row a person.
     pedigree : Pedigree
+    twins : Series
+        Index: id of each identical twin; values: the number of the pair.
     """
 
     frame: pd.DataFrame
     pedigree: Pedigree
+    twins: pd.Series
 
 
 def seed_of(setting: str, study: int) -> SeedSequence:
@@ -126,7 +129,8 @@ def draw_study(setting: Setting, study: int) -> FamilyStudy:
     sex = pd.Categorical(np.where(female, "female", "male"), ["male", "female"])
     frame = pd.DataFrame({"id": people["ID"], **dict(zip(TRAITS, traits.T, strict=True)), "age": age, "sex": sex})
     table = people.drop(columns=["generation", "FAMID"])
-    return FamilyStudy(frame, Pedigree.from_frame(table))
+    pairs = people.set_index("ID")["MZTWIN"]
+    return FamilyStudy(frame, Pedigree.from_frame(table), pairs[pairs > 0])
 
 
 def draw_effects(setting: Setting, relatedness: Floats, rng: Generator) -> Floats:

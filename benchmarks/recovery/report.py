@@ -186,6 +186,7 @@ def _events(results: Results) -> Iterator[list[str]]:
         "|rho_e| = 1": "ML: |rho_e| = 1",
         "said to be singular": "says that the fit is singular",
         "not converged": "ML: not converged",
+        "likelihood without maximum": "likelihood without maximum",
         "warnings of fits": "convergence warning of a fit",
         "warnings of all": "convergence warning",
     }

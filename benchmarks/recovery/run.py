@@ -131,8 +131,9 @@ def record_of(setting: str, number: int) -> Record:
                 record |= _checked(analysis, record)
         except (LmmpyError, ArithmeticError, np.linalg.LinAlgError) as error:
             record, said = {"failed": f"{type(error).__name__}: {error}"}, []
+    record["flag/likelihood without maximum"] = _complete_twins(analysis.study) == 1
     record["flag/says that the fit is singular"] = any(issubclass(w.category, SingularFitWarning) for w in said)
-    others = [w for w in caught if not issubclass(w.category, SingularFitWarning)]
+    said, others = ([w for w in made if not _counted_apart(w)] for made in (said, caught))
     convergence = [w for w in others if issubclass(w.category, ConvergenceWarning)]
     record["flag/convergence warning of a fit"] = any(issubclass(w.category, ConvergenceWarning) for w in said)
     record["flag/convergence warning"] = bool(convergence)
@@ -140,6 +141,22 @@ def record_of(setting: str, number: int) -> Record:
     if others:
         record["said"] = str(others[0].message)
     return record
+
+
+def _complete_twins(study: FamilyStudy) -> int:
+    """
+    Pairs of identical twins who have all traits, both of them.
+
+    Of one pair the difference is residual alone. A combination of the traits is nil in it, whose residual variance may
+    go to zero while the likelihood grows without end; what searches find is the maximum away from there.
+    """
+    complete = study.frame.loc[study.frame[list(TRAITS)].notna().all(axis=1), "id"]
+    return int(study.twins[study.twins.index.isin(complete)].value_counts().eq(2).sum())
+
+
+def _counted_apart(warning: warnings.WarningMessage) -> bool:
+    """What the flags tell already: a singular fit, and a likelihood without maximum."""
+    return issubclass(warning.category, SingularFitWarning) or "has no maximum" in str(warning.message)
 
 
 # ---- estimates

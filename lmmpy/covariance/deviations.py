@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 import numpy as np
@@ -30,11 +30,14 @@ class Strata(PairFunction):
     labels : tuple of str, length k
     sizes : ndarray, shape (k,)
         Typical standard deviations of the strata, relative to the first.
+    of : str
+        What to call the strata by, where other ones have the same labels.
     """
 
     places: Ints
     labels: tuple[str, ...]
     sizes: Floats
+    of: str = ""
 
     @property
     def n_theta(self) -> int:
@@ -46,7 +49,11 @@ class Strata(PairFunction):
         return np.zeros(self.n_theta)
 
     def names(self) -> list[str]:
-        return list(self.labels[1:])
+        return list(self._shown[1:])
+
+    @property
+    def _shown(self) -> tuple[str, ...]:
+        return tuple(f"{self.of}.{label}" for label in self.labels) if self.of else self.labels
 
     def start(self) -> Floats:
         return np.asarray(self.sizes[1:], dtype=float)
@@ -84,7 +91,7 @@ class Strata(PairFunction):
         gradients = np.eye(len(s))[:, 1:]
         return [
             Reported("sd", (label,), float(value), gradient)
-            for label, value, gradient in zip(self.labels, s, gradients, strict=True)
+            for label, value, gradient in zip(self._shown, s, gradients, strict=True)
         ]
 
 
@@ -98,10 +105,13 @@ class LogLinear(PairFunction):
     covariate : ndarray, shape (n,)
     centre : float
         c. Where x is far from it, φ changes all standard deviations at once, and with them what is relative to σ.
+    of : str
+        What to call φ by, where there is another function of the same kind.
     """
 
     covariate: Floats
     centre: float = 0.0
+    of: str = ""
     exponents: Floats = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -109,7 +119,7 @@ class LogLinear(PairFunction):
 
     def about(self, centre: float | None) -> Self:
         """The same with another centre; with the mean of x for None."""
-        return type(self)(self.covariate, self.centre + float(np.mean(self.exponents)) if centre is None else centre)
+        return replace(self, centre=self.centre + float(np.mean(self.exponents)) if centre is None else centre)
 
     @abstractmethod
     def _exponents(self) -> Floats:
@@ -117,8 +127,13 @@ class LogLinear(PairFunction):
 
     @property
     @abstractmethod
+    def _word(self) -> str:
+        """What users call φ where there is no other."""
+
+    @property
     def label(self) -> str:
         """What users call φ."""
+        return f"{self._word}.{self.of}" if self.of else self._word
 
     @property
     def n_theta(self) -> int:
@@ -168,7 +183,7 @@ class Power(LogLinear):
         return np.log(np.abs(self.covariate))
 
     @property
-    def label(self) -> str:
+    def _word(self) -> str:
         return "power"
 
 
@@ -188,5 +203,5 @@ class Exponential(LogLinear):
         return np.asarray(self.covariate, dtype=float)
 
     @property
-    def label(self) -> str:
+    def _word(self) -> str:
         return "rate"

@@ -257,7 +257,8 @@ class Indexed:
             for a, b in self._correlations():
                 rho = C[a, b] / (sd[a] * sd[b])
                 slope = dC[:, a, b] / (sd[a] * sd[b]) - rho * (d_sd[:, a] / sd[a] + d_sd[:, b] / sd[b])
-                kind, labels = ("parameter", ("rho",)) if self._one() else ("cor", (self.labels[a], self.labels[b]))
+                pair = ("cor", (self.labels[a], self.labels[b]))
+                kind, labels = ("parameter", ("rho",)) if self.one_correlation else pair
                 found.append(Reported(kind, labels, float(np.clip(rho, -1.0, 1.0)), slope))
         return found
 
@@ -266,7 +267,8 @@ class Indexed:
         one = isinstance(self.structure, Correlation) or getattr(self.structure, "homogeneous", False)
         return bool(one) and len(self.labels) > 1
 
-    def _one(self) -> bool:
+    @property
+    def one_correlation(self) -> bool:
         """Whether one correlation says all, and is not just that of two strata."""
         return isinstance(self.structure, OneCorrelation) and (len(self.labels) > 2 or self._homogeneous())
 
@@ -274,6 +276,6 @@ class Indexed:
         """Pairs of places whose correlation is reported, the later first; of neighbours when one says all."""
         if isinstance(self.structure, Diagonal):
             return []
-        if self._one():
+        if self.one_correlation:
             return [(1, 0)]
         return [(a, b) for place, b in enumerate(self.order) for a in self.order[place + 1 :]]

@@ -33,8 +33,25 @@ def _typical_step(times: Floats) -> float:
     return float(np.median(steps)) if steps.size else 1.0
 
 
+class _OneParameter(PairFunction):
+    """What structures with one parameter, typically of size one, share; random intercepts are rivals of all."""
+
+    __slots__ = ()
+
+    @property
+    def n_theta(self) -> int:
+        return 1
+
+    @property
+    def several_optima(self) -> bool:
+        return True
+
+    def scale(self) -> Floats:
+        return np.ones(1)
+
+
 @dataclass(frozen=True, eq=False, slots=True)
-class ContinuousAR1(PairFunction):
+class ContinuousAR1(_OneParameter):
     """
     Correlation ρ^|t_i − t_j| at any times, 0 ≤ ρ < 1 (Jones & Boadi-Boateng 1991).
 
@@ -53,16 +70,8 @@ class ContinuousAR1(PairFunction):
         object.__setattr__(self, "step", _typical_step(self.times))
 
     @property
-    def n_theta(self) -> int:
-        return 1
-
-    @property
     def lower(self) -> Floats:
         return np.zeros(1)
-
-    @property
-    def several_optima(self) -> bool:
-        return True  # long ranges and random intercepts are rivals
 
     def names(self) -> list[str]:
         return ["range"]
@@ -72,9 +81,6 @@ class ContinuousAR1(PairFunction):
 
     def other_starts(self) -> list[Floats]:
         return [np.array([4.0]), np.array([0.4]), np.array([20.0])]
-
-    def scale(self) -> Floats:
-        return np.array([1.0])
 
     def boundary(self, phi: Floats, tolerance: Floats) -> list[tuple[int, float]]:
         """
@@ -102,7 +108,7 @@ class ContinuousAR1(PairFunction):
 
     def reported(self, phi: Floats) -> list[Reported]:
         rate, slope, _ = _inverse(float(phi[0]))
-        rho = math.exp(-rate / self.step)
+        rho = math.exp(-rate / self.step) if rate < _VANISHED else 0.0  # however long the step is
         return [Reported("parameter", ("rho",), rho, np.array([-slope / self.step * rho]))]
 
 
@@ -113,7 +119,7 @@ def _inverse(u: float) -> tuple[float, float, float]:
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class OrderedAR1(PairFunction):
+class OrderedAR1(_OneParameter):
     """
     Correlation ρ^|t_i − t_j| at whole-number times, gaps counted, −1 ≤ ρ ≤ 1 with ρ = sin φ.
 
@@ -121,38 +127,40 @@ class OrderedAR1(PairFunction):
     ----------
     times : ndarray, shape (n,)
         Whole numbers.
+    even : bool
+        Whether all times between rows of a group are even, so that ρ and −ρ are the same; then 0 ≤ ρ ≤ 1.
     """
 
     times: Floats
+    even: bool = False
 
-    @property
-    def n_theta(self) -> int:
-        return 1
-
-    @property
-    def several_optima(self) -> bool:
-        return True
+    @classmethod
+    def in_groups(cls, times: Floats, groups: Ints) -> OrderedAR1:
+        """Of rows of some groups, both shape (n,); where all gaps are even nothing tells the sign of ρ."""
+        odd = np.bincount(groups, np.mod(times, 2.0))
+        return cls(times, even=bool(((odd == 0.0) | (odd == np.bincount(groups))).all()))
 
     def names(self) -> list[str]:
         return ["angle"]
 
     def start(self) -> Floats:
-        return np.zeros(1)
+        return np.array([0.2 * math.pi]) if self.even else np.zeros(1)
 
     def other_starts(self) -> list[Floats]:
-        return [np.array([0.4 * math.pi]), np.array([-0.4 * math.pi])]
-
-    def scale(self) -> Floats:
-        return np.ones(1)
+        return [np.array([0.4 * math.pi]), np.array([(0.05 if self.even else -0.4) * math.pi])]
 
     def canonical(self, phi: Floats) -> Floats:
-        return np.arcsin(np.sin(phi))
+        folded = np.arcsin(np.sin(phi))
+        return np.abs(folded) if self.even else folded
 
     def pinned(self, phi: Floats) -> NDArray[np.bool_]:
-        return np.abs(np.cos(phi)) <= _LEVEL
+        level = np.abs(np.cos(phi)) <= _LEVEL
+        return level | (np.abs(np.sin(phi)) <= _LEVEL) if self.even else level
 
     def boundary(self, phi: Floats, tolerance: Floats) -> list[tuple[int, float]]:
-        return _ends(float(phi[0]), float(tolerance[0]))
+        """Perfect correlation, and no correlation where the range ends there."""
+        ends = (0.0, math.pi / 2) if self.even else (-math.pi / 2, math.pi / 2)
+        return _ends(float(phi[0]), float(tolerance[0]), ends)
 
     def measure(self, i: Ints, j: Ints) -> tuple[Floats, Ints | None]:
         return _lags(self.times, i, j)
@@ -166,9 +174,11 @@ class OrderedAR1(PairFunction):
         return [Reported("parameter", ("rho",), math.sin(phi[0]), np.cos(phi))]
 
 
-def _ends(angle: float, tolerance: float) -> list[tuple[int, float]]:
-    """Where an angle is near ±π/2, where its sine is ±1."""
-    return [(0, end) for end in (-math.pi / 2, math.pi / 2) if abs(angle - end) < tolerance]
+def _ends(
+    angle: float, tolerance: float, ends: tuple[float, float] = (-math.pi / 2, math.pi / 2)
+) -> list[tuple[int, float]]:
+    """Where an angle is near an end of its range; by default where its sine is ±1."""
+    return [(0, end) for end in ends if abs(angle - end) < tolerance]
 
 
 def _powers(base: float, exponents: Floats) -> tuple[Floats, Floats, Floats]:
@@ -268,7 +278,7 @@ def _first_correlation(a: float, t: float) -> tuple[float, float, float, float, 
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Exchangeable(PairFunction):
+class Exchangeable(_OneParameter):
     """
     One correlation ρ between all rows of a group, −1/(k−1) ≤ ρ ≤ 1, k the size of the largest.
 
@@ -282,14 +292,6 @@ class Exchangeable(PairFunction):
 
     size: int
 
-    @property
-    def n_theta(self) -> int:
-        return 1
-
-    @property
-    def several_optima(self) -> bool:
-        return True
-
     def names(self) -> list[str]:
         return ["angle"]
 
@@ -301,9 +303,6 @@ class Exchangeable(PairFunction):
 
     def other_starts(self) -> list[Floats]:
         return [np.array([share * math.pi / 2]) for share in (0.1, 0.9)]
-
-    def scale(self) -> Floats:
-        return np.ones(1)
 
     def canonical(self, phi: Floats) -> Floats:
         return np.arctan2(np.abs(np.sin(phi)), np.abs(np.cos(phi)))

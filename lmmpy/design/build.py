@@ -16,7 +16,7 @@ from lmmpy.design.design import Design
 from lmmpy.design.evaluate import Evaluator, names_needed
 from lmmpy.design.kinship import Kinship, groupings, read_kinships
 from lmmpy.design.random_effects import levels_of_groups, random_effects, random_functions
-from lmmpy.design.reading import TRAIT, Reading, read_model, read_subset_argument, warn_about_new_gaps
+from lmmpy.design.reading import ROW, TRAIT, Reading, read_model, read_subset_argument, warn_about_new_gaps
 from lmmpy.design.residual import RowView, make_residual
 from lmmpy.design.responses import checked_weights, read_responses
 from lmmpy.design.rows import NA_ACTIONS, missing_rows
@@ -103,22 +103,14 @@ def build_design(
     ]
     memory: dict[str, dict[str, Any]] = {}
     _refuse_trait(parsed, columns, scope or {})
+    _refuse_shadowed(parsed, spec, columns)
     kinships = read_kinships(parsed, columns, relmat, scope or {}, spec)
     ids = _ids(parsed, spec, kinships)
     evaluator = Evaluator(columns, scope or {}, memory, ids)
     reading = read_model(parsed, spec, evaluator, weights, offset)
     kept = np.ones(columns.n_rows, dtype=bool) if subset is None else read_subset_argument(subset, evaluator)
-    if parsed.traits:
-        present = observed(parsed, spec, reading, kept, na_action)
-        absent, unused = kept & ~present.any(axis=1), outside(parsed, spec, present)
-        new_gaps = bool((kept & ~present.all(axis=1)).any())
-    else:
-        present, unused = None, None
-        absent = missing_rows(_everything(parsed, reading), kept, na_action)
-        new_gaps = bool(absent.any())
-    if new_gaps:
-        warn_about_new_gaps(reading, columns, kept, stacklevel=2)
-    rows = kept & ~absent
+    rows, absent, present = _rows_in_use(parsed, spec, reading, columns, kept, na_action)
+    unused = None if present is None else outside(parsed, spec, present)
     reading = reading.used(rows, unused)
     related = {label: kinship.of_rows(rows) for label, kinship in kinships.items()}
     blueprint = Blueprint(
@@ -138,6 +130,23 @@ def build_design(
     return _assemble(blueprint, reading, kinships, rows, absent, stack), blueprint
 
 
+def _rows_in_use(
+    parsed: ParsedFormula, spec: ResidualSpec | None, reading: Reading, columns: Columns, kept: Rows, na_action: str
+) -> tuple[Rows, Rows, Rows | None]:
+    """Rows that are used, rows that miss a value, and, of several traits, which each row has, shape (n_rows, d)."""
+    if parsed.traits:
+        present = observed(parsed, spec, reading, kept, na_action)
+        absent = kept & ~present.any(axis=1)
+        new_gaps = bool((kept & ~present.all(axis=1)).any())
+    else:
+        present = None
+        absent = missing_rows(_everything(parsed, reading), kept, na_action)
+        new_gaps = bool(absent.any())
+    if new_gaps:
+        warn_about_new_gaps(reading, columns, kept, stacklevel=3)
+    return kept & ~absent, absent, present
+
+
 def _residual_spec(parsed: ParsedFormula, residual: str | None) -> ResidualSpec | None:
     if residual is None:
         return parse_residual("us") if parsed.traits else None
@@ -150,6 +159,18 @@ def _residual_spec(parsed: ParsedFormula, residual: str | None) -> ResidualSpec 
             f"one. Write {spec.text}(0 + f | g) for the levels of f in each g."
         )
     return spec
+
+
+def _refuse_shadowed(parsed: ParsedFormula, spec: ResidualSpec | None, columns: Columns) -> None:
+    """Refuse columns of the user by the names that mean traits and rows in a residual."""
+    if not parsed.traits or spec is None or spec.over_traits:
+        return
+    taken = [name for name in (TRAIT, ROW) if name in columns and name in {deparse(node) for node in spec.nodes}]
+    if taken:
+        raise FormulaError(
+            f"residual={spec.text!r}: with cbind() {shown(taken)} means the {' and '.join(f'{n}s' for n in taken)} of "
+            "the response, and the data have a column of that name too. Rename the column."
+        )
 
 
 def _refuse_trait(parsed: ParsedFormula, columns: Columns, scope: Mapping[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -147,7 +148,8 @@ def make_residual(spec: ResidualSpec, view: RowView) -> RowCovariance:
     if spec.text == INDEPENDENT:
         parts.append(_Part(Known(sparse.eye_array(view.n, format="csr"), np.arange(view.n)), np.ones(view.n)))
     alone = not parts and len(spec.variances) == 1
-    parts += [_variance(variance, view, alone) for variance in spec.variances]
+    several = _alike(spec.variances, view)
+    parts += [_variance(variance, view, alone, variance.kind in several) for variance in spec.variances]
     structure = parts[0].structure if len(parts) == 1 else Product(*(part.structure for part in parts))
     typical = np.prod([part.typical for part in parts], axis=0)
     return RowCovariance("Residual", groups, structure, typical)
@@ -164,13 +166,17 @@ def _correlation(spec: RowCorrelation, groups: Codes, view: RowView) -> _Part:
         )
     ones = np.ones(view.n)
     if spec.kind in ("car1", "arma11", "ar1") and not spec.places:
-        return _Part(_SERIAL[spec.kind](_times(spec, groups, view)), ones)
+        return _Part(_SERIAL[spec.kind](_times(spec, groups, view), groups), ones)
     if spec.kind == "cs" and not spec.places:
         return _Part(Exchangeable(int(np.bincount(groups).max())), ones)
     return _placed(spec, groups, view)
 
 
-_SERIAL: dict[str, Callable[[Floats], RowStructure]] = {"car1": ContinuousAR1, "arma11": ARMA11, "ar1": OrderedAR1}
+_SERIAL: dict[str, Callable[[Floats, Codes], RowStructure]] = {
+    "car1": lambda times, _: ContinuousAR1(times),
+    "arma11": lambda times, _: ARMA11(times),
+    "ar1": OrderedAR1.in_groups,
+}
 
 
 def _times(spec: RowCorrelation, groups: Codes, view: RowView) -> Floats:
@@ -209,7 +215,7 @@ def _placed(spec: RowCorrelation, groups: Codes, view: RowView) -> _Part:
     sizes = np.ones(len(labels))
     if not spec.one_variance:
         _require_several(places, labels, spec.text)
-        sizes = _sizes(places, len(labels), view.deviations)
+        sizes = _sizes(places, len(labels), view)
     if spec.kind == "us" and spec.homogeneous:
         return _Part(Indexed(Correlation(len(labels)), places, labels, sizes), sizes[places])
     return _Part(
@@ -217,15 +223,20 @@ def _placed(spec: RowCorrelation, groups: Codes, view: RowView) -> _Part:
     )
 
 
-def _sizes(places: Codes, k: int, deviations: Floats) -> Floats:
-    """Standard deviations of the rows of each place, relative to the first."""
-    counts = np.bincount(places, minlength=k)
-    sd = np.sqrt(np.bincount(places, deviations**2, minlength=k) / np.maximum(counts, 1))
-    largest = sd.max()
-    if largest == 0.0:
+def _sizes(places: Codes, k: int, view: RowView) -> Floats:
+    """Standard deviations of the rows of each place, relative to the first; none next to nothing for its trait."""
+    trait = np.zeros(view.n, dtype=np.intp) if view.traits is None else view.traits.trait
+    of_trait = _root_mean_square(trait, int(trait.max()) + 1, view.deviations)
+    least = np.full(k, np.inf)
+    np.minimum.at(least, places, 1e-4 * of_trait[trait])
+    sd = np.maximum(_root_mean_square(places, k, view.deviations), least)
+    if not (sd > 0.0).all():  # a trait without any; see `check_traits`
         return np.ones(k)
-    sd = np.maximum(sd, 1e-4 * largest)
     return np.asarray(sd / sd[0])
+
+
+def _root_mean_square(codes: Codes, k: int, values: Floats) -> Floats:
+    return np.asarray(np.sqrt(np.bincount(codes, values**2, minlength=k) / np.bincount(codes, minlength=k).clip(1)))
 
 
 def _require_different(
@@ -254,10 +265,10 @@ def _require_whole(spec: RowCorrelation, times: Floats, view: RowView) -> None:
     broken = times != np.round(times)
     if broken.any():
         row = int(np.flatnonzero(broken)[0])
-        instead = f"car1{spec.text[spec.text.index('(') :]} is for any times" if spec.kind == "ar1" else "count them"
+        instead = f"car1{spec.text[spec.text.index('(') :]} is for any times" if spec.kind == "ar1" else "Count them"
         raise DataError(
             f"residual: the times of {spec.text} must be whole numbers; that of row {view.data_rows[row]} (counted "
-            f"from 0) is {times[row]:.15g}. {instead[0].upper()}{instead[1:]}."
+            f"from 0) is {times[row]:.15g}. {instead}."
         )
 
 
@@ -297,7 +308,17 @@ def _without_correlation(spec: RowCorrelation) -> str:
 # ---- variances
 
 
-def _variance(spec: RowVariance, view: RowView, alone: bool) -> _Part:
+def _alike(variances: Sequence[RowVariance], view: RowView) -> set[str]:
+    """The kinds of variance of which two would have parameters of the same name."""
+    of_kind = Counter(variance.kind for variance in variances)
+    factors = [view.factor(v.variables, v.text) for v in variances if v.kind == "varident"]
+    labels = Counter(label for factor in factors for label in factor.labels)
+    found = {kind for kind, count in of_kind.items() if kind != "varident" and count > 1}
+    return found | {"varident"} if max(labels.values(), default=0) > 1 else found
+
+
+def _variance(spec: RowVariance, view: RowView, alone: bool, several: bool) -> _Part:
+    of = ":".join(map(deparse, spec.variables)) if several else ""
     if spec.kind == "varident":
         strata = view.factor(spec.variables, spec.text)
         labels = tuple(strata.labels)
@@ -306,9 +327,9 @@ def _variance(spec: RowVariance, view: RowView, alone: bool) -> _Part:
                 f"residual: {spec.text} needs two levels or more; the rows used have {shown(labels)} only."
             )
         _require_several(strata.codes, labels, spec.text)
-        sizes = _sizes(strata.codes, len(labels), view.deviations)
+        sizes = _sizes(strata.codes, len(labels), view)
         structure = Indexed(Diagonal(len(labels)), strata.codes, labels, sizes)
-        return _Part(structure if alone else Strata(strata.codes, labels, sizes), sizes[strata.codes])
+        return _Part(structure if alone else Strata(strata.codes, labels, sizes, of), sizes[strata.codes])
     if spec.of_mean:
         covariate, what = view.mean, "the mean"
     else:
@@ -318,14 +339,14 @@ def _variance(spec: RowVariance, view: RowView, alone: bool) -> _Part:
             f"residual: {what} of {spec.text} is constant ({covariate[0]:.6g}), so nothing varies with it."
         )
     if spec.kind == "varexp":
-        return _Part(Exponential(covariate), np.ones(view.n))
+        return _Part(Exponential(covariate, of=of), np.ones(view.n))
     if (covariate == 0.0).any():
         zero = shown(view.data_rows[covariate == 0.0].tolist())
         raise DataError(
             f"residual: {what} of {spec.text} is zero in the rows {zero} (counted from 0), and a power of zero is no "
             "variance. Use varexp(), or shift the covariate."
         )
-    return _Part(Power(covariate), np.ones(view.n))
+    return _Part(Power(covariate, of=of), np.ones(view.n))
 
 
 # ---- known covariances

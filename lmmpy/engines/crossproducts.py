@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -202,15 +203,25 @@ def with_response(design: Design, Q: Floats, R: Floats) -> Basis:
     coordinates = Q.T @ y
     residual = y - Q @ coordinates
     residual -= Q @ (Q.T @ residual)
+    _require_variation(design, y, residual)
     scale = float(np.linalg.norm(residual))
-    if scale <= 1e-13 * float(np.linalg.norm(y)) or scale == 0.0:
-        raise ModelError(
-            "The fixed effects reproduce the response exactly, so there is no variation left for random effects. "
-            "Is the response among the predictors, or constant?"
-        )
     beta0 = linalg.solve_triangular(R, coordinates) if design.p else coordinates
     residual /= scale
     return Basis(np.column_stack([Q, residual]), R, beta0, scale)
+
+
+def _require_variation(design: Design, y: Floats, residual: Floats) -> None:
+    """Refuse a response, or one of several traits, of which the fixed effects leave nothing."""
+    parts: list[tuple[str, Any]] = [("the response", slice(None))]
+    if design.traits is not None:
+        parts = [(f"the trait {name!r}", design.traits.trait == t) for t, name in enumerate(design.traits.names)]
+    for what, rows in parts:
+        size = float(np.linalg.norm(residual[rows]))
+        if size <= 1e-13 * float(np.linalg.norm(y[rows])):
+            raise ModelError(
+                f"The fixed effects reproduce {what} exactly, so there is no variation left for random effects. Is "
+                f"{what} among the predictors, or constant?"
+            )
 
 
 def cross_products(design: Design, basis: Basis) -> CrossProducts:

@@ -25,6 +25,8 @@ Ints = NDArray[np.intp]
 
 # Numbers in a stack, 64 MB; and in all stacks of one kind of matrix, some 1.5 GiB for what is kept of all kinds.
 _STACK, _MOST = 8_000_000, 120_000_000
+# What the other rows of a group leave of a variance; where it is less, R⁻¹ has too few digits for V⁻¹.
+_NIL = 1e-8
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -122,7 +124,8 @@ class ResidualGroups:
         LinAlgError
             When it is not positive definite.
         """
-        return FactoredResidual(self, self._pairs.at(phi))
+        with np.errstate(over="ignore", invalid="ignore"):
+            return FactoredResidual(self, self._pairs.at(phi))
 
     def matrices(self, values: Floats) -> list[Floats]:
         """Symmetric matrices, for each stack (g, r, r), from values of all pairs."""
@@ -177,8 +180,11 @@ class FactoredResidual:
 
     def __init__(self, groups: ResidualGroups, values: PairValues) -> None:
         self.groups, self.values = groups, values
-        matrices = groups.matrices(values.values * groups.scale)
-        diagonals = [np.einsum("gii->gi", np.linalg.cholesky(R)) for R in matrices]
+        entries = values.values * groups.scale
+        if not np.isfinite(entries).all():
+            raise np.linalg.LinAlgError("the covariance of the residual is no finite number")
+        matrices = groups.matrices(entries)
+        diagonals = [_pivots(R) for R in matrices]
         self.logdet = 2.0 * float(sum(np.log(diagonal).sum() for diagonal in diagonals))
         self.inverses: list[Floats] = [_symmetric_inverse(R) for R in matrices]
         self.inverse = groups.joined(self.inverses)
@@ -201,8 +207,14 @@ class FactoredResidual:
             yield out
 
 
+def _pivots(R: Floats) -> Floats:
+    """The diagonals of Cholesky factors, shape (g, r)."""
+    pivots: Floats = np.einsum("gii->gi", np.linalg.cholesky(R))
+    if (pivots**2 < _NIL * np.einsum("gii->gi", R)).any():
+        raise np.linalg.LinAlgError("the covariance of the residual is singular but for rounding")
+    return pivots
+
+
 def _symmetric_inverse(R: Floats) -> Floats:
-    if not np.isfinite(R).all():
-        raise np.linalg.LinAlgError("the covariance of the residual is no finite number")
     inverse = np.linalg.inv(R)
     return np.asarray(0.5 * (inverse + inverse.transpose(0, 2, 1)))

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from lmmpy.engines import Criterion
 from lmmpy.fitting.constrained_search import in_coordinates
-from lmmpy.fitting.convergence import PROMISE, ConvergenceReport, advice_on, flat_limit, unidentified
+from lmmpy.fitting.convergence import PROMISE, ConvergenceReport, advice_on, curvatures, flat_limit, unidentified
 from lmmpy.fitting.fit import Optimum
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ def constrained_hessian(criterion: Criterion, constraint: Constraint) -> Floats:
     Returns
     -------
     ndarray, shape (n_free, n_free)
+        NaN where V is so nearly singular that the criterion cannot be computed near ψ.
     """
     places, columns = np.flatnonzero(constraint.free), []
     for place in places:
@@ -42,17 +43,12 @@ def constrained_hessian(criterion: Criterion, constraint: Constraint) -> Floats:
         ahead, behind = constraint.psi.copy(), constraint.psi.copy()
         ahead[place] += step
         behind[place] -= step
-        difference = _gradient(criterion, constraint, ahead) - _gradient(criterion, constraint, behind)
-        columns.append(difference[places] / (2.0 * step))
+        there, here = (in_coordinates(criterion, constraint.to, point).gradient for point in (ahead, behind))
+        if there is None or here is None:
+            return np.full((len(places), len(places)), np.nan)
+        columns.append((there - here)[places] / (2.0 * step))
     hessian = np.array(columns).reshape(len(places), len(places))
     return np.asarray(0.5 * (hessian + hessian.T))
-
-
-def _gradient(criterion: Criterion, constraint: Constraint, psi: Floats) -> Floats:
-    gradient = in_coordinates(criterion, constraint.to, psi).gradient
-    if gradient is None:
-        raise ArithmeticError(f"the criterion cannot be differentiated at ψ = {psi.tolist()}")
-    return gradient
 
 
 def constrained_flat(criterion: Criterion, constraint: Constraint) -> tuple[str, ...]:
@@ -87,9 +83,9 @@ def constrained_report(criterion: Criterion, optimum: Optimum, constraint: Const
     gradient = in_coordinates(criterion, constraint.to, constraint.psi).gradient
     assert gradient is not None
     hessian, scale = constrained_hessian(criterion, constraint), constraint.to.scale[free]
-    eigenvalues, vectors = np.linalg.eigh(hessian * np.outer(scale, scale))
+    eigenvalues, vectors = curvatures(hessian, scale)
     limit = flat_limit(eigenvalues)
-    curved = np.abs(eigenvalues) >= limit
+    curved = ~(np.abs(eigenvalues) < limit)
     along = (vectors.T @ (gradient[free] * scale))[curved]
     promised = float(0.5 * (along**2 / np.abs(eigenvalues[curved])).sum())
     flat, saddle = unidentified(hessian, scale, names), bool(np.any(eigenvalues < -limit))

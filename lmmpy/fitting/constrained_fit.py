@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from lmmpy.engines import Criterion
 from lmmpy.errors import ModelError
 from lmmpy.fitting.boundary import near_boundary
-from lmmpy.fitting.constrained_convergence import constrained_flat, constrained_report
+from lmmpy.fitting.constrained_convergence import constrained_flat, constrained_hessian, constrained_report
 from lmmpy.fitting.constrained_search import ConstrainedSearch, State, as_minimum
 from lmmpy.fitting.constraints import Classes, resolve
 from lmmpy.fitting.control import Control
@@ -148,7 +148,7 @@ def fit_constrained(
     """
     classes = resolve(criterion.design, criterion.units, given)
     if start is not None:
-        near = np.append(checked_start(start, criterion.design.n_theta), 0.0)
+        near = np.append(checked_start(start, criterion.design), 0.0)
     search = ConstrainedSearch(criterion, classes, control)
     try:
         state = _best(search, near)
@@ -159,7 +159,27 @@ def fit_constrained(
         ) from None
     finally:
         search.progress.close()
-    return _optimum(search, state)
+    optimum = _optimum(search, state)
+    if not all(np.isfinite(step.value) for step in search.log):
+        _require_nearby(criterion, optimum)
+    return optimum
+
+
+def _require_nearby(criterion: Criterion, optimum: Optimum) -> None:
+    """Refuse an optimum that only rounding makes one: V is singular, and nearby not even the criterion is there."""
+    constraint = optimum.constraint
+    assert isinstance(constraint, Constraint)
+    if not np.isfinite(constrained_hessian(criterion, constraint)).all():
+        raise _singular(constraint.texts)
+
+
+def _singular(texts: tuple[str, ...]) -> ModelError:
+    return ModelError(
+        f"constraints: under {'; '.join(texts)} the covariance of the observations is singular, so that the likelihood "
+        "has no maximum. Some combination of residuals has no variance there, and records that no random effect tells "
+        "apart (of identical twins, or repeats) either differ in it, which is then impossible, or have equal values. "
+        "Leave out all but one of such records, or relax the constraints."
+    )
 
 
 def _best(search: ConstrainedSearch, near: Floats | None) -> State:
@@ -181,10 +201,7 @@ def _best(search: ConstrainedSearch, near: Floats | None) -> State:
         if rival.evaluation.value < least - (slack(as_minimum(state)) if np.isfinite(least) else 0.0):
             state = rival
     if not np.isfinite(state.evaluation.value):
-        raise ModelError(
-            "The criterion cannot be computed under these constraints: the covariance of the observations is not "
-            "positive definite at any start. Relax them."
-        )
+        raise _singular(search.classes.texts)
     return state
 
 

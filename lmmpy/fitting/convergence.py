@@ -16,14 +16,17 @@ from lmmpy.fitting.boundary import pinned
 from lmmpy.fitting.fit import Optimum
 from lmmpy.fitting.saturation import held_at_limit
 from lmmpy.fitting.start import typical_scale
+from lmmpy.fitting.unbounded import no_maximum
 
 __all__ = [
     "ConvergenceReport",
     "convergence_report",
+    "curvatures",
     "flat_directions",
     "in_coordinates_of_search",
     "observed_curvature",
     "observed_hessian",
+    "unbounded",
     "unidentified",
     "warn_if_doubtful",
 ]
@@ -125,7 +128,7 @@ def observed_hessian(criterion: Criterion, theta: Floats, scale: Floats, free: N
     Returns
     -------
     ndarray, shape (free.sum(), free.sum())
-        Symmetric.
+        Symmetric; NaN where V is so nearly singular that the criterion cannot be computed near θ.
     """
     places = np.flatnonzero(free)
     columns = []
@@ -134,8 +137,10 @@ def observed_hessian(criterion: Criterion, theta: Floats, scale: Floats, free: N
         step = _STEP * scale[place]
         ahead[place] += step
         behind[place] -= step
-        difference = _gradient(criterion, ahead) - _gradient(criterion, behind)
-        columns.append(difference[places] / (2.0 * step))
+        there, here = (criterion.evaluate(point, 1).gradient for point in (ahead, behind))
+        if there is None or here is None:
+            return np.full((len(places), len(places)), np.nan)
+        columns.append((there - here)[places] / (2.0 * step))
     hessian = np.array(columns).reshape(len(places), len(places))
     return np.asarray(0.5 * (hessian + hessian.T))
 
@@ -184,18 +189,19 @@ def _stuck(criterion: Criterion, optimum: Optimum) -> NDArray[np.bool_]:
     return stuck | held_at_limit(optimum.theta, typical_scale(criterion), criterion.design.n_theta_random)
 
 
-def _gradient(criterion: Criterion, theta: Floats) -> Floats:
-    gradient = criterion.evaluate(theta, 1).gradient
-    if gradient is None:
-        raise ArithmeticError(f"the criterion cannot be differentiated at θ = {theta.tolist()}")
-    return gradient
+def curvatures(hessian: Floats, scale: Floats) -> tuple[Floats, Floats]:
+    """Eigenvalues, ascending, and eigenvectors of a Hessian in typical scales; NaN where it is."""
+    if not np.isfinite(hessian).all():
+        return np.full(len(scale), np.nan), np.eye(len(scale))
+    values, vectors = np.linalg.eigh(hessian * np.outer(scale, scale))
+    return values, vectors
 
 
 def unidentified(information: Floats, scale: Floats, names: Sequence[str]) -> tuple[str, ...]:
     """Combinations of parameters along which a curvature, in typical scales, is nil against the largest."""
     if not len(names):
         return ()
-    values, vectors = np.linalg.eigh(information * np.outer(scale, scale))
+    values, vectors = curvatures(information, scale)
     limit = flat_limit(values)
     return tuple(_combination(vectors[:, i], names) for i in np.flatnonzero(np.abs(values) < limit))
 
@@ -237,11 +243,11 @@ def convergence_report(criterion: Criterion, optimum: Optimum, names: Sequence[s
     free, hessian = observed_curvature(inner, found)
     free_names = [name for name, is_free in zip(names, free, strict=True) if is_free]
     scale = _reach(inner, found.theta)[free]
-    eigenvalues, vectors = np.linalg.eigh(hessian * np.outer(scale, scale))
+    eigenvalues, vectors = curvatures(hessian, scale)
     assert found.evaluation.gradient is not None
     along = vectors.T @ (found.evaluation.gradient[free] * scale)
     limit = flat_limit(eigenvalues)
-    curved = np.abs(eigenvalues) >= limit
+    curved = ~(np.abs(eigenvalues) < limit)
     promised = float(0.5 * (along[curved] ** 2 / np.abs(eigenvalues[curved])).sum())
     flat = unidentified(hessian, scale, free_names)
     boundary = tuple(name for name, on in zip(names, optimum.on_boundary, strict=True) if on)
@@ -263,8 +269,19 @@ def convergence_report(criterion: Criterion, optimum: Optimum, names: Sequence[s
         engine=criterion.name,
         factorization=criterion.description,
         held=optimum.held,
-        advice=advice_on(optimum, promised, saddle, flat, boundary),
+        advice=tuple(filter(None, [unbounded(criterion, optimum)]))
+        + advice_on(optimum, promised, saddle, flat, boundary),
     )
+
+
+def unbounded(criterion: Criterion, optimum: Optimum) -> str | None:
+    """Why the likelihood has no maximum, and what an optimum then is; None where nothing says so."""
+    reason = None if optimum.held or optimum.constraint is not None else no_maximum(criterion.design)
+    if reason is None:
+        return None
+    if optimum.converged:
+        return f"{reason} What is given is a local maximum."
+    return f"{reason} The search stopped on its way there, and what it gives means nothing."
 
 
 def observed_curvature(criterion: Criterion, optimum: Optimum) -> tuple[NDArray[np.bool_], Floats]:
@@ -283,14 +300,20 @@ def advice_on(
     if optimum.held:
         return ("The variance components were given, not estimated.",)
     found = []
-    if saddle:
+    if np.isnan(promised):
+        found.append(
+            "The criterion cannot be computed nearby, for V is all but singular, so that there are no standard errors. "
+            "Look for records that no random effect tells apart, such as those of identical twins, and that have equal "
+            "values; leave out all but one of them, or simplify the residual."
+        )
+    elif saddle:
         found.append("The criterion still falls in some direction (a saddle point). Refit from other start= values.")
-    elif not optimum.converged and promised <= PROMISE:
+    if not optimum.converged and promised <= PROMISE and not saddle:
         found.append(
             f"The search stopped after {optimum.evaluations} evaluations without meeting its own rule, though no step "
             "promises a lower criterion. Raise max_evaluations, or compare lmm.all_fit(fit)."
         )
-    elif promised > PROMISE:
+    elif promised > PROMISE and not saddle:
         found.append(
             f"A further step would lower the criterion by {promised:.2g}. Raise max_evaluations or give start=, for "
             "example the theta of this fit."
@@ -328,6 +351,11 @@ def warn_if_doubtful(criterion: Criterion, optimum: Optimum, names: Sequence[str
     stacklevel : int
         As in `warnings.warn`, counted from the caller of this function.
     """
+    reason = unbounded(criterion, optimum)
+    if reason is not None:
+        warnings.warn(reason, ConvergenceWarning, stacklevel=stacklevel + 1)
+        if not optimum.converged:
+            return
     doubts = []
     if not optimum.converged:
         doubts.append(

@@ -9,8 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmmpy.covariance import Unstructured
+from lmmpy.design import Design
 from lmmpy.engines import Criterion, Evaluation
 from lmmpy.errors import ModelError
+from lmmpy.fitting.boundary import canonical
 from lmmpy.fitting.control import Control
 from lmmpy.fitting.saturation import is_at_limit
 from lmmpy.fitting.search import Search, on_boundary, slack
@@ -81,6 +83,8 @@ class Optimum:
         Whether the residual variance is zero, as far as numbers go: θ is very large.
     constraint : Constrained or None
         What held parameters at values or tied them; None when nothing did.
+    adrift : bool
+        Whether the search stopped where parameters had grown far beyond their typical sizes; see `fit_theta`.
     """
 
     theta: Floats
@@ -176,9 +180,11 @@ def fit_theta(
     ModelError
         When the criterion cannot be computed at the start.
     """
-    start = None if start is None else checked_start(start, criterion.design.n_theta)
+    start = None if start is None else checked_start(start, criterion.design)
     if not criterion.design.n_theta:  # nothing but β and σ is unknown
-        return replace(hold_theta(criterion, np.empty(0)), held=False)
+        optimum = replace(hold_theta(criterion, np.empty(0)), held=False)
+        _require_value(optimum.value, optimum.theta)
+        return optimum
     inner = criterion.orthogonal()
     if inner is criterion:
         return _fit(criterion, control, start, near, wander)
@@ -245,11 +251,7 @@ def _searched(search: Search, start: Floats | None, near: Floats | None) -> Opti
             minimum = search.descend(*search.approach(suggested))
     else:
         minimum = search.descend(*search.approach(suggested))
-    if not np.isfinite(minimum.evaluation.value):
-        raise ModelError(
-            f"The criterion cannot be computed at the start values {search.log[0].theta.tolist()}: the system is not "
-            "positive definite. Look for predictors on wildly different scales, or give lmer another start=."
-        )
+    _require_value(minimum.evaluation.value, search.log[0].theta)
     if start is None and not search.adrift and search.may_be_local(minimum):
         for other in others:
             if search.left() <= 0:  # a minimum, but who knows of which valley
@@ -274,12 +276,33 @@ def _searched(search: Search, start: Floats | None, near: Floats | None) -> Opti
     )
 
 
-def checked_start(start: Floats, size: int) -> Floats:
-    """A start that the user gave, as numbers."""
+def _require_value(value: float, theta: Floats) -> None:
+    """Refuse a model whose criterion cannot be computed where a search begins."""
+    if np.isfinite(value):
+        return
+    if not len(theta):
+        raise ModelError(
+            "The criterion cannot be computed: the covariance of the residuals is singular, as that of identical twins "
+            "in a known one is. Leave one of such rows out, or add a random effect that tells them apart."
+        )
+    raise ModelError(
+        f"The criterion cannot be computed at the start values {theta.tolist()}: the system is not positive definite. "
+        "Look for predictors on wildly different scales and for rows with equal residuals, such as those of identical "
+        "twins in a known covariance; or give lmer another start=."
+    )
+
+
+def checked_start(start: Floats, design: Design) -> Floats:
+    """A start that the user gave, as numbers within their bounds."""
+    size = design.n_theta
     try:
         theta = np.asarray(start, dtype=float).reshape(-1)
     except (TypeError, ValueError):
         raise ModelError(f"start must hold {size} finite numbers, one a covariance parameter; got {start!r}.") from None
     if theta.shape != (size,) or not np.isfinite(theta).all():
         raise ModelError(f"start must hold {size} finite numbers, one a covariance parameter; got {start!r}.")
+    if (theta < design.lower).any():
+        theta = canonical(design, theta)  # the sign of a standard deviation means nothing
+        for i in np.flatnonzero(theta < design.lower):
+            raise ModelError(f"start[{i}] is {theta[i]:g}, and that parameter is {design.lower[i]:g} at least.")
     return theta

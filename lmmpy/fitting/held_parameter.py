@@ -12,6 +12,9 @@ from lmmpy.errors import ModelError
 
 __all__ = ["solved"]
 
+# A value such as −1/3 is no number of the computer.
+_SAME = 1e-15
+
 
 def solved(rows: RowStructure, i: int, place: int, value: float) -> float:
     """
@@ -29,12 +32,12 @@ def solved(rows: RowStructure, i: int, place: int, value: float) -> float:
         return rows.reported(at)[place].value - value
 
     low, start = float(rows.lower[i]), float(rows.start()[i])
-    if math.isfinite(low) and excess(low) == 0.0:
-        return low
     ends = [end for at, end in rows.boundary(rows.start(), np.full(rows.n_theta, math.inf)) if at == i]
-    for end in ends:
-        if excess(end) == 0.0:
-            return end
+    if not ends and _is_angle(rows, i):
+        ends = [-0.5 * math.pi, 0.5 * math.pi]
+    for exact in (*ends, max(low, 0.0)):
+        if abs(excess(exact)) <= _SAME:
+            return exact
     reach = 1.0
     for _ in range(60):
         left, right = max(start - reach, low, *ends[:1]), start + reach
@@ -45,3 +48,10 @@ def solved(rows: RowStructure, i: int, place: int, value: float) -> float:
         reach *= 2.0
     reported = rows.reported(rows.start())[place]
     raise ModelError(f"constraints: {'.'.join(reported.labels)!r} cannot be {value:g} in this structure.")
+
+
+def _is_angle(rows: RowStructure, i: int) -> bool:
+    """Whether φ_i is an angle, of whose sine all values are between two right ones."""
+    start = rows.start()
+    turned = start + 2.0 * math.pi * (np.arange(len(start)) == i)
+    return bool(abs(rows.canonical(turned)[i] - start[i]) < 1e-9)

@@ -29,11 +29,6 @@ class Jet:
     hessian: Floats
 
     @classmethod
-    def constant(cls, value: float, m: int) -> Jet:
-        """A number that does not change."""
-        return cls(value, np.zeros(m), np.zeros((m, m)))
-
-    @classmethod
     def variable(cls, value: float, place: int, m: int) -> Jet:
         """One of the variables."""
         gradient = np.zeros(m)

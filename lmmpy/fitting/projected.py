@@ -111,8 +111,10 @@ def _set_angles(to: Parametrisation, b: int, block: Block, theta: Floats, psi: F
     triangle, C, k = to.triangles[b], block.covariance(theta), len(block.labels)
     wanted = np.array([[_correlation(C, i, j) if i != j else 1.0 for j in range(k)] for i in range(k)])
     held = {at: sign * _held(to, c, psi) for at, (c, sign) in triangle.tied.items()}
-    for R in _candidates(wanted):
-        angles = _angles(R, held, triangle.own, exact)
+    # First away from singular matrices; where what is held leaves no room for that, anywhere.
+    tries = ((most, R) for most in ((1.0,) if exact else (_MOST, 1.0)) for R in _candidates(wanted))
+    for most, R in tries:
+        angles = _angles(R, held, triangle.own, most)
         if angles is None:
             continue
         for (i, j), angle in angles.items():
@@ -148,7 +150,7 @@ def _candidates(wanted: Floats) -> Iterator[Floats]:
 
 
 def _angles(
-    R: Floats, held: dict[tuple[int, int], float], own: list[int], exact: bool
+    R: Floats, held: dict[tuple[int, int], float], own: list[int], most: float
 ) -> dict[tuple[int, int], float] | None:
     """Angles of the free entries of S; None where a held correlation cannot be had beside the others."""
     S, angles = np.zeros_like(R), {}
@@ -157,13 +159,12 @@ def _angles(
         for j in own[: own.index(i)]:
             value = held.get((i, j), R[i, j]) - S[i, :j] @ S[j, :j]
             if (i, j) in held:
-                if abs(S[j, j]) < 1e-9 or abs(value / S[j, j]) >= rest * (1.0 if exact else _MOST):
+                if abs(S[j, j]) < 1e-9 or abs(value / S[j, j]) >= rest * most:
                     return None
                 S[i, j] = value / S[j, j]
                 rest = math.sqrt(rest**2 - S[i, j] ** 2)
                 continue
             share = value / (S[j, j] * rest) if abs(S[j, j]) * rest > 1e-9 else 0.0
-            most = 1.0 if exact else _MOST
             angles[i, j] = math.asin(max(-most, min(most, share)))
             S[i, j] = rest * math.sin(angles[i, j])
             rest *= math.cos(angles[i, j])

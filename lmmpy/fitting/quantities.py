@@ -152,10 +152,19 @@ def quantities(parts: Sequence[Block]) -> list[Quantity]:
         k, name = len(block.labels), block.name
         if block.scaled:
             found += [Quantity(f"sd_{label}|{name}", "sd", b, (a,)) for a, label in enumerate(block.labels)]
-        if block.correlates:
+        if isinstance(block.rows, Indexed) and block.rows.one_correlation:
+            found.append(Quantity(f"rho|{name}", "cor", b, (1, 0)))
+        elif block.correlates:
             pairs = ((i, j) for j in range(k) for i in range(j + 1, k))
-            found += [Quantity(f"cor_{block.labels[i]}.{block.labels[j]}|{name}", "cor", b, (i, j)) for i, j in pairs]
+            found += [Quantity(f"cor_{_joined(block, i, j)}|{name}", "cor", b, (i, j)) for i, j in pairs]
     return [*found, Quantity(SIGMA, "sd", -1)]
+
+
+def _joined(block: Block, i: int, j: int) -> str:
+    """Two effects or places, the later first in the order in which they are reported."""
+    if isinstance(block.rows, Indexed) and block.rows.order.index(i) < block.rows.order.index(j):
+        i, j = j, i
+    return f"{block.labels[i]}.{block.labels[j]}"
 
 
 def _reported(b: int, block: Block) -> list[Quantity]:

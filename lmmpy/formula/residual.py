@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -153,6 +154,8 @@ def parse_residual(text: str) -> ResidualSpec:
     """
     if not isinstance(text, str):
         raise FormulaError(f"residual must be a text such as 'ar1(t | g)', not a {type(text).__name__}. {_USE}")
+    if not text.strip().removeprefix("~").strip():
+        raise FormulaError(f"residual={text!r} is empty. Leave it out for the default, or say how residuals covary. {_USE}")
     tree = read_expression(text.strip().removeprefix("~"))
     if isinstance(tree, Name) and tree.id in _OVER_TRAITS:
         return _over_traits(tree.id)
@@ -174,8 +177,7 @@ def parse_residual(text: str) -> ResidualSpec:
     if len(correlations) + len(known) > 1:
         several = ", ".join([c.text for c in correlations] + [k.label for k in known])
         raise FormulaError(f"residual={written!r} has several correlations ({several}); at most one is understood.")
-    if len({v.text for v in variances}) < len(variances):
-        raise FormulaError(f"residual={written!r} has the same variance twice. Take one out.")
+    _check_different(written, variances)
     correlation = correlations[0] if correlations else None
     _check_variances(written, correlation, variances)
     return ResidualSpec(written, correlation, known[0] if known else None, tuple(variances))
@@ -280,6 +282,21 @@ def _group(node: Node, text: str) -> tuple[Node, ...]:
             "for the rows of one h in one g. A known covariance is a factor of its own, kin(id, R)."
         )
     return found[0].factors
+
+
+def _check_different(text: str, variances: list[RowVariance]) -> None:
+    """Variances of the same, or of strata of others, cannot be told apart."""
+    for one, other in itertools.permutations(variances, 2):
+        if one.kind != other.kind:
+            continue
+        if set(one.variables) == set(other.variables):
+            raise FormulaError(
+                f"residual={text!r} has the same variance twice: {one.text}, {other.text}. Take one out."
+            )
+        if one.kind == "varident" and set(one.variables) < set(other.variables):
+            raise FormulaError(
+                f"residual={text!r}: {other.text} has a variance for each level of {one.text} already. Take one out."
+            )
 
 
 def _check_variances(text: str, correlation: RowCorrelation | None, variances: list[RowVariance]) -> None:

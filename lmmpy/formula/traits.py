@@ -115,12 +115,12 @@ def as_at(node: Node) -> At | None:
     if len(node.arguments) != 2 or any(argument.name for argument in node.arguments):
         raise FormulaError(f"{deparse(node)!r} is not understood: a trait and its terms stand in it. {_USE}")
     trait, inner = (argument.value for argument in node.arguments)
-    require_no_at(inner)
+    require_no_at(inner, node)
     return At(trait.value if isinstance(trait, String) else _text(trait), inner)
 
 
-def require_no_at(node: Node) -> None:
-    """Refuse `at()` inside another term."""
+def require_no_at(node: Node, within: Node | None = None) -> None:
+    """Refuse `at()` inside another term; `within` is that term where `node` is a part of it."""
     for inner in walk(node):
         if isinstance(inner, Call) and inner.function_name == "at":
-            raise FormulaError(f"{deparse(inner)!r} stands inside {deparse(node)!r}. {_USE}")
+            raise FormulaError(f"{deparse(inner)!r} stands inside {deparse(within or node)!r}. {_USE}")

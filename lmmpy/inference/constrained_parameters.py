@@ -30,14 +30,18 @@ def constrained_parameters(
     sigma : float
     constraint : Constraint
     hessian : ndarray, shape (n_free, n_free)
-        Of −2 log L in the free ψ.
+        Of −2 log L in the free ψ; NaN where it cannot be computed, and so the covariance.
 
     Returns
     -------
     VarianceParameters
         What is held has no variance; `free` are the entries that change with a free ψ.
     """
-    J = constraint.jacobian[:, constraint.free]
+    J, bases = constraint.jacobian[:, constraint.free], (None,) * len(design.random)
+    moving = np.asarray(J.any(axis=1))
+    if not np.isfinite(hessian).all():
+        unknown = np.full((len(J), len(J)), np.nan)
+        return VarianceParameters(design, bases, theta, sigma, moving, unknown, np.zeros((len(J), 0)))
     scale = 1.0 / np.sqrt(np.maximum(np.abs(np.diag(hessian)), np.finfo(float).tiny))
     curvatures, directions = np.linalg.eigh(hessian * np.outer(scale, scale))
     known = curvatures > _NIL
@@ -45,5 +49,4 @@ def constrained_parameters(
     covariance = 2.0 * (along / curvatures[known]) @ along.T
     undetermined = J @ (directions[:, ~known] * scale[:, None])
     undetermined /= np.maximum(np.linalg.norm(undetermined, axis=0), np.finfo(float).tiny)
-    bases = (None,) * len(design.random)
-    return VarianceParameters(design, bases, theta, sigma, np.asarray(J.any(axis=1)), covariance, undetermined)
+    return VarianceParameters(design, bases, theta, sigma, moving, covariance, undetermined)

@@ -11,13 +11,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from lmmpy.covariance import Diagonal
+from lmmpy.covariance import ARMA11, Diagonal
 from lmmpy.covariance.compound import CompoundSymmetry
 from lmmpy.covariance.correlated import OneCorrelation
 from lmmpy.fitting.constrained_fit import Constraint
 from lmmpy.fitting.constraints import Classes
 
-__all__ = ["Reference", "contained", "reference"]
+__all__ = ["UNDETERMINED", "Reference", "contained", "reference"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,39 +30,77 @@ class Reference:
         Share of each number of degrees of freedom; None where no closed form is known.
     text : str
         Such as ``½χ²(0) + ½χ²(1)``, or why there is none.
+    is_bounded : bool
+        Whether χ² on the difference of the numbers of parameters gives at least too large a p-value.
     """
 
     weights: dict[int, float] | None
     text: str
+    is_bounded: bool = True
+
+
+UNDETERMINED = Reference(
+    None,
+    "without correlation nothing determines ar and ma of arma11, so that no χ² holds; parametric_bootstrap_lrt() "
+    "answers",
+    is_bounded=False,
+)
 
 
 def contained(small: Constraint, large: Constraint | None) -> str | None:
     """
-    The first constraint of a larger model of the same design that a smaller one does not obey; None when it obeys all.
+    The first constraint of a larger model that a smaller one does not obey; None when it obeys all.
 
     Parameters
     ----------
     small : Constraint
+        It may lack terms of the larger one.
     large : Constraint or None
     """
     if large is None:
         return None
     own = small.classes
     place = {q.name: own.of(i) for i, q in enumerate(own.quantities)}
-    silent = small.silent
+    silent, missing = small.silent, _missing(own, large.classes)
+    silent |= {name for name, held in missing.items() if held is None}
+
+    def held(name: str) -> float | None:
+        return own.classes[place[name]].value if name in place else missing.get(name, math.nan)
+
     for name, value in large.given.items():
         if name in silent or value in silent:
             continue  # of an effect without variance any correlation can be said
-        held = own.classes[place[name]].value
-        same = held == value if not isinstance(value, str) else _alike(own, place[name], place[value])
+        if isinstance(value, str):
+            tied = name in place and value in place and place[name] == place[value]
+            same = tied or (held(name) is not None and held(name) == held(value))
+        else:
+            same = held(name) == value
         if not same:
             return f"{name} = {value if isinstance(value, str) else f'{value:g}'}"
     return None
 
 
-def _alike(classes: Classes, one: int, other: int) -> bool:
-    values = classes.classes[one].value, classes.classes[other].value
-    return one == other or (values[0] is not None and values[0] == values[1])
+def _missing(small: Classes, large: Classes) -> dict[str, float | None]:
+    """
+    What a smaller model says of parameters that only the larger one has; None for a correlation that means nothing.
+
+    A random effect that it lacks does not vary; independent residuals have no correlation, nor a variance that changes.
+    """
+    known = {q.name for q in small.quantities}
+    of_rows = any(q.block >= 0 and small.blocks[q.block].rows is not None for q in small.quantities)
+    found: dict[str, float | None] = {}
+    for q in large.quantities:
+        if q.name in known or q.block < 0:
+            continue
+        block = large.blocks[q.block]
+        if block.rows is not None:
+            found[q.name] = math.nan if of_rows or q.kind == "sd" else 0.0
+        elif q.kind == "sd":
+            found[q.name] = 0.0
+        else:
+            both = all(f"sd_{block.labels[i]}|{block.name}" in known for i in q.places)
+            found[q.name] = 0.0 if both else None
+    return found
 
 
 def reference(small: Constraint, large: Constraint | None, df: int) -> Reference:
@@ -100,6 +138,8 @@ def reference(small: Constraint, large: Constraint | None, df: int) -> Reference
         count = len(found)
     else:
         count = len(on)
+    if _lacks_arma(small.classes) and not (large is not None and _lacks_arma(large.classes)):
+        return UNDETERMINED
     if count == 0:
         return Reference({df: 1.0}, f"χ²({df})")
     weights = {df - count + i: math.comb(count, i) * 0.5**count for i in range(count + 1)}
@@ -107,6 +147,17 @@ def reference(small: Constraint, large: Constraint | None, df: int) -> Reference
     if count > 1:
         text += ", binomial weights, as if the estimates on the boundary were uncorrelated"
     return Reference(weights, text)
+
+
+def _lacks_arma(classes: Classes) -> bool:
+    """Whether constraints leave an `arma11` without correlation, ma = −ar."""
+    held: dict[int, float] = {}
+    for c in classes.classes:
+        for i in c.members if c.value is not None else ():
+            q = classes.quantities[i]
+            if q.block >= 0 and isinstance(classes.blocks[q.block].rows, ARMA11):
+                held[q.places[0]] = c.value or 0.0
+    return len(held) == 2 and abs(sum(held.values())) < 1e-12
 
 
 def _share(weight: float) -> str:

@@ -147,7 +147,7 @@ def _evaluate(node: Node, values: Floats) -> Dual:
     return _UNARY[node.name](parts[0]) if len(parts) == 1 else _BINARY[node.name](parts[0], parts[1])
 
 
-def parse_expression(text: str, names: Sequence[str]) -> Expression:
+def parse_expression(text: str, names: Sequence[str], others: Mapping[str, str] | None = None) -> Expression:
     """
     Read an expression.
 
@@ -156,6 +156,8 @@ def parse_expression(text: str, names: Sequence[str]) -> Expression:
     text : str
     names : sequence of str
         Known names.
+    others : mapping from str to str, optional
+        Further names of some of them, which messages leave out.
 
     Returns
     -------
@@ -168,7 +170,9 @@ def parse_expression(text: str, names: Sequence[str]) -> Expression:
     """
     if not isinstance(text, str) or not text.strip():
         raise ModelError(f"an expression is text such as {_example(names)!r}; got {text!r}.")
-    parser = _Parser(text, _tokens(text, {name: place for place, name in enumerate(names)}))
+    known = {name: place for place, name in enumerate(names)}
+    known = {other: known[name] for other, name in (others or {}).items()} | known
+    parser = _Parser(text, _tokens(text, known))
     if len(parser.tokens) > _LONGEST:
         raise ModelError(f"an expression of {len(parser.tokens)} parts is too long; {_LONGEST} are allowed.")
     root = parser.sum()
@@ -249,7 +253,9 @@ def _named(name: str, known: Mapping[str, int], text: str) -> Name:
         for other, place in known.items():
             if _spaced(other).fullmatch(name):
                 return Name(place)
-        raise ModelError(f"{text!r}: {name!r} is no variance component; known are {shown(known, 20)}.")
+        own = {place: name for name, place in known.items()}  # the last of several is the known one
+        names = [own[place] for place in sorted(own)]
+        raise ModelError(f"{text!r}: {name!r} is no variance component; known are {shown(names, 20)}.")
     return Name(known[name])
 
 

@@ -41,7 +41,9 @@ def wald_limits(estimate: Floats, std_error: Floats, kind: list[str], level: flo
     Limits estimate ± z·se on a scale on which they stay in range.
 
     A standard deviation's are taken on the logarithm, se(log s) = se/s; a correlation's on Fisher's z = artanh ρ,
-    se(z) = se/(1 − ρ²); by the delta method.
+    se(z) = se/(1 − ρ²); by the delta method. A standard deviation, or another parameter that is not negative, with a
+    standard error larger than itself is too near zero for its logarithm to be nearly normal; its limits are s ± z·se,
+    no lower than zero. The profile's are better there.
 
     Parameters
     ----------
@@ -60,11 +62,15 @@ def wald_limits(estimate: Floats, std_error: Floats, kind: list[str], level: flo
         if not math.isfinite(se) or not math.isfinite(value):
             continue
         if what == "sd":
-            with np.errstate(over="ignore"):  # a standard error of thousands of estimates: no upper limit at all
-                out[i] = value * np.exp(np.array([-1.0, 1.0]) * z * se / value)
+            near = se >= value
+            out[i] = (max(value - z * se, 0.0), value + z * se) if near else _on_logarithm(value, z * se)
         elif what == "cor":
             spread = z * se / (1.0 - value**2)
             out[i] = math.tanh(math.atanh(value) - spread), math.tanh(math.atanh(value) + spread)
         else:
             out[i] = value - z * se, value + z * se
     return out
+
+
+def _on_logarithm(value: float, spread: float) -> tuple[float, float]:
+    return value * math.exp(-spread / value), value * math.exp(spread / value)

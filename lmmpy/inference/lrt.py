@@ -16,15 +16,17 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-from lmmpy.design import Design
+from lmmpy.design import Blueprint, Design
 from lmmpy.design.values import Floats
 from lmmpy.errors import ModelError, shown
 from lmmpy.fitting.constrained_fit import Constraint
 from lmmpy.fitting.fit import Optimum
-from lmmpy.fitting.quantities import blocks, quantities
+from lmmpy.fitting.quantities import SIGMA, Quantity, blocks, quantities
+from lmmpy.formula import INDEPENDENT
 from lmmpy.inference.constraint_tests import Reference, contained, reference
 from lmmpy.inference.nested import random_not_nested
 from lmmpy.inference.nested_rows import rows_not_nested
+from lmmpy.inference.row_tests import row_reference
 
 __all__ = [
     "ComparableFit",
@@ -63,6 +65,8 @@ class ComparableFit(Protocol):
     def prior_weights(self) -> pd.Series | pd.DataFrame: ...
     @property
     def design(self) -> Design: ...
+    @property
+    def blueprint(self) -> Blueprint: ...
     @property
     def optimum(self) -> Optimum: ...
     def refit_ml(self) -> Any: ...
@@ -119,13 +123,11 @@ def compare_fits(fits: Sequence[ComparableFit], names: Sequence[str], refit: boo
     if data_name:
         headings.append(f"Data: {data_name}")
     headings.append("Models:")
-    headings += [f"{name}: {described(fit)}" for name, fit in zip(names, fits, strict=True)]
+    headings += [f"{name}: {text}" for name, text in zip(names, described(fits), strict=True)]
     strays = _strays(fits, names)
     headings += strays.values()
     table = _table(fits, names)
-    if any(fit.optimum.constraint is not None for fit in fits):
-        table["Pr(mixture)"], notes = _mixtures(fits, names, table, set(strays))
-        headings += notes
+    headings += _add_mixtures(table, fits, set(strays))
     return Comparison(table, tuple(headings))
 
 
@@ -180,14 +182,20 @@ def not_contained(small: ComparableFit, large: ComparableFit) -> str | None:
     if limits is None:
         return None
     own = constraint_of(small)
-    broken = next(iter(limits.texts)) if own is None or not _same_parameters(own, limits) else contained(own, limits)
+    broken = next(iter(limits.texts)) if own is None or not _same_sigma(own, limits) else contained(own, limits)
     return None if broken is None else f"which is held to {broken}"
 
 
-def described(fit: ComparableFit) -> str:
-    """The formula of a fit, and its constraints."""
-    constraint = constraint_of(fit)
-    return fit.formula if constraint is None else f"{fit.formula} with {'; '.join(constraint.texts)}"
+def described(fits: Sequence[ComparableFit]) -> list[str]:
+    """The formula of each fit, its residual where they differ in that, and its constraints."""
+    specs = [fit.blueprint.residual for fit in fits]
+    residuals = ["" if spec is None or spec.text == INDEPENDENT else f"residual {spec.text}" for spec in specs]
+    shared, found = len(set(residuals)) == 1, []
+    for fit, residual in zip(fits, residuals, strict=True):
+        constraint = constraint_of(fit)
+        more = [residual] * bool(residual and not shared) + list(() if constraint is None else constraint.texts)
+        found.append(f"{fit.formula} with {'; '.join(more)}" if more else fit.formula)
+    return found
 
 
 def constraint_of(fit: ComparableFit) -> Constraint | None:
@@ -197,34 +205,55 @@ def constraint_of(fit: ComparableFit) -> Constraint | None:
     return found
 
 
-def _same_parameters(one: Constraint, other: Constraint) -> bool:
-    return [q.name for q in one.classes.quantities] == [q.name for q in other.classes.quantities]
+def _same_sigma(small: Constraint, large: Constraint) -> bool:
+    """Whether two constraints speak of the same sigma, if the larger model's does of that."""
+    blocks_of = (small.classes.blocks, large.classes.blocks)
+    references = [[block.labels[0] for block in found if block.reference] for found in blocks_of]
+    of_sigma = SIGMA in large.given or SIGMA in large.given.values()
+    return references[0] == references[1] or not of_sigma
 
 
-def _mixtures(
-    fits: Sequence[ComparableFit], names: Sequence[str], table: pd.DataFrame, strays: set[int]
-) -> tuple[list[float], list[str]]:
-    """p-values of the distributions that hold where constraints are on the boundary, and what these are."""
-    found, notes = [np.nan], []
-    for i, (small, large) in enumerate(pairwise(fits), 1):
-        own, df = constraint_of(small), table["Df"].iloc[i]
-        if own is None or i in strays or not df > 0:
-            found.append(np.nan)
+def _names(found: Sequence[Quantity]) -> list[str]:
+    """Whatever the reference of the residual is, after which the parameters of that follow each other."""
+    return sorted(q.name for q in found)
+
+
+def _add_mixtures(table: pd.DataFrame, fits: Sequence[ComparableFit], strays: set[int]) -> list[str]:
+    """Add p-values of the distributions that hold on the boundary, where there is any, and say what these are."""
+    found = [None if i in strays else _mixture(*pair, table["Df"].iloc[i]) for i, pair in enumerate(pairwise(fits), 1)]
+    if all(known is None for known in found) and all(constraint_of(fit) is None for fit in fits):
+        return []
+    notes, values = [], [np.nan]
+    for i, known in enumerate(found, 1):
+        weights = None if known is None else known.weights
+        values.append(np.nan if weights is None else mixture_p_value(float(table["Chisq"].iloc[i]), weights))
+        if known is None:
             continue
-        if not same_covariances(own, large):
-            known = Reference(None, "the two models differ in more than constraints; no mixture is known")
-        else:
-            known = reference(own, constraint_of(large), int(df))
-        notes.append(f"Pr(mixture) of {names[i]}: {known.text}.")
-        statistic = float(table["Chisq"].iloc[i])
-        found.append(np.nan if known.weights is None else mixture_p_value(statistic, known.weights))
-    return found, notes
+        notes.append(f"Pr(mixture) of {table.index[i]}: {known.text}.")
+        if not known.is_bounded:
+            table.loc[table.index[i], "Pr(>Chisq)"] = np.nan
+    table["Pr(mixture)"] = values
+    return notes
+
+
+def _mixture(small: ComparableFit, large: ComparableFit, df: float) -> Reference | None:
+    """What the statistic is referred to where constraints, or a correlation that one lacks, are on the boundary."""
+    if not df > 0:
+        return None
+    own = constraint_of(small)
+    added = row_reference(small.design, large.design, int(df))
+    if own is None and (constraint_of(large) is None or added is None):
+        return added
+    if own is None or not same_covariances(own, large):
+        more = "the two models differ in more than constraints; no mixture is known"
+        return added if added is not None and not added.is_bounded else Reference(None, more)
+    return reference(own, constraint_of(large), int(df))
 
 
 def same_covariances(small: Constraint, large: ComparableFit) -> bool:
     """Whether the covariance parameters of the larger model are those of the smaller one without its constraints."""
     parts = blocks(large.design, [np.ones(term.k) for term in large.design.random])
-    same = [q.name for q in small.classes.quantities] == [q.name for q in quantities(parts)]
+    same = _names(small.classes.quantities) == _names(quantities(parts))
     pairs = zip(small.classes.blocks, parts, strict=True) if same and len(parts) == len(small.classes.blocks) else None
     return pairs is not None and all(type(a.matrix) is type(b.matrix) for a, b in pairs)
 

@@ -52,11 +52,6 @@ class MeanCovariances:
     pairs: tuple[Pairs, ...]
     same: bool
 
-    @property
-    def n_sources(self) -> int:
-        """Terms and functions, and the residual."""
-        return len(self.moments) + len(self.design.functions) + 1
-
     def __call__(self, x: Floats) -> tuple[Floats, Floats]:
         """
         The covariances and their derivatives.
@@ -68,8 +63,9 @@ class MeanCovariances:
 
         Returns
         -------
-        ndarray, shape (n_sources,)
-        ndarray, shape (n_sources, n_theta + 1)
+        ndarray, shape (m,)
+        ndarray, shape (m, n_theta + 1)
+            Of the m sources: terms, functions, residual.
         """
         design, theta = self.design, x[:-1]
         variance = math.exp(2.0 * min(max(float(x[-1]), -_FAR), _FAR))

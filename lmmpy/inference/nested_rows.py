@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.random import default_rng
-from scipy import optimize
+from scipy import optimize, sparse
 
-from lmmpy.covariance import Known, Product
+from lmmpy.covariance import Diagonal, Exponential, Indexed, Known, Power, Product, RowStructure, Strata
 from lmmpy.design import Design, RowCovariance
 from lmmpy.design.values import Codes, Floats
 from lmmpy.inference.row_covariances import ResidualCovariance
 
-__all__ = ["rows_not_nested"]
+__all__ = ["is_correlated", "is_independent", "parts_of", "rows_not_nested"]
 
 # Pairs of rows that are compared, and how near covariances must come to be the same.
 _PAIRS, _SAME = 4_000, 1e-6
@@ -36,9 +36,7 @@ def rows_not_nested(small: Design, large: Design) -> str | None:
     for function in small.functions:
         if not any(_same_function(function, other) for other in large.functions):
             return function.name
-    if small.residual is None and large.residual is None:
-        return None
-    if small.residual is None and large.residual is not None and _has_independence(large.residual):
+    if is_independent(small.residual) and (is_independent(large.residual) or _has_independence(large.residual)):
         return None
     rng = default_rng(0)
     i, j = _pairs(small, large, rng)
@@ -50,11 +48,41 @@ def rows_not_nested(small: Design, large: Design) -> str | None:
     return None
 
 
-def _has_independence(residual: RowCovariance) -> bool:
+def is_independent(residual: RowCovariance | None) -> bool:
+    """Whether residuals have one variance and no correlation, said in so many words or not."""
+    if residual is None:
+        return True
+    if not isinstance(residual.structure, Known):
+        return False
+    matrix, codes = residual.structure.matrix, residual.structure.codes
+    chosen = sparse.csr_array(matrix)[codes][:, codes]
+    return bool(abs(chosen - chosen[0, 0] * sparse.eye_array(len(codes))).max() <= _SAME * abs(chosen[0, 0]))
+
+
+def is_correlated(residual: RowCovariance | None) -> bool:
+    """Whether residuals of different rows may covary: whether there is more than variances."""
+    return any(not _is_diagonal(part) for part in parts_of(residual))
+
+
+def _is_diagonal(part: RowStructure) -> bool:
+    if isinstance(part, Indexed):
+        return isinstance(part.structure, Diagonal)
+    if isinstance(part, Known):
+        off = sparse.csr_array(part.matrix)[part.codes][:, part.codes].tocoo()
+        return not off.data[off.row != off.col].any()
+    return isinstance(part, Strata | Power | Exponential)
+
+
+def parts_of(residual: RowCovariance | None) -> tuple[RowStructure, ...]:
+    """The factors of a residual."""
+    if residual is None:
+        return ()
+    return residual.structure.parts if isinstance(residual.structure, Product) else (residual.structure,)
+
+
+def _has_independence(residual: RowCovariance | None) -> bool:
     """Whether a structure has independent residuals among its own, as all have whose correlations are parameters."""
-    structure = residual.structure
-    parts = structure.parts if isinstance(structure, Product) else (structure,)
-    return not any(isinstance(part, Known) for part in parts)
+    return not any(isinstance(part, Known) for part in parts_of(residual))
 
 
 def _same_function(one: RowCovariance, other: RowCovariance) -> bool:
@@ -87,6 +115,15 @@ def _values(residual: RowCovariance | None, i: Codes, j: Codes, share: float) ->
     return np.asarray(np.where(residual.groups[i] == residual.groups[j], values, 0.0))
 
 
+def _at_ends(structure: RowStructure) -> list[Floats]:
+    """Starts with one parameter at an end of its range, where the covariances may have no slope that leads there."""
+    start, found = structure.start(), []
+    for place, end in structure.boundary(start, np.full_like(start, np.inf)):
+        found.append(start.copy())
+        found[-1][place] = end
+    return found
+
+
 def _takes(large: Design, i: Codes, j: Codes, wanted: Floats) -> bool:
     """Whether the residual of a design can have these covariances, but for a factor."""
     if large.residual is None:
@@ -101,7 +138,7 @@ def _takes(large: Design, i: Codes, j: Codes, wanted: Floats) -> bool:
         return np.asarray((found - wanted) / unit**2)
 
     lower = np.append(structure.lower, -np.inf)
-    for start in (structure.start(), *structure.other_starts()):
+    for start in (structure.start(), *structure.other_starts(), *_at_ends(structure)):
         found = optimize.least_squares(apart, np.append(start, 0.0), bounds=(lower, np.inf), xtol=1e-15, ftol=1e-15)
         if np.abs(found.fun).max() < _SAME:
             return True

@@ -40,6 +40,7 @@ def observed_vcov(criterion: Criterion, optimum: Optimum, sigma: float, vcov: Fl
     Returns
     -------
     ndarray, shape (p, p)
+        NaN where the criterion cannot be computed nearby.
     """
     if optimum.held:
         return vcov
@@ -49,9 +50,14 @@ def observed_vcov(criterion: Criterion, optimum: Optimum, sigma: float, vcov: Fl
     with one_blas_thread():
         sizes = typical_scale(criterion)
         free, known = _uncertainty(criterion, optimum, sigma)
+        if np.isnan(known).any():
+            return np.full_like(vcov, np.nan)
         for i in np.flatnonzero(free):
             step = _STEP * max(abs(theta[i]), _SMALL * sizes[i]) * (np.arange(size) == i)
-            ahead, behind = criterion.solve(theta + step).beta, criterion.solve(theta - step).beta
+            points = theta + step, theta - step
+            if not optimum.converged and not all(np.isfinite(criterion.evaluate(at, 0).value) for at in points):
+                return np.full_like(vcov, np.nan)  # on the way to where V is singular
+            ahead, behind = (criterion.solve(at).beta for at in points)
             J[:, i] = (ahead - behind) / (2.0 * step[i])
     return np.asarray(vcov + J @ known[:size, :size] @ J.T)
 

@@ -26,6 +26,7 @@ from lmmpy.inference.row_covariances import (
     levels_between,
     parts_of_rows,
 )
+from lmmpy.relatedness.components import members as members_of
 
 __all__ = ["LARGEST_BLOCK", "MarginalCovariance", "Projection"]
 
@@ -67,9 +68,7 @@ class MarginalCovariance:
     @cached_property
     def components(self) -> list[Codes]:
         """The rows of each set of rows that hang together, in the order of the data."""
-        component = connected_components(self.design).rows
-        order = np.argsort(component, kind="stable")
-        return np.split(order, np.flatnonzero(np.diff(component[order])) + 1)
+        return members_of(connected_components(self.design).rows)
 
     def require_small(self, what: str, instead: str) -> None:
         """
@@ -179,7 +178,14 @@ class Projection:
             "type='pearson' and type='normalized' residuals need it not.",
         )
         V = self.marginal.block(self.marginal.components[component])
-        inverse, info = linalg.lapack.dpotri(np.linalg.cholesky(V), lower=1)
+        try:
+            root = np.linalg.cholesky(V)
+        except np.linalg.LinAlgError:
+            raise ModelError(
+                "The covariance of the observations is singular at this fit, so that there are no hat values, "
+                "standardized residuals or deletions. See fit.convergence."
+            ) from None
+        inverse, info = linalg.lapack.dpotri(root, lower=1)
         assert info == 0
         inverse = np.tril(inverse) + np.tril(inverse, -1).T
         if sum(len(rows) ** 2 for rows in self.marginal.components) <= _KEPT:

@@ -16,23 +16,24 @@ from lmmpy.design import Design, RowCovariance
 from lmmpy.design.values import Floats
 
 __all__ = [
-    "RowParameters",
+    "Functions",
     "components_from_parameters",
     "covariance_of_places",
     "row_components",
     "row_parameter_kinds",
     "row_parameter_names",
     "row_parameters",
+    "row_turned_names",
     "row_variance_names",
 ]
 
 # Parameters between −1 and 1, and such as cannot be negative.
-_CORRELATIONS, _POSITIVE = ("rho", "ar"), ("decay",)
+_CORRELATIONS, _POSITIVE = ("rho", "ar", "ma"), ("decay",)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class RowParameters:
-    """Parameters or components of the covariances between rows.
+class Functions:
+    """Functions of the variance parameters.
 
     Attributes
     ----------
@@ -108,12 +109,24 @@ def row_parameter_kinds(design: Design) -> list[str]:
     return kinds
 
 
+def row_turned_names(design: Design) -> dict[str, str]:
+    """The name of each covariance by that with its two places the other way round."""
+    found = {}
+    for rows in design.row_covariances:
+        reported = _reported(rows)
+        for component in _plan(rows):
+            if len(component.places) == 3:
+                later, earlier = reported[component.places[0]].labels
+                found[f"{rows.name}.{earlier}.{later}"] = component.name
+    return found
+
+
 def row_variance_names(design: Design) -> list[str]:
     """Names of those components that are variances."""
     return [component.name for rows in design.row_covariances for component in _plan(rows) if component.squared]
 
 
-def row_parameters(design: Design, theta: Floats, sigma: float) -> RowParameters:
+def row_parameters(design: Design, theta: Floats, sigma: float) -> Functions:
     """
     Standard deviations (in the units of the response), correlations and others, as `row_parameter_names` orders them.
 
@@ -137,10 +150,10 @@ def row_parameters(design: Design, theta: Floats, sigma: float) -> RowParameters
             values.append(scale * found.value)
             slopes.append(slope)
         start += len(phi)
-    return RowParameters(tuple(names), np.array(values), np.array(slopes).reshape(len(names), len(theta) + 1))
+    return Functions(tuple(names), np.array(values), np.array(slopes).reshape(len(names), len(theta) + 1))
 
 
-def row_components(design: Design, theta: Floats, sigma: float) -> RowParameters:
+def row_components(design: Design, theta: Floats, sigma: float) -> Functions:
     """
     Variances, covariances and other parameters of all covariances between rows.
 
@@ -151,21 +164,21 @@ def row_components(design: Design, theta: Floats, sigma: float) -> RowParameters
     sigma : float
     """
     at, start, offset = row_parameters(design, theta, sigma), 0, design.n_theta_random
-    parts: list[RowParameters] = []
+    parts: list[Functions] = []
     for rows, phi in zip(design.row_covariances, design.split_rows(theta), strict=True):
         plan, end = _plan(rows), start + len(_reported(rows))
         values, jacobian = at.values[start:end], at.jacobian[start:end]
         slopes = np.array([component.slopes(values) for component in plan]).reshape(len(plan), end - start)
         # A parameter without slope of its own adds none, whatever another's is where a standard deviation is zero.
         changes = np.where(slopes[:, :, None] == 0.0, 0.0, slopes[:, :, None] * jacobian[None]).sum(axis=1)
-        found = RowParameters(
+        found = Functions(
             tuple(component.name for component in plan),
             np.array([float(component.value(values)) for component in plan]),
             changes,
         )
         parts.append(_of_places(rows, phi, sigma, found, offset) if isinstance(rows.structure, Indexed) else found)
         start, offset = end, offset + len(phi)
-    return RowParameters(
+    return Functions(
         tuple(name for part in parts for name in part.names),
         np.concatenate([np.empty(0), *(part.values for part in parts)]),
         np.concatenate([np.empty((0, len(theta) + 1)), *(part.jacobian for part in parts)]),
@@ -192,7 +205,7 @@ def _plan(rows: RowCovariance) -> list[_Component]:
     return plan
 
 
-def _of_places(rows: RowCovariance, phi: Floats, sigma: float, found: RowParameters, start: int) -> RowParameters:
+def _of_places(rows: RowCovariance, phi: Floats, sigma: float, found: Functions, start: int) -> Functions:
     """Variances and covariances straight from the matrix, which has slopes also where a correlation has none."""
     places = covariance_of_places(rows, phi)
     assert places is not None
@@ -207,7 +220,7 @@ def _of_places(rows: RowCovariance, phi: Floats, sigma: float, found: RowParamet
             jacobian[i] = 0.0
             jacobian[i, start : start + len(phi)] = sigma**2 * slopes[:, a, b]
             jacobian[i, -1] = 2.0 * values[i]
-    return RowParameters(found.names, values, jacobian)
+    return Functions(found.names, values, jacobian)
 
 
 def covariance_of_places(rows: RowCovariance, phi: Floats) -> tuple[tuple[str, ...], Floats, Floats] | None:
@@ -234,7 +247,7 @@ def covariance_of_places(rows: RowCovariance, phi: Floats) -> tuple[tuple[str, .
     factor, order = structure.factor(phi), np.array(structure.order)
     C = np.asarray(factor.T @ factor.T.T, dtype=float)
     cells = np.ix_(order, order)
-    return tuple(structure.labels[i] for i in order), C[cells], covariance_slopes(factor)[:, *cells]
+    return tuple(structure.labels[i] for i in order), C[cells], covariance_slopes(factor)[:, order[:, None], order]
 
 
 def components_from_parameters(design: Design, parameters: Floats) -> Floats:

@@ -18,6 +18,7 @@ from lmmpy.inference.row_covariances import (
     parts_of_rows,
     root_of,
 )
+from lmmpy.relatedness.components import members
 
 __all__ = ["RootOfFunction", "draw_response", "seed_sequences"]
 
@@ -113,9 +114,7 @@ class RootOfFunction:
         """Those of all random functions of a design."""
         if not design.functions:
             return []
-        component = connected_components(design).rows
-        order = np.argsort(component, kind="stable")
-        blocks = np.split(order, np.flatnonzero(np.diff(component[order])) + 1)
+        blocks = members(connected_components(design).rows)
         pairs = zip(design.functions, parts_of_rows(design, theta)[0], strict=True)
         return [
             cls(design.n, [(rows, root_of(covariance_of_function(function, phi, rows, rows))) for rows in blocks])

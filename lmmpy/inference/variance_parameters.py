@@ -17,9 +17,16 @@ from numpy.typing import NDArray
 
 from lmmpy.covariance import Factor, covariance_slopes
 from lmmpy.design import Design, RandomEffects
-from lmmpy.inference.row_parameters import row_components, row_parameters
+from lmmpy.inference.row_parameters import Functions, row_components, row_parameters, row_turned_names
 
-__all__ = ["Functions", "VarianceParameters", "components", "deviations", "random_covariances", "variance_parameters"]
+__all__ = [
+    "VarianceParameters",
+    "components",
+    "deviations",
+    "random_covariances",
+    "turned_names",
+    "variance_parameters",
+]
 
 Floats = NDArray[np.float64]
 
@@ -83,23 +90,6 @@ class VarianceParameters:
         return found
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class Functions:
-    """Functions of the variance parameters.
-
-    Attributes
-    ----------
-    names : tuple of str
-    values : ndarray, shape (m,)
-    jacobian : ndarray, shape (m, n_theta + 1)
-        In (θ, log σ).
-    """
-
-    names: tuple[str, ...]
-    values: Floats
-    jacobian: Floats
-
-
 def variance_parameters(
     design: Design,
     bases: tuple[Floats | None, ...],
@@ -120,7 +110,7 @@ def variance_parameters(
     theta : ndarray, shape (n_theta,)
     sigma : float
     hessian : ndarray, shape (n_free, n_free)
-        Of −2 log L, over the parameters that are free.
+        Of −2 log L, over the parameters that are free; NaN where it cannot be computed, and so the covariance.
     free : ndarray of bool, shape (n_theta,)
     log_r2_gradient : ndarray, shape (n_theta,)
         ∂ log r²/∂θ.
@@ -132,6 +122,9 @@ def variance_parameters(
     VarianceParameters
     """
     size = len(theta)
+    if not np.isfinite(hessian).all():
+        unknown = np.full((size + 1, size + 1), np.nan)
+        return VarianceParameters(design, bases, theta, sigma, np.append(free, True), unknown, np.zeros((size + 1, 0)))
     scale = 1.0 / np.sqrt(np.maximum(np.abs(np.diag(hessian)), np.finfo(float).tiny))
     curvatures, directions = np.linalg.eigh(hessian * np.outer(scale, scale))
     known = curvatures > _NIL
@@ -181,6 +174,23 @@ def components(design: Design, theta: Floats, sigma: float, bases: Sequence[Floa
     return Functions(
         tuple(names), np.array([*values, *others.values, sigma**2]), np.array([*rows, *others.jacobian, residual])
     )
+
+
+def turned_names(design: Design) -> dict[str, str]:
+    """
+    The name of each covariance among the `components`, by that with its two effects the other way round.
+
+    Parameters
+    ----------
+    design : Design
+    """
+    found = {
+        _name(term.name, term.columns, b, a): _name(term.name, term.columns, a, b)
+        for term in design.random
+        for b in range(term.k)
+        for a in range(b + 1, term.k)
+    }
+    return found | row_turned_names(design)
 
 
 def deviations(

@@ -73,11 +73,8 @@ def all_fit(fit: LmmFit) -> AllFit:
         raise ModelError(f"all_fit takes a fit, not a {type(fit).__name__}.")
     if fit.optimum.held:
         raise ModelError("The variance components of this fit were given, so that there is nothing to search for.")
-    refuse_constrained(fit, "all_fit", "fit.update(start=…) searches from another θ.")
-    if fit.optimum.constraint is not None:
-        raise ModelError(
-            "all_fit searches without constraints, and this fit has some. Take them away, fit.update(constraints=None)."
-        )
+    instead = "fit.update(start=…) searches from another θ, fit.update(constraints=None) without them."
+    refuse_constrained(fit, "all_fit", instead)
     criterion, control = fit.criterion, fit.request.control
     inner = criterion.orthogonal()
     others = [own_theta(criterion, other) for other in start_values(inner)[1]]

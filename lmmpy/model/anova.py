@@ -34,11 +34,13 @@ def anova(*fits: LmmFit, refit: bool = True, type: int | str | None = None, ddf:
     -------
     AnovaTable
         A DataFrame. Several fits, smaller model first: `npar, AIC, BIC, logLik, deviance, Chisq, Df, Pr(>Chisq)`, and
-        with constraints `Pr(mixture)`: Pr(>Chisq) refers the statistic to χ² on Df, which is too large a p-value where
-        a constraint puts a variance or a correlation on the boundary; the mixture is right there, equal to it
-        elsewhere, and told above the table; it is NaN where none is known, and `parametric_bootstrap_lrt` answers. One
-        fit, a term a row: `Sum Sq, Mean Sq, NumDF, DenDF, F value, Pr(>F)`; with several responses each term of each,
-        and without squares where the residual has several variances or a structure.
+        with constraints, or a correlation in time that only one residual has, `Pr(mixture)`: Pr(>Chisq) refers the
+        statistic to χ² on Df, which is too large a p-value where a constraint puts a variance or a correlation on the
+        boundary, or the smaller model has none of `car1`; the mixture is right there, equal to it elsewhere, and told
+        above the table; it is NaN where none is known, and `parametric_bootstrap_lrt` answers. For `arma11` against no
+        correlation Pr(>Chisq) is NaN, too, for no χ² bounds it. One fit, a term a row: `Sum Sq, Mean Sq, NumDF, DenDF,
+        F value, Pr(>F)`; with several responses each term of each, and without squares where the residual has several
+        variances or a structure.
 
     Raises
     ------

@@ -19,6 +19,7 @@ from lmmpy.model.components import theta_from_components
 from lmmpy.model.lformula import data_index
 from lmmpy.model.mean_variance import fit_variance_functions, has_variance_functions
 from lmmpy.model.results import Request
+from lmmpy.model.trait_checks import check_traits
 from lmmpy.model.verdict import judge
 
 if TYPE_CHECKING:
@@ -61,6 +62,8 @@ def assemble_fit(kind: type[LmmFit], formula: str, request: Request, scope: Mapp
         )
         check_design(design, sizes=request.control.check_sizes == "stop" and source.varcomp is None)
         warn_about_design(design)
+        if source.varcomp is None and source.constraints is None:
+            check_traits(design)
         criterion = make_criterion(design, request.reml, request.control.engine)
         if source.varcomp is None or source.constraints is not None:
             criterion, optimum = _estimated(criterion, blueprint.residual, request, start)

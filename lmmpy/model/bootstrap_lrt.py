@@ -224,7 +224,7 @@ def _prepared(m0: LmmFit, m1: LmmFit, names: Sequence[str]) -> tuple[LmmFit, Lmm
     reason = not_contained(small, large)
     if reason is not None:
         raise ModelError(f"{first} is no special case of {second}, {reason}. Their likelihood ratio tests nothing.")
-    headings += [f"{first}: {described(small)}", f"{second}: {described(large)}"]
+    headings += [f"{name}: {text}" for name, text in zip((first, second), described((small, large)), strict=True)]
     return small, large, tuple(headings)
 
 

@@ -18,6 +18,7 @@ from lmmpy.inference.breeding_values import (
     prediction_error_variances,
 )
 from lmmpy.inference.prediction_relatives import grouping_of, relatives_effects, with_levels
+from lmmpy.inference.trait_columns import trait_of_columns
 from lmmpy.relatedness import Relatedness
 
 if TYPE_CHECKING:
@@ -103,10 +104,10 @@ def _recorded(fit: LmmFit, term: RandomEffects, ids: list[str]) -> np.ndarray[tu
 
 def _labels(term: RandomEffects, design: Design) -> dict[str, list[str]]:
     """What tells the effects of one individual apart: the trait, and the effect where that is not the intercept."""
-    traits = () if design.traits is None else design.traits.names
-    if not traits:
+    if design.traits is None:
         return {} if term.columns == (INTERCEPT,) else {"effect": list(term.columns)}
-    own = [next(name for name in traits if column == name or column.startswith(f"{name}:")) for column in term.columns]
+    traits = design.traits.names
+    own = [traits[t] for t in trait_of_columns(term.values, design.traits)]
     effects = [column.removeprefix(trait).removeprefix(":") for column, trait in zip(term.columns, own, strict=True)]
     return {"trait": own} | ({"effect": [one or INTERCEPT for one in effects]} if any(effects) else {})
 

@@ -258,7 +258,8 @@ def _between_rows(fit: LmmFit, squared: bool) -> list[_Component]:
                 name, term = f"cor_{name}", f"cor__{'.'.join(one.labels[::-1])}"
                 if squared and set(one.labels) <= set(sds):
                     term = f"cov__{'.'.join(one.labels[::-1])}"
-                    value = value * sds[one.labels[0]] * sds[one.labels[1]]
+                    scale = sds[one.labels[0]] * sds[one.labels[1]]
+                    value = scale and value * scale  # with what does not vary nothing covaries
             found.append(_Component(rows.name, term, name, value))
     return found
 

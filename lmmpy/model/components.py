@@ -150,7 +150,7 @@ def theta_from_components(design: Design, components: Mapping[str, Any]) -> tupl
     design : Design
     components : mapping
         The variance (or covariance matrix) of each term by its name, and of ``"Residual"``: a matrix where it is
-        structured over traits, strata or occasions.
+        structured over traits, strata or occasions; σ², by which a known covariance is multiplied.
 
     Returns
     -------
@@ -183,7 +183,7 @@ def theta_from_components(design: Design, components: Mapping[str, Any]) -> tupl
 
 def _residual(rows: RowCovariance | None, component: Any) -> tuple[float, Floats]:
     """σ², and φ of a structured residual."""
-    if rows is not None:
+    if rows is not None and rows.structure.n_theta:
         return _structured_residual(rows, component)
     found = _numbers(RESIDUAL, component)
     found = found.reshape(()) if found.size == 1 else found

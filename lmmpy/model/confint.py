@@ -159,6 +159,8 @@ def _std_errors(fit: LmmFit, stacklevel: int) -> Floats:
     held = ~parameters.free & jacobian.astype(bool)
     # What is a function of parameters on the boundary alone.
     nothing = held.any(axis=1) & ~(jacobian.astype(bool) & parameters.free).any(axis=1)
+    # An angle has no slope at either end of its correlation.
+    nothing |= ~jacobian.any(axis=1)
     nil = (values == 0.0) & (kinds == "sd")
     boundary = nil | np.isnan(values) | perfect | nothing | np.isnan(jacobian).any(axis=1)
     boundary[-1] |= fit.optimum.saturated

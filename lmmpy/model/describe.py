@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lmmpy.design import RowCovariance
+from lmmpy.inference.nested_rows import is_correlated
 from lmmpy.inference.row_parameters import covariance_of_places
 from lmmpy.inference.trait_columns import trait_of_columns
 from lmmpy.model.constraints import constraint_of
@@ -50,7 +51,7 @@ def summary_data(fit: LmmFit, ddf: str | None = None) -> SummaryData:
 def _kind(fit: LmmFit) -> str:
     if fit.design.random or fit.design.functions:
         return "Linear mixed model"
-    return "Linear model with correlated errors" if fit.design.residual is not None else "Linear model"
+    return "Linear model with correlated errors" if is_correlated(fit.design.residual) else "Linear model"
 
 
 def _row_parameters(fit: LmmFit) -> list[RowParametersTable]:

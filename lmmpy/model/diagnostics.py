@@ -91,13 +91,15 @@ class Diagnosed(FitResults):
         type : {"response", "pearson", "normalized", "standardized", "student"}
             "response": y − ŷ. "pearson": that over the root of its row's variance relative to σ²: times the root of the
             prior weight, over √Rᵢᵢ where the residual has a structure of covariance σ²R, or, for the marginal level,
-            over √(Var(yᵢ)/σ²). "normalized": L⁻¹(y − ŷ) with LLᵀ = R, group by group in the order of the rows, as nlme
-            has them; for the conditional level only. "standardized": over its own standard deviation, σ√((1 − h)/w) for
+            over √(Var(yᵢ)/σ²). "normalized": L⁻¹(y − ŷ) with LLᵀ = R, group by group in the order of the rows; for the
+            conditional level only. Both have the variance σ² if the model holds (but for what estimation takes), and
+            one with scaled=True, which is what nlme calls by these names. "standardized": over its own standard deviation, σ√((1 − h)/w) for
             the conditional level (what lme4 calls rstudent) and that of y − Xβ̂ for the marginal one. "student": as
             "standardized", with σ estimated without the row, θ held; for the conditional level only. Both are NaN in a
             row that is its own fitted value, its hat value being one.
         scaled : bool
-            Whether to divide by sigma. Marginal "response" residuals are instead multiplied by the inverse Cholesky
+            Whether to divide by sigma. Those of several traits, where σ is that of one of them, always are when their
+            type is "pearson" or "normalized", so that it does not matter which. Marginal "response" residuals are instead multiplied by the inverse Cholesky
             factor of Var(y), block by block, which leaves them uncorrelated with variance one if the model holds; each
             is then the deviation of a row from what the rows before it in its block let expect.
         level : {"conditional", "marginal"}
@@ -135,7 +137,7 @@ class Diagnosed(FitResults):
     def _standardized(self, deleted: bool) -> Floats:
         """Conditional residuals over their standard deviations; σ that without the row, or of all."""
         saturated, sigma = self.optimum.saturated, np.full(self.nobs, self.sigma)
-        estimated = deleted and self._known_sigma is None and self.optimum.constraint is None
+        estimated = deleted and self._known_sigma is None
         if self._structured and not saturated:
             if estimated:
                 sigma = np.sqrt(np.maximum(self._projection.deleted_r2, 0.0) / (self.criterion.dof - 1))
@@ -162,7 +164,7 @@ class Diagnosed(FitResults):
             return marginal.whitened(values) / self.sigma
         variance = marginal.variance
         if type == "pearson":
-            return values / np.sqrt(variance) / (self.sigma if scaled else 1.0)
+            return values / np.sqrt(variance) / (self.sigma if scaled or design.traits is not None else 1.0)
         left = variance - np.einsum("np,pq,nq->n", design.X, self._solution.unscaled_vcov, design.X)
         return values / (self.sigma * np.sqrt(np.where(left > 1e-12 * variance, left, np.nan)))
 
@@ -221,7 +223,7 @@ class Diagnosed(FitResults):
         with one_blas_thread():
             found = deletion_of_rows(self)
         sigma = np.sqrt(np.maximum(found.r2, 0.0) / (self.criterion.dof - 1))
-        if self._known_sigma is not None or self.optimum.constraint is not None:
+        if self._known_sigma is not None:
             sigma = np.full(self.nobs, self.sigma)
         return self._by_coefficient(found.beta / (sigma[:, None] * np.sqrt(found.variance)))
 

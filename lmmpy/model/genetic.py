@@ -43,8 +43,8 @@ class Genetic(FitResults):
             Coverage of the intervals.
         method : {"profile", "wald"}
             "profile": the values at which −2 log-likelihood (the fit's own, restricted by REML) is less than z² above
-            its minimum, between 0 and 1; it begins at 0 when the test at that level does not reject it. "wald":
-            estimate ± z standard errors, which need not lie between 0 and 1.
+            its minimum, between 0 and 1; it begins at 0 where `chisq` is less than z². "wald": estimate ± z standard
+            errors, which need not lie between 0 and 1.
         at : mapping, optional
             Values by column of the data.
 
@@ -63,7 +63,7 @@ class Genetic(FitResults):
         Raises
         ------
         ModelError
-            When no term has a relatedness, or for what `at` names that no random term has.
+            When no term has a relatedness; for what `at` names that no random term has; with constraints.
 
         References
         ----------
@@ -103,7 +103,7 @@ class Genetic(FitResults):
         Raises
         ------
         ModelError
-            For a fit with one trait.
+            For a fit with one trait; for profiles of one with constraints.
         """
         from lmmpy.model.trait_shares import correlations
 

@@ -288,7 +288,6 @@ def _held(fit: FitResults, sets: Sets) -> list[_Without]:
     """Leaves rows out and holds θ."""
     design, solution, theta = fit.design, fit.solution, fit.optimum.theta
     found = _deletion(fit, sets.rows, singly=sets.group is None)
-    held_sigma = fit.known_sigma is not None or fit.optimum.constraint is not None
     done = []
     for i, rows in enumerate(sets.rows):
         dof = fit.criterion.dof - len(rows)
@@ -296,7 +295,7 @@ def _held(fit: FitResults, sets: Sets) -> list[_Without]:
         if np.isnan(found.r2[i]) or dof <= 0:
             problem = _undetermined(design, rows, sets.names[i])
         sigma = np.sqrt(max(found.r2[i], 0.0) / dof) if problem is None else np.nan
-        sigma = fit.sigma if held_sigma else sigma
+        sigma = sigma if fit.known_sigma is None else fit.known_sigma
         beta = solution.beta + found.beta[i]
         values = parameter_values(design, theta, sigma, beta)[design.p :]
         done.append(_Without(beta, sigma * np.sqrt(found.variance[i]), values, problem))

@@ -88,8 +88,9 @@ class Bounded(FitResults):
         method : {"profile", "wald", "boot"}
             "profile": where the ML deviance has risen by the square of the normal quantile, on the boundary too: the
             limit is then 0 or ±1. "wald": estimate ± z standard errors; those of standard deviations are taken on the
-            logarithm and those of correlations on Fisher's z, so that limits stay in range, with standard errors from
-            the observed Hessian (lme4 gives NA). "boot": by the parametric bootstrap. Of a fit with known variance
+            logarithm (on the plain scale, no lower than zero, where the standard error exceeds the estimate) and those
+            of correlations on Fisher's z, so that limits stay in range, with standard errors from the observed Hessian
+            (lme4 gives NA). "boot": by the parametric bootstrap. Of a fit with known variance
             components "profile" gives the fixed effects alone, whose deviance is a quadratic: estimate ± z standard
             errors, which is exact.
         level : float
@@ -141,8 +142,9 @@ class Bounded(FitResults):
         DataFrame
             Columns `estimate, std_error, conf_low, conf_high`; rows are fixed effects, standard deviations and
             correlations term by term, those of random functions and of a structured residual (``sd_fvii|Residual``,
-            ``cor_fvii.bmi|Residual``, ``rho|Residual``), and sigma, the residual standard deviation of the first trait
-            or stratum. Standard errors on the boundary are NaN.
+            ``cor_fvii.bmi|Residual``, ``rho|Residual``), and sigma, the residual standard deviation of the
+            reference trait or stratum: the first, or another where that has next to no residual variance. Standard
+            errors on the boundary are NaN.
 
         Warns
         -----

@@ -11,6 +11,7 @@ import pandas as pd
 
 from lmmpy.design import Blueprint, Design, RandomEffects, build_design
 from lmmpy.design.values import Floats
+from lmmpy.model.row_frames import RowLabels
 from lmmpy.model.scope import caller_scope
 
 __all__ = ["ModelDesign", "lformula"]
@@ -147,14 +148,4 @@ def lformula(
         residual=residual,
         scope=scope,
     )
-    return ModelDesign(design, blueprint, _labels(data_index(data, design)[design.rows], design))
-
-
-def _labels(index: pd.Index, design: Design) -> pd.Index:
-    """Labels of the rows of a design."""
-    if design.traits is None:
-        return index
-    names = np.array(design.traits.names, dtype=object)
-    return pd.MultiIndex.from_arrays(
-        [index[design.traits.row], names[design.traits.trait]], names=[index.name, "trait"]
-    )
+    return ModelDesign(design, blueprint, RowLabels(design, data_index(data, design), False).observations)

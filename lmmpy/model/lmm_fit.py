@@ -39,6 +39,7 @@ from lmmpy.model.replicates import ResponseSource, aligned_response, bootstrap_f
 from lmmpy.model.results import Request
 from lmmpy.model.scope import caller_scope
 from lmmpy.model.update import Changes, update_fit
+from lmmpy.model.trait_checks import check_traits
 from lmmpy.model.verdict import judge
 from lmmpy.report import Summary, print_text
 
@@ -111,11 +112,13 @@ class LmmFit(Tested, Bounded, Diagnosed, Framed, Genetic, Predicted):
         DataError
             For a wrong length or index, missing values, or what is no number.
         ModelError
-            When the random effects reproduce the response.
+            When the random effects reproduce the response, or traits determine each other.
         """
         response = aligned_response(y, self._data_index, self.design)
         with one_blas_thread():
             criterion = self.criterion.with_response(response)
+            if not self.optimum.held and self.optimum.constraint is None:
+                check_traits(criterion.design)
             optimum = refit_theta(criterion, self.optimum, self.request.control)
             fit = self._again(criterion.design, criterion, optimum, replace(self.request, refitted=True))
         judge(fit, stacklevel=2, response="the new response")

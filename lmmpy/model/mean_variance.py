@@ -25,6 +25,8 @@ Fit = Callable[[Criterion, Floats | None], Optimum]
 
 # The mean is settled when no parameter changes by more, relatively; how many fits that may take.
 _SETTLED, _FITS = 1e-8, 200
+# What a difference between the mean and its covariate counts against that of parameters; the shortest step towards it.
+_WEIGHT, _SHORTEST = 0.01, 0.1
 # Logarithm of a standard deviation, relative to σ, whose square is still a number.
 _LARGEST = 300.0
 
@@ -45,7 +47,7 @@ def fit_variance_functions(
     are typical there.
 
     The mean is that of the last fit: Xβ̂ + Zb̂, all random effects in it, or Xβ̂ where there are none; fits follow each
-    other until no parameter changes. The likelihood is that of the covariate taken as given, the restricted one
+    other until no parameter changes and the covariate is the mean. The likelihood is that of the covariate taken as given, the restricted one
     likewise, and so are derivatives and what follows from them (Davidian & Giltinan 1995, section 2.3; Pinheiro & Bates
     2000, section 5.2): it is maximal in β, θ and σ for the covariate that it ends with, not over covariates. Refits to
     other responses, and by maximum likelihood, keep that covariate.
@@ -117,35 +119,47 @@ def _with_first_mean(
     parts, first = _parts(design), len(_parts(design)) - len(spec.variances)
     others = [part for at, part in enumerate(parts) if at < first or not spec.variances[at - first].of_mean]
     if not design.random and not design.functions:
-        _refuse_constant(design.X @ np.zeros(design.p), spec.text)
+        raise _constant(spec.text)
     plain = criterion_of(_with_parts(design, others) if others else replace(design, residual=None))
     return _with_mean(design, spec, plain.solve(fit_theta(plain, control).theta))
 
 
-def _refuse_constant(mean: Floats, text: str) -> None:
-    if np.ptp(mean) <= 1e-10 * np.abs(mean).max():
-        raise ModelError(
-            f"residual: the mean that {text} is a function of is the same in all rows, so that nothing varies with it."
-        )
+def _constant(text: str) -> ModelError:
+    return ModelError(
+        f"residual: the mean that {text} is a function of is the same in all rows, so that nothing varies with it."
+    )
 
 
 def _settled(
     spec: ResidualSpec, criterion: Criterion, optimum: Optimum, criterion_of: Callable[[Design], Criterion], fit: Fit
 ) -> tuple[Criterion, Optimum]:
-    """Fit again and again with the fitted values of the last fit as the covariate."""
+    """
+    Fit again and again with the fitted values as the covariate, in shorter steps where they swing.
+
+    A step goes from the covariate of a fit towards its fitted values, whole until successive ones oppose each other;
+    then so far as they would have met on the way (Irons & Tuck 1969).
+    """
     solution, change = criterion.solve(optimum.theta), math.inf
+    mean, misfit, share = _fitted(criterion.design, spec, solution), None, 1.0
     for _ in range(_FITS):
-        last, before = optimum, solution
-        criterion = criterion_of(_with_mean(criterion.design, spec, solution))
+        last, before, old = optimum, solution, misfit
+        criterion = criterion_of(_with_covariate(criterion.design, spec, mean))
         optimum = fit(criterion, last.theta)
         optimum = replace(optimum, log=(*last.log, *optimum.log))
         solution = criterion.solve(optimum.theta)
-        change = _change(last.theta, optimum.theta, before, solution)
+        misfit = _fitted(criterion.design, spec, solution) - mean
+        off = float(np.abs(misfit).max()) / float(np.ptp(mean))
+        change = max(_change(last.theta, optimum.theta, before, solution), _WEIGHT * off)
         if change < _SETTLED:
             return criterion, optimum
+        if old is not None:
+            turn = misfit - old
+            share = float(np.clip(-share * (old @ turn) / (turn @ turn), _SHORTEST, 1.0))
+        mean = mean + share * misfit
     warnings.warn(
-        f"The mean that {spec.text} is a function of has not settled in {_FITS} fits; parameters still change by "
-        f"{change:.1e}. The variance may hardly depend on the mean, or fitted values come near zero.",
+        f"The mean that {spec.text} is a function of has not settled in {_FITS} fits: fitted values still differ from "
+        f"the covariate by {off:.1e} of their range, so that estimates and likelihood are those of the last fit and of "
+        "no solution. The variance may hardly depend on the mean, or fitted values come near zero.",
         ConvergenceWarning,
         stacklevel=2,
     )
@@ -180,10 +194,21 @@ def _about_mean(part: RowStructure) -> RowStructure:
 
 def _with_mean(design: Design, spec: ResidualSpec, solution: Solution) -> Design:
     """The design with the fitted values as the covariate of those variances that are functions of the mean."""
+    return _with_covariate(design, spec, _fitted(design, spec, solution))
+
+
+def _fitted(design: Design, spec: ResidualSpec, solution: Solution) -> Floats:
+    """Fitted values, shape (n,)."""
     mean = design.X @ solution.beta + design.Z @ solution.b + sum(solution.functions, np.zeros(design.n))
     if design.offset is not None:
         mean = mean + design.offset
-    _refuse_constant(mean, spec.text)
+    if np.ptp(mean) <= 1e-10 * np.abs(mean).max():
+        raise _constant(spec.text)
+    return np.asarray(mean)
+
+
+def _with_covariate(design: Design, spec: ResidualSpec, mean: Floats) -> Design:
+    """The design with this covariate of those variances."""
     found = list(_parts(design))
     for at, variance in enumerate(spec.variances, len(found) - len(spec.variances)):
         part = found[at]

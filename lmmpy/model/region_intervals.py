@@ -20,7 +20,7 @@ from lmmpy.inference.likelihood_region import profile_limits
 from lmmpy.inference.profile_bases import coordinates
 from lmmpy.inference.profile_fixed_effect import fixed_effect_chart
 from lmmpy.inference.profile_path import limit, trace
-from lmmpy.inference.row_parameters import row_parameter_kinds
+from lmmpy.inference.row_parameters import row_parameter_kinds, row_parameter_names
 from lmmpy.inference.variance_parameters import deviations
 
 if TYPE_CHECKING:
@@ -39,7 +39,10 @@ _FAR = 300.0
 @dataclass(frozen=True, eq=False, slots=True)
 class _Parameter:
     """
-    A parameter as a function of (θ, log σ); a standard deviation by its square, which is smooth where it vanishes.
+    A parameter as a function of (θ, log σ).
+
+    A standard deviation is taken by its square, which is smooth where it vanishes; the coefficient β of a moving
+    average by 2β/(1 + β²), which is smooth at ±1, where 1/β gives the same correlations.
 
     Attributes
     ----------
@@ -48,19 +51,25 @@ class _Parameter:
         See `VarianceParameters`.
     place : int
         Among the values of `deviations`.
-    squared : bool
+    kind : str
+        "sd", "ma" or another.
     """
 
     design: Design
     bases: Sequence[Floats | None]
     place: int
-    squared: bool
+    kind: str
 
     def __call__(self, x: Floats) -> tuple[float, Floats]:
         sigma = math.exp(min(max(float(x[-1]), -_FAR), _FAR))
         values, jacobian = deviations(self.design, x[:-1], sigma, self.bases)
         value, gradient = float(values[self.place]), np.nan_to_num(jacobian[self.place])
-        return (value**2, 2.0 * value * gradient) if self.squared else (value, gradient)
+        if self.kind == "sd":
+            return value**2, 2.0 * value * gradient
+        if self.kind == "ma":
+            size = 1.0 + value**2
+            return 2.0 * value / size, 2.0 * (1.0 - value**2) / size**2 * gradient
+        return value, gradient
 
 
 def region_intervals(fit: LmmFit, chosen: Sequence[int], names: Sequence[str], level: float, z: float) -> pd.DataFrame:
@@ -126,11 +135,12 @@ def _covariance(ml: LmmFit, place: int, z: float) -> tuple[float, float]:
     if math.isnan(values[place]):
         return math.nan, math.nan
     kind = _kind(at.design, place)
-    squared = kind == "sd"
-    low, high = profile_limits(criterion, at.theta, at.sigma, _Parameter(at.design, at.bases, place, squared), z)
-    if kind == "cor":
+    low, high = profile_limits(criterion, at.theta, at.sigma, _Parameter(at.design, at.bases, place, kind), z)
+    if kind == "ma":
+        low, high = (math.tan(0.5 * math.asin(perfect_if_nearly(end))) for end in (low, high))
+    if kind in ("cor", "ma"):
         return perfect_if_nearly(low), perfect_if_nearly(high)
-    if not squared:
+    if kind != "sd":
         return low, high
     low, high = (math.sqrt(max(end, 0.0)) if math.isfinite(end) else math.nan for end in (low, high))
     return (0.0 if low < _NIL * high else low), high
@@ -142,9 +152,11 @@ def perfect_if_nearly(rho: float) -> float:
 
 
 def _kind(design: Design, place: int) -> str:
-    """What the parameter at a place of `deviations` is: "sd", "cor" or another."""
+    """What the parameter at a place of `deviations` is: "sd", "cor", "ma" or another."""
     kinds: list[str] = []
     for term in design.random:
         correlations = term.k * (term.k - 1) // 2 if term.term.structure != "diag" else 0
         kinds += ["sd"] * term.k + ["cor"] * correlations
-    return [*kinds, *row_parameter_kinds(design), "sd"][place]
+    names = zip(row_parameter_names(design), row_parameter_kinds(design), strict=True)
+    kinds += ["ma" if name.startswith("ma|") else kind for name, kind in names]
+    return [*kinds, "sd"][place]

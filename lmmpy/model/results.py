@@ -132,7 +132,12 @@ class FitResults:
 
     @property
     def sigma(self) -> float:
-        """Residual standard deviation; with a structured residual that of the reference row."""
+        """
+        Residual standard deviation; with a structured residual that of the reference row.
+
+        Of several traits or strata the first is the reference, or another one where the first has next to no residual
+        variance.
+        """
         return sigma_at(self.optimum, self._solution, self._known_sigma)
 
     @property
@@ -363,7 +368,7 @@ class FitResults:
             y − ŷ; that over √Rᵢᵢ, where σ²R is the covariance of the residual (R = W⁻¹ when it has no structure); or
             L⁻¹(y − ŷ) with LLᵀ = R.
         scaled : bool
-            Whether to divide by sigma.
+            Whether to divide by sigma. Those of several traits but "response" always are.
 
         Returns
         -------
@@ -376,7 +381,8 @@ class FitResults:
             values = values / np.sqrt(self.residual_covariance.variance)
         elif type == "normalized":
             values = self.residual_covariance.whitened(values)
-        return self.rows_series(values / self.sigma if scaled else values, "residual")
+        over_sigma = scaled or (self.design.traits is not None and type != "response")
+        return self.rows_series(values / self.sigma if over_sigma else values, "residual")
 
     @property
     def response(self) -> pd.Series | pd.DataFrame:

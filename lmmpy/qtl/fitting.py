@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from lmmpy.errors import ModelError, SingularFitWarning
+from lmmpy.errors import ConvergenceWarning, ModelError, SingularFitWarning
 from lmmpy.fitting import Control
 from lmmpy.inference.intervals import checked_level
 from lmmpy.model import LmmFit
@@ -78,7 +78,7 @@ def fit_families(
     residual: str | None = None,
 ) -> LmmFit:
     """
-    Fit by maximum likelihood; that a variance is zero is left for the report to say.
+    Fit by maximum likelihood; that a variance is zero, or a maximum a local one, is left for the report to say.
 
     Parameters
     ----------
@@ -103,6 +103,7 @@ def fit_families(
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SingularFitWarning)
+        warnings.filterwarnings("ignore", "The likelihood has no maximum.*local maximum", ConvergenceWarning)
         return assemble_fit(LmmFit, formula, request, options.scope, None)
 
 

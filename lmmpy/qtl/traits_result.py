@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from lmmpy.fitting.convergence import unbounded
 from lmmpy.model import LmmFit
 from lmmpy.qtl.analysis import FamilyAnalysis
 from lmmpy.qtl.families import Families
@@ -132,23 +133,10 @@ def _notes(fit: LmmFit, parts: Parts, traits: Sequence[str]) -> list[str]:
         notes.append(
             f"Estimated as zero: {', '.join(nil)}. A correlation with what does not vary has no value, and no test."
         )
-    alike = _records_alike(fit, parts)
-    if 0 < alike < len(traits):
-        notes.append(
-            f"The likelihood has no bound, and the maximum given is a local one: only {alike} of {len(traits)} or more "
-            "identical twins (or repeated records) are there, so that some combination of the traits without residual "
-            "explains all that they differ in. Leave out one of each pair, or fit fewer traits."
-        )
+    reason = unbounded(fit.criterion, fit.optimum)
+    if reason is not None:
+        notes.append(reason)
     ends = [name for name, value in values.items() if name.startswith("rho") and abs(value) == 1.0]
     if ends:
         notes.append(f"Estimated at the end of its range, where it has no standard error: {', '.join(ends)}.")
     return notes
-
-
-def _records_alike(fit: LmmFit, parts: Parts) -> int:
-    """How many people's records are beyond the first of their genetic level."""
-    traits = fit.design.traits
-    (term,) = (term for term in fit.design.random if term.name == parts.genetic)
-    assert traits is not None
-    pairs = np.unique(np.column_stack([term.codes, traits.row]), axis=0)
-    return len(pairs) - term.n_recorded

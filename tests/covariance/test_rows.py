@@ -216,6 +216,10 @@ def test_no_correlation_in_continuous_time_is_exact_and_level(u):
     assert np.all(found.bend(np.ones(len(LOWER[0]))) == 0.0)
 
 
+def test_no_correlation_is_none_however_long_the_steps_are():
+    assert values(ContinuousAR1(1e6 * TIMES), [0.0]) == [0.0]
+
+
 def test_units_of_time_do_not_matter_to_the_search():
     phi = np.array([0.6])
     np.testing.assert_allclose(

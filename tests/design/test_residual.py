@@ -57,6 +57,25 @@ def lags(data):
     return np.abs(t[:, None] - t)
 
 
+def test_parameters_of_alike_variances_are_told_apart(data):
+    frame = data.assign(h=np.resize(["f", "m", "m", "f"], len(data)), v=data.age**2)
+    residual = residual_of(frame, "varident(s) * varident(h:f)")
+    assert [r.labels for r in residual.structure.reported(residual.structure.start())][:3] == [
+        ("f",),
+        ("m",),
+        ("f:four",),
+    ]
+    alike = residual_of(frame, "varident(s) * varident(h) * varpower(age) * varpower(v) * varexp(u)")
+    phi = [2.0, 3.0, 0.1, 0.2, 0.3]
+    assert list(reported(alike, phi)) == [
+        *(("sd", name) for name in ("s.f", "s.m", "h.f", "h.m")),
+        *(("parameter", name) for name in ("power.age", "power.v", "rate")),
+    ]
+    assert alike.structure.names() == ["s.m", "h.m", "power.age", "power.v", "rate"]
+    means = residual_of(frame, "varpower(age) * varpower()")
+    assert list(reported(means, [1.0, 2.0])) == [("parameter", "power.age"), ("parameter", "power")]
+
+
 @pytest.mark.parametrize("text", ["car1(t | g)", "ar1(t | g)"])
 def test_correlation_falls_with_the_lag(data, text):
     residual = residual_of(data, text)

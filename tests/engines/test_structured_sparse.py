@@ -322,3 +322,26 @@ def test_what_it_cannot_take() -> None:
         structured_likelihood(replace(design, random=()), True)
     with pytest.raises(ModelError, match="random function"):
         structured_likelihood(replace(design, functions=(design.residual,)), True)
+
+
+@pytest.mark.parametrize("exponent", range(1, 17))
+def test_a_residual_that_is_nearly_singular_has_the_right_value_or_none(exponent: int) -> None:
+    """Rows of a group sum to nothing but for their intercept, so that V is regular where R is not."""
+    rng = np.random.default_rng(1)
+    frame = pd.DataFrame({"y": rng.normal(size=60), "g": np.repeat(np.arange(15), 4)})
+    design, _ = build_design("y ~ 1 + (1 | g)", frame, residual="cs(1 | g)")
+    theta = np.array([1.0, 10.0**-exponent])
+    exact, found = (make_criterion(design, True, engine).evaluate(theta, 2) for engine in ("marginal", "sparse"))
+    if exponent < 4:
+        np.testing.assert_allclose(found.gradient, exact.gradient, rtol=1e-7, atol=1e-8)
+    assert found.value == np.inf or found.value == pytest.approx(exact.value, abs=1e-6)
+    assert np.isfinite(found.value) == (exponent < 5)
+
+
+@pytest.mark.parametrize("phi", [4000.0, -4000.0])
+def test_a_residual_beyond_all_numbers_has_no_value(phi: float) -> None:
+    rng = np.random.default_rng(1)
+    frame = pd.DataFrame({"y": rng.normal(size=60), "g": np.repeat(np.arange(15), 4), "v": rng.uniform(1.0, 9.0, 60)})
+    design, _ = build_design("y ~ 1 + (1 | g)", frame, residual="varpower(v)")
+    for engine in ("marginal", "sparse"):
+        assert make_criterion(design, True, engine).evaluate(np.array([1.0, phi]), 2).value == np.inf

@@ -10,8 +10,10 @@ import pytest
 from scipy.optimize import minimize
 
 import lmmpy as lmm
+from lmmpy.covariance import Exchangeable
 from lmmpy.fitting import Control, Optimum, fit_constrained
 from lmmpy.fitting.constraints import resolve
+from lmmpy.fitting.held_parameter import solved
 from lmmpy.fitting.jets import Jet, arccos, cos, exp, sin, sqrt
 from lmmpy.fitting.projected import projected
 from lmmpy.fitting.reparametrisation import Parametrisation
@@ -37,6 +39,8 @@ def fits() -> dict[str, Any]:
     return {
         "matrix": lmm.gls("Reaction ~ Days", first, residual="us(0 + day | Subject, hom = TRUE)"),
         "product": lmm.gls("Reaction ~ 1", first, residual="us(0 + day | Subject, hom = TRUE) * diag(0 + day | 1)"),
+        "cs rows": lmm.gls("Reaction ~ Days", first, residual="cs(0 + day | Subject)"),
+        "ar1 rows": lmm.gls("Reaction ~ Days", first, residual="ar1(0 + day | Subject)"),
         "sleep": lmm.lmer(SLEEP, sleep),
         "machines": lmm.lmer(MACHINES, machines, reml=False),
         "cs": lmm.lmer("score ~ Machine + cs(0 + Machine | Worker)", machines),
@@ -77,6 +81,10 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("product", {"cor_c.a|Residual": 0.3, "sd_b|Residual": "sigma"}),
     ("product", {"cor_c.a|Residual": "cor_c.b|Residual", "sd_c|Residual": "sd_b|Residual"}),
     ("serial", {"rho|Residual": 0.3}),
+    ("cs rows", {"rho|Residual": 0.3}),
+    ("cs rows", {"sd_c|Residual": "sd_b|Residual", "rho|Residual": 0.5}),
+    ("ar1 rows", {"rho|Residual": -0.2}),
+    ("sleep", {COR: 0.97}),
 ]
 
 
@@ -334,6 +342,22 @@ def test_the_report_confirms(fits: dict[str, Any]) -> None:
 # ---- what cannot be
 
 
+@pytest.mark.parametrize(("held", "rest"), [(0.99, {}), (0.97, {"cor_c.b|Residual": 0.97, "cor_c.a|Residual": 0.95})])
+def test_correlations_near_one_can_be_held(fits: dict[str, Any], held: float, rest: dict[str, float]) -> None:
+    given = {"cor_b.a|Residual": held, **rest}
+    constraint = constrained(fits["matrix"], given, near=False).constraint
+    assert constraint is not None and math.isfinite(constraint.value)
+    found = values(fits["matrix"], np.append(constraint.to.at(constraint.psi).x[:-1], 0.0))  # type: ignore[union-attr]
+    assert [found[name] for name in given] == pytest.approx(list(given.values()), rel=1e-12)
+
+
+def test_the_least_correlation_of_rows_can_be_held() -> None:
+    rows = Exchangeable(4)
+    assert solved(rows, 0, 0, -1 / 3) == 0.0
+    assert solved(rows, 0, 0, 1.0) == math.pi / 2
+    assert rows.reported(np.array([solved(rows, 0, 0, 0.2)]))[0].value == pytest.approx(0.2, rel=1e-12)
+
+
 def test_correlations_that_no_matrix_has(fits: dict[str, Any]) -> None:
     with pytest.raises(lmm.ModelError, match="no correlation matrix of 'Worker'"):
         constrained(fits["machines"], {BA: 0.9, CA: 0.9, CB: -0.9})
@@ -373,5 +397,5 @@ def test_copies_in_a_correlation_matrix(rho: int, fits: dict[str, Any]) -> None:
     found = values(fits["matrix"], image.x)
     assert found["cor_c.b|Residual"] == pytest.approx(rho, abs=1e-15)
     assert found["cor_c.a|Residual"] == pytest.approx(rho * found["cor_b.a|Residual"], abs=1e-15)
-    with pytest.raises(lmm.ModelError, match="not positive definite"):  # rows of a subject would be equal
+    with pytest.raises(lmm.ModelError, match="observations is singular"):  # rows of a subject would be equal
         constrained(fits["matrix"], {"cor_c.b|Residual": rho})

@@ -274,7 +274,10 @@ def test_methods_may_have_capitals() -> None:
     pd.testing.assert_frame_equal(fit.confint(method="Wald"), fit.confint(method="wald"))
 
 
-def test_a_standard_error_beyond_all_measure_has_no_upper_limit() -> None:
+def test_a_standard_error_larger_than_the_estimate_is_taken_on_the_plain_scale() -> None:
     low, high = wald_limits(np.array([5e-4]), np.array([0.2]), ["sd"], 0.95)[0]
     assert low == 0.0
-    assert np.isinf(high)
+    assert high == pytest.approx(5e-4 + stats.norm.ppf(0.975) * 0.2)
+    low, high = wald_limits(np.array([0.3]), np.array([0.2]), ["sd"], 0.95)[0]
+    assert low * high == pytest.approx(0.09) and 0.0 < low < 0.3
+    assert (wald_limits(np.zeros(1), np.zeros(1), ["sd"], 0.95) == 0.0).all()

@@ -236,6 +236,19 @@ def test_sigma_and_scale(fit: lmm.LmmFit, sleepstudy: Any) -> None:
     assert math.isfinite(doubled.convergence.scaled_gradient) and doubled.convergence.ok
 
 
+def test_a_constraint_that_a_formula_says_gives_the_same_fit(fit: lmm.LmmFit, sleepstudy: Any) -> None:
+    held, plain = fit.constrain({COR: 0}), lmm.lmer("Reaction ~ Days + (Days || Subject)", sleepstudy, reml=False)
+    assert (held.df, held.loglik) == (plain.df, pytest.approx(plain.loglik, abs=1e-9))
+    np.testing.assert_allclose(held.residuals("student"), plain.residuals("student"), rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(held.dfbetas(), plain.dfbetas(), rtol=1e-5, atol=1e-9)
+    for refit in (False, True):
+        ours, theirs = (one.influence("Subject", refit=refit) for one in (held, plain))
+        np.testing.assert_allclose(ours.fixef, theirs.fixef, rtol=1e-6)
+        np.testing.assert_allclose(ours.dfbetas, theirs.dfbetas, rtol=1e-5, atol=1e-7)
+        np.testing.assert_allclose(ours.parameters["sigma"], theirs.parameters["sigma"], rtol=1e-6)
+    np.testing.assert_allclose(lmm.anova(held), lmm.anova(plain), rtol=1e-5)
+
+
 def test_summary_and_pickle(fit: lmm.LmmFit) -> None:
     perfect = fit.constrain({COR: 1})
     assert f"constraints: {COR} = 1" in str(perfect.summary())

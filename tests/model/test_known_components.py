@@ -190,3 +190,21 @@ def test_a_homogeneous_term_refuses_a_matrix_that_is_not():
     np.testing.assert_allclose(held.varcorr["Subject"], np.diag([40.0, 40.0]), rtol=1e-12)
     with pytest.raises(lmm.ModelError, match="Subject"):
         lmm.lmer(formula, SLEEP, varcomp={"Subject": np.diag([40.0, 60.0]), "Residual": 650})
+
+
+def test_a_known_covariance_of_residuals_is_multiplied_by_the_residual_variance():
+    rng = np.random.default_rng(3)
+    root = rng.normal(size=(len(SIRE), len(SIRE))) / 4 + np.eye(len(SIRE))
+    data, R = SIRE.assign(row=range(len(SIRE))), pd.DataFrame(root @ root.T)
+    held = lmm.lmer(
+        "y ~ 0 + env + (1 | sire)", data, residual="kin(row, R)", relmat={"R": R}, varcomp={"sire": 2, "Residual": 6}
+    )
+    Z = held.design.random[0].Z.toarray()
+    V, X = 2 * Z @ Z.T + 6 * R.to_numpy(), held.design.X
+    beta = np.linalg.solve(X.T @ np.linalg.solve(V, X), X.T @ np.linalg.solve(V, held.design.y))
+    np.testing.assert_allclose(held.fixef, beta, rtol=1e-9)
+    np.testing.assert_allclose(
+        held.ranef()["sire"].to_numpy().ravel(), 2 * Z.T @ np.linalg.solve(V, held.design.y - X @ beta), rtol=1e-8
+    )
+    with pytest.raises(lmm.ModelError, match="residual variance must be a positive number"):
+        held.update(varcomp={"sire": 2, "Residual": np.eye(2)})

@@ -10,6 +10,7 @@ import pytest
 
 import lmmpy as lmm
 from lmmpy.errors import DataError, ModelError
+from lmmpy.model import mean_variance
 from lmmpy.model.lmer import gls
 
 
@@ -151,3 +152,27 @@ def test_profile_intervals_where_sigma_is_far_from_the_data(data, formula):
             formula, data.assign(v=1000.0 * data["v"]), residual="varpower(v)", reml=False, constraints={"sigma": limit}
         )
         assert 2.0 * (far.loglik - held.loglik) == pytest.approx(1.959964**2, rel=1e-3)
+
+
+def swinging(seed):
+    """Fits with the fitted values of the last as the covariate go to and fro between two means."""
+    rng = np.random.default_rng(seed)
+    group, n = np.repeat(np.arange(12), 6), 72
+    frame = pd.DataFrame({"g": group, "x": rng.normal(size=n), "t": np.tile(np.arange(6.0), 12)})
+    mean = 10.0 + 1.5 * rng.normal(size=12)[group]
+    return frame.assign(y=mean + 0.5 * frame["x"] + 2.0 * (mean / 10.0) ** 4 * rng.normal(size=n))
+
+
+@pytest.mark.parametrize("seed", [2, 19, 41])
+def test_a_mean_that_swings_settles(seed):
+    frame = swinging(seed)
+    fit = lmm.lmer("y ~ x + t + (1 | g)", frame, residual="varpower()", reml=False)
+    again = lmm.lmer("y ~ x + t + (1 | g)", frame.assign(m=fit.fitted()), residual="varpower(m)", reml=False)
+    assert again.loglik == pytest.approx(fit.loglik, abs=1e-6)
+    np.testing.assert_allclose(again.fitted(), fit.fitted(), rtol=1e-5)
+
+
+def test_what_has_not_settled_is_said_to_be_no_solution(data, monkeypatch):
+    monkeypatch.setattr(mean_variance, "_FITS", 2)
+    with pytest.warns(lmm.ConvergenceWarning, match="not settled in 2 fits.* those of the last fit and of no solution"):
+        lmm.lmer("y ~ x + (1 | g)", data, residual="varpower()")

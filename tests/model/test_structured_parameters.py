@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import lmmpy as lmm
 from lmmpy.covariance import ContinuousAR1, Indexed, Power, Product, RandomFunction, Strata, make_structure
 from lmmpy.design import Design, RowCovariance, build_design
 from lmmpy.errors import ModelError
@@ -255,3 +256,24 @@ def test_mean_covariances_are_means(which: tuple[str, ...]) -> None:
     other = mean_covariances(design, values, (None,), j, j)
     rho = MeanCorrelation(whole, other, mean_covariances(design, values, (None,), i, j), slice(None))
     np.testing.assert_allclose(rho(x)[1], differences(lambda x: np.array(rho(x)[0]), x), rtol=1e-8, atol=1e-9)
+
+
+@pytest.mark.filterwarnings("ignore::lmmpy.LmmpyWarning")
+def test_a_moving_average_is_invertible() -> None:
+    """1/β gives the same correlations as β, so that limits lie between −1 and 1, and any value there can be held."""
+    rng = np.random.default_rng(4)
+    e = rng.normal(size=(40, 9))
+    y = e[:, 1:] + 0.6 * e[:, :-1] + rng.normal(size=(40, 1))
+    data = pd.DataFrame({"y": y.ravel(), "g": np.repeat(np.arange(40), 8).astype(str), "t": np.tile(np.arange(8), 40)})
+    fit = lmm.lmer("y ~ 1 + (1 | g)", data, residual="arma11(t | g)", reml=False)
+    low, high = fit.confint("ma|Residual").to_numpy()[0]
+    for end in (low, high):
+        held = fit.constrain({"ma|Residual": end})
+        assert held.parameters().loc["ma|Residual", "estimate"] == pytest.approx(end, abs=1e-12)
+        assert 2.0 * (fit.loglik - held.loglik) == pytest.approx(1.959963984540054**2, abs=1e-4)
+    few = lmm.lmer("y ~ 1 + (1 | g)", data[data["g"].astype(int) < 5], residual="arma11(t | g)", reml=False)
+    for limits in (few.confint("ma|Residual"), few.parameters().loc[["ma|Residual"], ["conf_low", "conf_high"]]):
+        assert (limits.abs() <= 1.0).all().all()
+    for value in (-1.0, -0.99, -0.5, 0.0, 0.99, 1.0):
+        held = fit.constrain({"ma|Residual": value})
+        assert held.parameters().loc["ma|Residual", "estimate"] == pytest.approx(value, abs=1e-7)

@@ -48,7 +48,9 @@ def test_fitted_values_and_residuals(name):
     same(stacked(model, model.fitted()), model.design.y - e, atol=1e-7)
     same(stacked(model, model.residuals("pearson", scaled=True)), e / np.sqrt(np.diag(R)) / model.sigma, atol=1e-7)
     whole = np.linalg.solve(np.linalg.cholesky(R), e)  # of the whole matrix: other groups do not enter
-    same(stacked(model, model.residuals("normalized")), whole, atol=1e-7)
+    unit = 1.0 if model.design.traits is None else model.sigma  # of several traits σ is that of one of them
+    same(stacked(model, model.residuals("pearson")), e / np.sqrt(np.diag(R)) / unit, atol=1e-7)
+    same(stacked(model, model.residuals("normalized")), whole / unit, atol=1e-7)
     same(stacked(model, model.residuals("normalized", scaled=True)), whole / model.sigma, atol=1e-7)
 
 
@@ -71,7 +73,8 @@ def test_marginal_residuals(name):
     own = np.diag(naive.V)
     left = own - np.diag(model.design.X @ naive.vcov @ model.design.X.T)
     same(stacked(model, model.residuals(level="marginal")), raw, atol=1e-7)
-    same(stacked(model, model.residuals("pearson", level="marginal")), raw / np.sqrt(own), atol=1e-7)
+    unit = 1.0 if model.design.traits is None else model.sigma
+    same(stacked(model, model.residuals("pearson", level="marginal")), raw / np.sqrt(own) / unit, atol=1e-7)
     same(
         stacked(model, model.residuals("standardized", level="marginal")),
         raw / (model.sigma * np.sqrt(left)),

@@ -183,7 +183,7 @@ def _parameters(model):
 
 # ---- everything that a fit can do
 
-WORKS, REFUSES = "works", "refuses"
+REFUSES = "refuses"
 _TRAITS_ONLY = {name: REFUSES for name in SEVERAL}
 _NO_KR = dict.fromkeys(KINDS, REFUSES)
 
@@ -335,3 +335,12 @@ def test_influence_of_a_data_column():
 
     left = dense(without_rows(model.design, mask), model.optimum.theta, model.reml)
     same(found.fixef.loc["ii"], left.beta, rtol=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore::lmmpy.LmmpyWarning")
+def test_a_trait_whose_name_begins_as_another():
+    frame = data().rename(columns={"y": "a", "z": "a:b"})
+    plain, odd = quiet("cbind(y, z) ~ x + kin(id, A)", data()), quiet("cbind(a, `a:b`) ~ x + kin(id, A)", frame)
+    found, wanted = odd.breeding_values(), plain.breeding_values()
+    assert found.columns.tolist() == wanted.columns.tolist() and found["trait"].tolist()[:2] == ["a", "a:b"]
+    pd.testing.assert_frame_equal(found.drop(columns="trait"), wanted.drop(columns="trait"), rtol=1e-6)

@@ -266,3 +266,20 @@ def test_a_profile_limit_that_is_not_found_is_nan_with_a_warning(sleep: lmm.LmmF
     with pytest.warns(ConvergenceWarning, match="profile limit of 'x' failed; it is NaN.* centre it"):
         frame = sleep.vpredict(x="log(Subject.Days.(Intercept))", interval="profile")
     assert np.isnan(frame.loc["x", "conf_low"])
+
+
+def test_a_covariance_is_known_in_either_order(sleep: lmm.LmmFit) -> None:
+    own = sleep.vpredict(a="Subject.Days.(Intercept)")
+    np.testing.assert_array_equal(sleep.vpredict(a="Subject.(Intercept).Days"), own)
+    np.testing.assert_array_equal(sleep.vpredict(a="`Subject.(Intercept).Days`"), own)
+    with pytest.raises(ModelError, match="known are") as told:
+        sleep.vpredict(a="Subject.Day")
+    assert "Subject.(Intercept).Days" not in str(told.value)
+
+
+def test_a_residual_covariance_is_known_in_either_order() -> None:
+    data = lmm.datasets.load("Orthodont")
+    fit = lmm.gls("distance ~ Sex", data, residual="us(0 + factor(age) | Subject)")
+    np.testing.assert_array_equal(fit.vpredict(a="Residual.8.12"), fit.vpredict(a="Residual.12.8"))
+    names = list(fit.parameters().index)
+    assert "cor_12.8|Residual" in names
