@@ -129,16 +129,22 @@ class OrderedAR1(_OneParameter):
         Whole numbers.
     even : bool
         Whether all times between rows of a group are even, so that ρ and −ρ are the same; then 0 ≤ ρ ≤ 1.
+    step : float
+        The least time between rows of a group.
     """
 
     times: Floats
     even: bool = False
+    step: float = 1.0
 
     @classmethod
     def in_groups(cls, times: Floats, groups: Ints) -> OrderedAR1:
         """Of rows of some groups, both shape (n,); where all gaps are even nothing tells the sign of ρ."""
         odd = np.bincount(groups, np.mod(times, 2.0))
-        return cls(times, even=bool(((odd == 0.0) | (odd == np.bincount(groups))).all()))
+        order = np.lexsort((times, groups))
+        gaps = np.diff(times[order])[np.diff(groups[order]) == 0]
+        even = bool(((odd == 0.0) | (odd == np.bincount(groups))).all())
+        return cls(times, even=even, step=float(gaps.min(initial=np.inf)) if len(gaps) else 1.0)
 
     def names(self) -> list[str]:
         return ["angle"]
@@ -159,8 +165,10 @@ class OrderedAR1(_OneParameter):
 
     def boundary(self, phi: Floats, tolerance: Floats) -> list[tuple[int, float]]:
         """Perfect correlation, and no correlation where the range ends there."""
-        ends = (0.0, math.pi / 2) if self.even else (-math.pi / 2, math.pi / 2)
-        return _ends(float(phi[0]), float(tolerance[0]), ends)
+        near = _ends(float(phi[0]), float(tolerance[0]))
+        if self.even and abs(math.sin(phi[0])) ** self.step < tolerance[0]:
+            near.append((0, 0.0))
+        return near
 
     def measure(self, i: Ints, j: Ints) -> tuple[Floats, Ints | None]:
         return _lags(self.times, i, j)

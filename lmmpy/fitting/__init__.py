@@ -1,6 +1,6 @@
 """Fitting: start values, trust-region Newton, the boundary, and the convergence report."""
 
-from lmmpy.fitting.constrained_fit import Constraint, fit_constrained
+from lmmpy.fitting.constrained_fit import Constraint, fit_constrained, names_sigma
 from lmmpy.fitting.control import Control
 from lmmpy.fitting.convergence import (
     ConvergenceReport,
@@ -24,6 +24,7 @@ __all__ = [
     "fit_theta",
     "hold_theta",
     "in_coordinates_of_search",
+    "names_sigma",
     "observed_curvature",
     "own_theta",
     "refit_theta",

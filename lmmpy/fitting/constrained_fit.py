@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lmmpy.covariance import Indexed
+from lmmpy.design import Design
 from lmmpy.engines import Criterion
 from lmmpy.errors import ModelError
 from lmmpy.fitting.boundary import near_boundary
@@ -18,12 +20,13 @@ from lmmpy.fitting.constraints import Classes, resolve
 from lmmpy.fitting.control import Control
 from lmmpy.fitting.convergence import ConvergenceReport
 from lmmpy.fitting.fit import Optimum, checked_start, own_theta
+from lmmpy.fitting.quantities import SIGMA
 from lmmpy.fitting.reparametrisation import Parametrisation
 from lmmpy.fitting.search import slack
 from lmmpy.fitting.start import start_values, typical_scale
 from lmmpy.fitting.triangle import InfeasibleError
 
-__all__ = ["Constraint", "fit_constrained"]
+__all__ = ["Constraint", "fit_constrained", "names_sigma"]
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -146,6 +149,7 @@ def fit_constrained(
     ModelError
         For constraints that are wrong or impossible, or when the criterion cannot be computed at the start.
     """
+    _require_own_sigma(criterion.design, given)
     classes = resolve(criterion.design, criterion.units, given)
     if start is not None:
         near = np.append(checked_start(start, criterion.design), 0.0)
@@ -163,6 +167,29 @@ def fit_constrained(
     if not all(np.isfinite(step.value) for step in search.log):
         _require_nearby(criterion, optimum)
     return optimum
+
+
+def names_sigma(given: Mapping[str, Any]) -> bool:
+    """
+    Whether constraints speak of the residual standard deviation of the reference, by the name of sigma.
+
+    Parameters
+    ----------
+    given : mapping
+        See `resolve`; other things have no names, and are refused there.
+    """
+    return isinstance(given, Mapping) and (SIGMA in given or SIGMA in map(str, given.values()))
+
+
+def _require_own_sigma(design: Design, given: Mapping[str, Any]) -> None:
+    """Sigma must be that of the first stratum, as it is unless the first has no residual."""
+    structure = design.residual.structure if design.residual is not None else None
+    if isinstance(structure, Indexed) and structure.order[0] != 0 and names_sigma(given):
+        own = structure.labels[0]
+        raise ModelError(
+            f"constraints: sigma is the residual standard deviation of {own!r} in this fit, not of the first stratum, "
+            f"which has next to no residual. Name 'sd_{own}|Residual'."
+        )
 
 
 def _require_nearby(criterion: Criterion, optimum: Optimum) -> None:

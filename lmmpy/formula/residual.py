@@ -155,7 +155,9 @@ def parse_residual(text: str) -> ResidualSpec:
     if not isinstance(text, str):
         raise FormulaError(f"residual must be a text such as 'ar1(t | g)', not a {type(text).__name__}. {_USE}")
     if not text.strip().removeprefix("~").strip():
-        raise FormulaError(f"residual={text!r} is empty. Leave it out for the default, or say how residuals covary. {_USE}")
+        raise FormulaError(
+            f"residual={text!r} is empty. Leave it out for the default, or say how residuals covary. {_USE}"
+        )
     tree = read_expression(text.strip().removeprefix("~"))
     if isinstance(tree, Name) and tree.id in _OVER_TRAITS:
         return _over_traits(tree.id)

@@ -12,7 +12,7 @@ import numpy as np
 from lmmpy.design import build_design
 from lmmpy.engines import Criterion, make_criterion, one_blas_thread
 from lmmpy.errors import ModelError
-from lmmpy.fitting import Optimum, fit_by_reference, fit_constrained, fit_theta, hold_theta
+from lmmpy.fitting import Control, Optimum, fit_by_reference, fit_constrained, fit_theta, hold_theta, names_sigma
 from lmmpy.formula import ResidualSpec
 from lmmpy.model.checks import check_design, warn_about_design
 from lmmpy.model.components import theta_from_components
@@ -91,11 +91,23 @@ def _estimated(
     if residual is None or not has_variance_functions(residual):
         if source.constraints is None:
             return fit_by_reference(criterion, control, start, control.engine)
-        return criterion, fit(criterion, start)
+        return _constrained(criterion, source.constraints, control, start)
     free = start is None and source.constraints is None
     return fit_variance_functions(
         residual, criterion, control, lambda one, near: fit(one, start if near is None else near), free
     )
+
+
+def _constrained(criterion: Criterion, constraints: Any, control: Control, start: Any) -> tuple[Criterion, Optimum]:
+    """The optimum under constraints; where the search does not end, relative to the stratum that suits the free fit."""
+    optimum = fit_constrained(criterion, constraints, control, start=start)
+    if optimum.converged or start is not None or names_sigma(constraints):
+        return criterion, optimum
+    turned, free = fit_by_reference(criterion, control, None, control.engine)
+    if turned is criterion:
+        return criterion, optimum
+    near = np.append(free.theta, np.log(turned.solve(free.theta).sigma))
+    return turned, fit_constrained(turned, constraints, control, near=near)
 
 
 def _known(criterion: Criterion, varcomp: Any) -> tuple[Optimum, float]:

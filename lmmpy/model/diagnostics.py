@@ -92,16 +92,16 @@ class Diagnosed(FitResults):
             "response": y − ŷ. "pearson": that over the root of its row's variance relative to σ²: times the root of the
             prior weight, over √Rᵢᵢ where the residual has a structure of covariance σ²R, or, for the marginal level,
             over √(Var(yᵢ)/σ²). "normalized": L⁻¹(y − ŷ) with LLᵀ = R, group by group in the order of the rows; for the
-            conditional level only. Both have the variance σ² if the model holds (but for what estimation takes), and
-            one with scaled=True, which is what nlme calls by these names. "standardized": over its own standard deviation, σ√((1 − h)/w) for
-            the conditional level (what lme4 calls rstudent) and that of y − Xβ̂ for the marginal one. "student": as
-            "standardized", with σ estimated without the row, θ held; for the conditional level only. Both are NaN in a
-            row that is its own fitted value, its hat value being one.
+            conditional level only. If the model holds both have the variance σ² (but for what estimation takes), and
+            one with scaled=True, which is what nlme calls by these names. "standardized": over its own standard
+            deviation, σ√((1 − h)/w) for the conditional level (what lme4 calls rstudent) and that of y − Xβ̂ for the
+            marginal one. "student": as "standardized", with σ estimated without the row, θ held; for the conditional
+            level only. Both are NaN in a row that is its own fitted value, its hat value being one.
         scaled : bool
-            Whether to divide by sigma. Those of several traits, where σ is that of one of them, always are when their
-            type is "pearson" or "normalized", so that it does not matter which. Marginal "response" residuals are instead multiplied by the inverse Cholesky
-            factor of Var(y), block by block, which leaves them uncorrelated with variance one if the model holds; each
-            is then the deviation of a row from what the rows before it in its block let expect.
+            Whether to divide by sigma. "pearson" and "normalized" ones of several traits always are: σ is that of one
+            of the traits, and it does not matter of which. Marginal "response" residuals are instead multiplied by the
+            inverse Cholesky factor of Var(y), block by block, which leaves them uncorrelated with variance one if the
+            model holds; each is then the deviation of a row from what the rows before it in its block let expect.
         level : {"conditional", "marginal"}
             Whether ŷ is Xβ̂ + Zb or Xβ̂, offset included.
 

@@ -38,8 +38,8 @@ from lmmpy.model.predicted import Predicted
 from lmmpy.model.replicates import ResponseSource, aligned_response, bootstrap_fit
 from lmmpy.model.results import Request
 from lmmpy.model.scope import caller_scope
-from lmmpy.model.update import Changes, update_fit
 from lmmpy.model.trait_checks import check_traits
+from lmmpy.model.update import Changes, update_fit
 from lmmpy.model.verdict import judge
 from lmmpy.report import Summary, print_text
 

@@ -47,10 +47,10 @@ def fit_variance_functions(
     are typical there.
 
     The mean is that of the last fit: Xβ̂ + Zb̂, all random effects in it, or Xβ̂ where there are none; fits follow each
-    other until no parameter changes and the covariate is the mean. The likelihood is that of the covariate taken as given, the restricted one
-    likewise, and so are derivatives and what follows from them (Davidian & Giltinan 1995, section 2.3; Pinheiro & Bates
-    2000, section 5.2): it is maximal in β, θ and σ for the covariate that it ends with, not over covariates. Refits to
-    other responses, and by maximum likelihood, keep that covariate.
+    other until no parameter changes and the covariate is the mean. The likelihood is that of the covariate taken as
+    given, the restricted one likewise, and so are derivatives and what follows from them (Davidian & Giltinan 1995,
+    section 2.3; Pinheiro & Bates 2000, section 5.2): it is maximal in β, θ and σ for the covariate that it ends with,
+    not over covariates. Refits to other responses, and by maximum likelihood, keep that covariate.
 
     Parameters
     ----------

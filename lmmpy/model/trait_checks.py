@@ -156,7 +156,8 @@ def _check_left(design: Design, y: Floats, what: str, rows: Codes) -> None:
     if len(rows) <= X.shape[1] + np.count_nonzero(size):
         return
     Q = np.linalg.qr(X / np.linalg.norm(X, axis=0))[0] if X.shape[1] else X
-    Z = Z[:, size > 0.0] / size[size > 0.0]
+    seen = np.flatnonzero(size)
+    Z = sparse.csc_array(Z[:, seen] @ sparse.diags_array(1.0 / size[seen]))
     e = y[rows] - Q @ (Q.T @ y[rows])
     if np.linalg.norm(e) > 1e-12 * np.linalg.norm(y[rows]) and _share_left(Q, Z, e) < _LEFT:
         raise ModelError(
