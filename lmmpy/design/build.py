@@ -167,9 +167,10 @@ def _refuse_shadowed(parsed: ParsedFormula, spec: ResidualSpec | None, columns: 
         return
     taken = [name for name in (TRAIT, ROW) if name in columns and name in {deparse(node) for node in spec.nodes}]
     if taken:
+        meant = " and ".join(f"{name}s" for name in taken)
         raise FormulaError(
-            f"residual={spec.text!r}: with cbind() {shown(taken)} means the {' and '.join(f'{n}s' for n in taken)} of "
-            "the response, and the data have a column of that name too. Rename the column."
+            f"residual={spec.text!r}: with cbind() {shown(taken)} mean{'s' * (len(taken) == 1)} the {meant} of the "
+            "response, and the data have a column of that name too. Rename the column."
         )
 
 
