@@ -342,6 +342,9 @@ def warn_if_doubtful(criterion: Criterion, optimum: Optimum, names: Sequence[str
     """
     Warn of an optimum that its own derivatives do not confirm.
 
+    A likelihood without maximum is the reason where there is such; beside a local maximum that the derivatives confirm
+    it is left to the report.
+
     Parameters
     ----------
     criterion : Criterion
@@ -351,11 +354,6 @@ def warn_if_doubtful(criterion: Criterion, optimum: Optimum, names: Sequence[str
     stacklevel : int
         As in `warnings.warn`, counted from the caller of this function.
     """
-    reason = unbounded(criterion, optimum)
-    if reason is not None:
-        warnings.warn(reason, ConvergenceWarning, stacklevel=stacklevel + 1)
-        if not optimum.converged:
-            return
     doubts = []
     if not optimum.converged:
         doubts.append(
@@ -366,8 +364,6 @@ def warn_if_doubtful(criterion: Criterion, optimum: Optimum, names: Sequence[str
         more = f" and {len(flat) - _TOLD} more" * (len(flat) > _TOLD)
         doubts.append(f"the data do not determine {'; '.join(flat[:_TOLD])}{more}")
     if doubts:
-        warnings.warn(
-            f"Doubtful fit: {', and '.join(doubts)}. See fit.convergence for what to do.",
-            ConvergenceWarning,
-            stacklevel=stacklevel + 1,
-        )
+        text = f"Doubtful fit: {', and '.join(doubts)}. See fit.convergence for what to do."
+        reason = unbounded(criterion, optimum)
+        warnings.warn(text if reason is None else reason, ConvergenceWarning, stacklevel=stacklevel + 1)

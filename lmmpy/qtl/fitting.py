@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from lmmpy.errors import ConvergenceWarning, ModelError, SingularFitWarning
+from lmmpy.errors import ModelError, SingularFitWarning
 from lmmpy.fitting import Control
 from lmmpy.inference.intervals import checked_level
 from lmmpy.model import LmmFit
@@ -103,7 +103,6 @@ def fit_families(
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SingularFitWarning)
-        warnings.filterwarnings("ignore", "The likelihood has no maximum.*local maximum", ConvergenceWarning)
         return assemble_fit(LmmFit, formula, request, options.scope, None)
 
 
