@@ -43,7 +43,8 @@ class Genetic(FitResults):
             Coverage of the intervals.
         method : {"profile", "wald"}
             "profile": the values at which −2 log-likelihood (the fit's own, restricted by REML) is less than z² above
-            its minimum, between 0 and 1; it begins at 0 where `chisq` is less than z². "wald": estimate ± z standard
+            its minimum, between 0 and 1; it begins at 0 where `chisq` is less than z². Each limit takes some dozens of
+            evaluations of the likelihood, minutes with tens of thousands of animals. "wald": estimate ± z standard
             errors, which need not lie between 0 and 1.
         at : mapping, optional
             Values by column of the data.
