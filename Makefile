@@ -19,6 +19,7 @@ test: setup  ## run the tests
 interop: setup  ## install marginaleffects and maketables too (half a gigabyte), and run the tests with them
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c scripts/constraints-interop.txt -e '.[interop]'
 	@OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/model/test_interop.py
+	@OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/model/test_traits_rows.py -k marginaleffects
 
 lint: setup  ## ruff, mypy --strict, and the walls between the rooms
 	@$(BIN)/ruff check .
