@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import linalg, optimize
+from scipy import optimize
 
 from lmmpy.engines import Criterion
+from lmmpy.fitting.moments import by_level, internal_root, less_fixed, orthonormal_fixed, random_signs
 from lmmpy.fitting.start_traits import by_pairs_of_traits
 
 __all__ = ["start_values", "typical_scale"]
@@ -18,9 +19,8 @@ __all__ = ["start_values", "typical_scale"]
 Floats = NDArray[np.float64]
 
 _LEAST, _MOST = 0.3, 3.0
-# With relatedness: the least standard deviation, the least share of the residual, and the numbers in some columns over
-# the rows that estimate traces, which few columns do where there are many rows.
-_LITTLE, _RESIDUAL, _PROBED = 0.1, 0.05, 8_000
+# With relatedness: the least standard deviation, and the least share of the residual.
+_LITTLE, _RESIDUAL = 0.1, 0.05
 # Eigenvalues of the least squares below it, relatively, are rounding.
 _NIL = 1e-8
 
@@ -95,34 +95,23 @@ def _by_relatedness(criterion: Criterion) -> list[Floats]:
     signs estimate the traces, the same for all of them so that they are a Gram matrix.
     """
     design, products = criterion.design, criterion.products
-    root = np.ones(design.n) if design.weights is None else np.sqrt(design.weights)
-    if design.residual is not None:
-        root = root / design.residual.typical
-    Q = linalg.solve_triangular(products.R, (root[:, None] * design.X).T, trans="T").T if design.p else None
-    m = int(np.clip(_PROBED // design.n, 2, 16))
-    signs = _less_fixed(Q, np.random.default_rng(0).choice([-1.0, 1.0], size=(design.n, m)))
+    root = internal_root(design)
+    Q = orthonormal_fixed(criterion, root)
+    signs = less_fixed(Q, random_signs(design.n))
+    m = signs.shape[1]
     columns, right = [], []
     for term, start in zip(design.random, products.starts[:-1], strict=True):
         for a in range(term.k):
             z, Zty = term.values[:, a] * root, products.Zty[start + a : start + term.q : term.k]
-            both = np.column_stack([_by_level(term.codes, z[:, None] * signs, term.n_levels), Zty])
+            both = np.column_stack([by_level(term.codes, z[:, None] * signs, term.n_levels), Zty])
             among = np.asarray(term.relatedness.times(both)) if not term.relatedness.is_identity else both
-            columns.append(_less_fixed(Q, z[:, None] * among[term.codes, :m]).ravel())
+            columns.append(less_fixed(Q, z[:, None] * among[term.codes, :m]).ravel())
             right.append(float(Zty @ among[:, m]))
     F = np.array([*columns, signs.ravel()])
     variances, sizes = _least_squares(F @ F.T / m, np.array([*right, 1.0]))
     residual = max(float(variances[-1]), _RESIDUAL * float(variances @ sizes))
     bounded = np.clip(np.sqrt(variances * sizes / residual), _LITTLE, _MOST) / np.sqrt(sizes)
     return np.split(bounded[:-1], np.cumsum([term.k for term in design.random])[:-1])
-
-
-def _less_fixed(Q: Floats | None, columns: Floats) -> Floats:
-    return columns if Q is None else np.asarray(columns - Q @ (Q.T @ columns))
-
-
-def _by_level(codes: NDArray[np.intp], columns: Floats, n_levels: int) -> Floats:
-    """Sums of the rows of each level, shape (levels, m)."""
-    return np.column_stack([np.bincount(codes, column, minlength=n_levels) for column in columns.T])
 
 
 def _least_squares(gram: Floats, right: Floats) -> tuple[Floats, Floats]:

@@ -12,19 +12,19 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import linalg
 
 from lmmpy.covariance import Indexed
 from lmmpy.design import Design, RandomEffects
 from lmmpy.engines import Criterion
+from lmmpy.fitting.moments import by_level, internal_root, less_fixed, orthonormal_fixed, random_signs
 
 __all__ = ["by_pairs_of_traits"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
 
-# Numbers in the random signs, and columns of them; the least share of a variance; the largest correlation at a start.
-_PROBED, _LEAST, _LARGEST = 8_000, 0.05, 0.9
+# The least share of a variance, and the largest correlation, at a start.
+_LEAST, _LARGEST = 0.05, 0.9
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -42,8 +42,7 @@ class _Rows:
         own = np.column_stack([self.signs, self.e]) * (self.trait == u)[:, None]
         codes, size = (self.groups, int(self.groups.max()) + 1) if term is None else (term.codes, term.n_levels)
         scale = np.ones((len(codes), 1)) if term is None else self.root[:, None]
-        sums = [np.bincount(codes, column, minlength=size).astype(float) for column in (scale * own).T]
-        summed = np.column_stack(sums)
+        summed = by_level(codes, scale * own, size)
         if term is not None and not term.relatedness.is_identity:
             summed = np.asarray(term.relatedness.times(summed))
         return np.asarray(scale * summed[codes])
@@ -106,15 +105,10 @@ def _places(trait: Ints, structure: Indexed, d: int) -> Ints:
 def _rows(criterion: Criterion, trait: Ints) -> _Rows:
     design = criterion.design
     assert design.residual is not None
-    root = np.ones(design.n) if design.weights is None else np.sqrt(design.weights)
-    root = root / design.residual.typical
+    root = internal_root(design)
     y = design.y if design.offset is None else design.y - design.offset
-    e = root * y
-    if design.p:
-        Q = linalg.solve_triangular(criterion.products.R, (root[:, None] * design.X).T, trans="T").T
-        e = e - Q @ (Q.T @ e)
-    m = int(np.clip(_PROBED // design.n, 2, 16))
-    signs = np.random.default_rng(0).choice([-1.0, 1.0], size=(design.n, m))
+    e = less_fixed(orthonormal_fixed(criterion, root), root * y)
+    signs = random_signs(design.n)
     groups = np.unique(design.residual.groups, return_inverse=True)[1].astype(np.intp)
     return _Rows(trait, groups, root * design.residual.typical, e, signs)
 

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import lmmpy as lmm
-from lmmpy.fitting import start
+from lmmpy.fitting import moments
 from lmmpy.fitting.start import start_values
 from lmmpy.relatedness import Pedigree, Relatedness
 from tests.model.relatives import fit
@@ -54,7 +54,7 @@ def test_few_evaluations(made, h2):
 
 def test_the_start_is_where_moments_are_met(monkeypatch):
     """With many signs the traces are those of the dense matrices MV_aMV_b, and the variances solve the equations."""
-    monkeypatch.setattr(start, "_PROBED", 10**9)
+    monkeypatch.setattr(moments, "_PROBED", 10**9)
     clip = np.clip
     monkeypatch.setattr(start.np, "clip", lambda x, low, high: clip(x, low, 20_000 if high == 16 else high))
     model = fit("household")
