@@ -19,7 +19,7 @@ from lmmpy.engines.cholmod import NotPositiveDefiniteError
 from lmmpy.engines.components import Components, connected_components
 from lmmpy.engines.covariance_system import CovarianceSystem, FactoredCovariance
 from lmmpy.engines.criterion import Evaluation, Solution
-from lmmpy.engines.crossproducts import Basis, CrossProducts, for_response, times_Zt, with_response
+from lmmpy.engines.crossproducts import Basis, CrossProducts, times_Zt
 from lmmpy.engines.marginal_operators import MarginalOperators, level_variances
 from lmmpy.engines.profiled import ProfiledLikelihood, block_diagonal, cho_solve, half_solve
 from lmmpy.engines.row_parts import RowValues
@@ -86,10 +86,8 @@ class MarginalLikelihood(ProfiledLikelihood[_State]):
 
     def with_response(self, y: Floats) -> MarginalLikelihood:
         """See `Criterion.with_response`: only what depends on y is made anew."""
-        other = self._twin()
-        other.design, other._rows = replace(self.design, y=y), replace(self._rows, y=y)
-        other._basis = basis = with_response(other._rows, self._basis.Q, self._basis.R)
-        other.products = for_response(self.products, other._rows, basis)
+        other, basis = self._turned_to(y, self._basis.Q, self._basis.R)
+        other._basis = basis
         inside = self._system.inside(basis.e)
         other._F = np.column_stack([self._F[:, :-1], inside])
         outside = self._system.outside(basis.e, inside)

@@ -18,7 +18,7 @@ from lmmpy.covariance import Factor
 from lmmpy.design import Design
 from lmmpy.engines.cholmod import NotPositiveDefiniteError
 from lmmpy.engines.criterion import Evaluation, Solution
-from lmmpy.engines.crossproducts import CrossProducts
+from lmmpy.engines.crossproducts import Basis, CrossProducts, for_response, with_response
 from lmmpy.engines.penalty import Penalty
 from lmmpy.engines.system import apply_factors
 
@@ -134,6 +134,14 @@ class ProfiledLikelihood(ABC, Generic[S]):
         other.__dict__.update(self.__dict__)
         other._last = None
         return other
+
+    def _turned_to(self, y: Floats, Q: Floats, R: Floats) -> tuple[Self, Basis]:
+        """The twin with another response, but for what an engine keeps of it; Q R is W^½X with the internal weights."""
+        other = self._twin()
+        other.design, other._rows = replace(self.design, y=y), replace(self._rows, y=y)
+        basis = with_response(other._rows, Q, R)
+        other.products = for_response(self.products, other._rows, basis)
+        return other, basis
 
     def evaluate(self, theta: Floats, order: int = 0) -> Evaluation:
         """See `Criterion.evaluate`."""

@@ -29,7 +29,6 @@ from lmmpy.engines.crossproducts import (
     CrossProducts,
     cross_products,
     fixed_basis,
-    for_response,
     symmetric_matrix,
     times_Z,
     times_Zt,
@@ -111,10 +110,8 @@ class StructuredLikelihood(EffectsLikelihood[_State]):
 
     def with_response(self, y: Floats) -> StructuredLikelihood:
         """See `Criterion.with_response`: only what depends on y is made anew."""
-        other = self._twin()
-        other.design, other._rows = replace(self.design, y=y), replace(self._rows, y=y)
-        other._basis = basis = with_response(other._rows, self._basis.Q, self._basis.R)
-        other.products = for_response(self.products, other._rows, basis)
+        other, basis = self._turned_to(y, self._basis.Q, self._basis.R)
+        other._basis = basis
         return other
 
     def solve(self, theta: Floats) -> Solution:
