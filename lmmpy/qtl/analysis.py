@@ -9,14 +9,14 @@ import pandas as pd
 
 from lmmpy.model import LmmFit
 from lmmpy.qtl.analysis_report import analysis_document
-from lmmpy.report.html import render_html
-from lmmpy.report.plain import render_plain
+from lmmpy.qtl.family_report import FamilyReport
+from lmmpy.report.document import Document
 
 __all__ = ["FamilyAnalysis"]
 
 
 @dataclass(frozen=True, eq=False, slots=True, kw_only=True)
-class FamilyAnalysis:
+class FamilyAnalysis(FamilyReport):
     """
     A model of families, estimates that follow from it, and tests of hypotheses about them. Printing it shows a report.
 
@@ -77,31 +77,6 @@ class FamilyAnalysis:
             raise KeyError(f"no test of {hypothesis!r}; there are {', '.join(self.tests['hypothesis']) or 'none'}")
         return float(found.iloc[0])
 
-    @property
-    def loglik(self) -> float:
-        """Log-likelihood."""
-        return self.fit.loglik
-
-    @property
-    def loglik_solar(self) -> float:
-        """Log-likelihood without −n/2·log 2π, n the values of traits, which SOLAR leaves out."""
-        return self.fit.loglik + 0.5 * self.n_records * math.log(2.0 * math.pi)
-
-    def summary(self, digits: int = 4) -> str:
-        """
-        Write the report.
-
-        Parameters
-        ----------
-        digits : int
-            Significant digits of estimates.
-        """
-        return render_plain(analysis_document(self, digits))
-
-    def __str__(self) -> str:
-        return self.summary()
-
-    __repr__ = __str__
-
-    def _repr_html_(self) -> str:
-        return render_html(analysis_document(self))
+    def document(self, digits: int = 4) -> Document:
+        """See `FamilyReport.document`."""
+        return analysis_document(self, digits)

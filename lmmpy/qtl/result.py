@@ -8,17 +8,17 @@ from dataclasses import dataclass
 import pandas as pd
 
 from lmmpy.model import LmmFit
+from lmmpy.qtl.family_report import FamilyReport
 from lmmpy.qtl.polygenic_report import polygenic_document
 from lmmpy.qtl.shares import share_rows
 from lmmpy.qtl.submodels import boundary_tests
-from lmmpy.report.html import render_html
-from lmmpy.report.plain import render_plain
+from lmmpy.report.document import Document
 
 __all__ = ["Polygenic"]
 
 
 @dataclass(frozen=True, eq=False, slots=True, kw_only=True)
-class Polygenic:
+class Polygenic(FamilyReport):
     """
     A polygenic model, the smaller models it is held against, and what follows from the comparison.
 
@@ -123,31 +123,6 @@ class Polygenic:
         """Total standard deviation, given the covariates."""
         return self._of("sd", "estimate")
 
-    @property
-    def loglik(self) -> float:
-        """Log-likelihood of the final model."""
-        return self.fit.loglik
-
-    @property
-    def loglik_solar(self) -> float:
-        """Log-likelihood of the final model without −n/2·log 2π, which SOLAR leaves out."""
-        return self.fit.loglik + 0.5 * self.n_records * math.log(2.0 * math.pi)
-
-    def summary(self, digits: int = 4) -> str:
-        """
-        Write the report.
-
-        Parameters
-        ----------
-        digits : int
-            Significant digits of estimates.
-        """
-        return render_plain(polygenic_document(self, digits))
-
-    def __str__(self) -> str:
-        return self.summary()
-
-    __repr__ = __str__
-
-    def _repr_html_(self) -> str:
-        return render_html(polygenic_document(self))
+    def document(self, digits: int = 4) -> Document:
+        """See `FamilyReport.document`."""
+        return polygenic_document(self, digits)
