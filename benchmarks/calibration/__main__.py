@@ -13,7 +13,7 @@ from pathlib import Path
 from benchmarks.calibration.designs import DESIGNS
 from benchmarks.calibration.report import PAGE, write_page
 from benchmarks.calibration.run import PARTS, Study, record_of
-from benchmarks.calibration.store import RESULTS, add, counts, done, read_records, setting
+from benchmarks.calibration.store import RESULTS, add, counts, done, read_records, setting, spent
 
 CHUNK = 25
 
@@ -42,16 +42,8 @@ def simulate(folder: Path, designs: Sequence[str], replicates: int) -> None:
             for part in PARTS:
                 wanted, begin = range(done(folder, name, part), min(upto, replicates)), time.process_time()
                 add(folder, name, part, [record_of(study, part, replicate) for replicate in wanted])
-                _note(folder, time.process_time() - begin)
+                spent(folder, time.process_time() - begin)
         print(f"{min(upto, replicates)} data sets of each design", flush=True)
-
-
-def _note(folder: Path, seconds: float) -> float:
-    """Add to the seconds that the study has taken, over all its runs."""
-    path = folder / "seconds"
-    total = seconds + (float(path.read_text(encoding="utf-8")) if path.exists() else 0.0)
-    path.write_text(f"{total}\n", encoding="utf-8")
-    return total
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -63,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         simulate(folder, options.design, options.replicates)
         command = shlex.join(["python", "-m", "benchmarks.calibration", *words])
         found = {name: _measures(folder, name) for name in options.design}
-        results = {"setting": setting(command, _note(folder, 0.0)), "designs": found}
+        results = {"setting": setting(command, spent(folder, 0.0)), "designs": found}
         options.output.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     write_page(options.output, options.page)
     print(f"written: {options.page}")

@@ -15,7 +15,7 @@ from benchmarks.calibration.designs import DESIGNS, SEED
 from benchmarks.calibration.run import CHECKED, LEVEL, N_BOOTSTRAP, STOP_AT, Record
 from benchmarks.machine import describe
 
-__all__ = ["RESULTS", "add", "counts", "done", "read_records", "setting"]
+__all__ = ["RESULTS", "add", "counts", "done", "read_records", "setting", "spent"]
 
 RESULTS = Path(__file__).parent / "results.json"
 LEVELS = (0.05, 0.01)
@@ -41,6 +41,14 @@ def read_records(folder: Path, design: str, part: str) -> list[Record]:
 def done(folder: Path, design: str, part: str) -> int:
     """How many data sets have a record."""
     return len(read_records(folder, design, part))
+
+
+def spent(folder: Path, seconds: float) -> float:
+    """Add to the seconds that a study has taken, over all its runs."""
+    path = folder / "seconds"
+    total = seconds + (float(path.read_text(encoding="utf-8")) if path.exists() else 0.0)
+    path.write_text(f"{total}\n", encoding="utf-8")
+    return total
 
 
 def counts(records: list[Record]) -> dict[str, dict[str, Any]]:

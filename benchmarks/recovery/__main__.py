@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.calibration.store import add, done, read_records
+from benchmarks.calibration.store import add, done, read_records, spent
 from benchmarks.recovery.designs import SETTINGS
 from benchmarks.recovery.report import PAGE, RESULTS, write_page
 from benchmarks.recovery.run import record_of
@@ -43,16 +43,8 @@ def simulate(folder: Path, settings: Sequence[str], studies: int) -> None:
             begin = time.process_time()
             wanted = range(done(folder, name, PART), min(upto, studies))
             add(folder, name, PART, [record_of(name, number) for number in wanted])
-            _note(folder, time.process_time() - begin)
+            spent(folder, time.process_time() - begin)
         print(f"{min(upto, studies)} studies of each setting", flush=True)
-
-
-def _note(folder: Path, seconds: float) -> float:
-    """Add to the seconds that the studies have taken, over all runs."""
-    path = folder / "seconds"
-    total = seconds + (float(path.read_text(encoding="utf-8")) if path.exists() else 0.0)
-    path.write_text(f"{total}\n", encoding="utf-8")
-    return total
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -65,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         command = shlex.join(["python", "-m", "benchmarks.recovery", *words])
         records = {name: read_records(folder, name, PART)[: options.studies] for name in options.setting}
         results = {
-            "setting": setting_of(command, _note(folder, 0.0)),
+            "setting": setting_of(command, spent(folder, 0.0)),
             "settings": {name: counts(made) for name, made in records.items()},
             "first studies": {name: made[0] for name, made in records.items()},
         }

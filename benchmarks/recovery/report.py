@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from benchmarks.calibration.report import rate
+from benchmarks.pages import END, begin_of, markdown_table, page_with
 
-__all__ = ["PAGE", "RESULTS", "page_with", "tables", "write_page"]
+__all__ = ["PAGE", "RESULTS", "tables", "write_page"]
 
 Results = dict[str, Any]
 
 RESULTS = Path(__file__).parent / "results.json"
 PAGE = Path(__file__).parents[2] / "docs" / "recovery.md"
-BEGIN, END = "<!-- tables: begin; made by python -m benchmarks.recovery --report -->", "<!-- tables: end -->"
+BEGIN = begin_of("python -m benchmarks.recovery --report")
 INTERVALS = {"wald": "Wald", "wald on z": "Wald on Fisher's z", "profile": "profile", "wald, REML": "Wald by REML"}
 # Words for the references of tests.
 REFERENCES = {
@@ -41,23 +42,7 @@ def write_page(results: Path, page: Path) -> None:
     found = json.loads(results.read_text(encoding="utf-8"))
     page.parent.mkdir(parents=True, exist_ok=True)
     text = page.read_text(encoding="utf-8") if page.exists() else f"# Recovery\n\n{BEGIN}\n{END}\n"
-    page.write_text(page_with(text, tables(found)), encoding="utf-8")
-
-
-def page_with(text: str, content: str) -> str:
-    """
-    A page with other tables.
-
-    Raises
-    ------
-    ValueError
-        When the page has no place for them.
-    """
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"The page needs the lines {BEGIN!r} and {END!r} round its tables.")
-    return f"{before}{BEGIN}\n\n{content}\n{END}{after}"
+    page.write_text(page_with(text, tables(found), BEGIN), encoding="utf-8")
 
 
 def tables(results: Results) -> str:
@@ -72,14 +57,8 @@ def tables(results: Results) -> str:
         ("What happened", _events),
         ("Short cuts of the study that agree with the public call", _agreements),
     )
-    blocks = [f"### {title}\n\n{_table(list(make(results)))}\n" for title, make in sections]
+    blocks = [f"### {title}\n\n{markdown_table(list(make(results)))}\n" for title, make in sections]
     return "\n".join([*blocks, _made(results)])
-
-
-def _table(rows: Sequence[Sequence[str]]) -> str:
-    head, *body = rows
-    lines = [head, ["---", *["---:"] * (len(head) - 1)], *body]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
 
 
 def _each(results: Results) -> Iterator[tuple[str, dict[str, float], dict[str, Any]]]:

@@ -15,9 +15,10 @@ from benchmarks.calibration.bootstrap import exceedances
 from benchmarks.calibration.designs import DESIGNS, seed_of
 from benchmarks.calibration.likelihood import _deviance, _least, _second_held, zeta_of_deviation
 from benchmarks.calibration.plot import draw, panels
-from benchmarks.calibration.report import BEGIN, PAGE, page_with, rate, tables
+from benchmarks.calibration.report import BEGIN, PAGE, rate, tables
 from benchmarks.calibration.run import PARTS, Record, Study, record_of
 from benchmarks.calibration.store import RESULTS, add, counts, read_records
+from benchmarks.pages import page_with
 from lmmpy.errors import ModelError
 from lmmpy.model.bootstrap_lrt import parametric_bootstrap_lrt
 
@@ -251,7 +252,7 @@ def test_a_run_goes_on_where_it_was_broken_off(tmp_path: Path, monkeypatch: pyte
 
 def test_the_page_has_the_tables_of_the_stored_counts(stored) -> None:
     text = PAGE.read_text(encoding="utf-8")
-    assert page_with(text, tables(stored)) == text
+    assert page_with(text, tables(stored), BEGIN) == text
 
 
 def test_the_stored_study_is_of_these_designs(stored) -> None:
@@ -270,9 +271,9 @@ def test_the_report_simulates_nothing(tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_a_page_without_a_place_for_the_tables_is_refused() -> None:
     with pytest.raises(ValueError, match="needs the lines"):
-        page_with("# Calibration\n", "tables")
+        page_with("# Calibration\n", "tables", BEGIN)
     with pytest.raises(ValueError, match="needs the lines"):
-        page_with(f"# Calibration\n{BEGIN}\n", "tables")
+        page_with(f"# Calibration\n{BEGIN}\n", "tables", BEGIN)
 
 
 def test_the_plot_shows_every_design_in_every_panel(stored, tmp_path: Path) -> None:

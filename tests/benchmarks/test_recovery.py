@@ -11,10 +11,11 @@ from numpy.random import default_rng
 
 import benchmarks.recovery.run as study_run
 from benchmarks.calibration.report import rate
+from benchmarks.pages import page_with
 from benchmarks.recovery import __main__ as command
 from benchmarks.recovery.designs import MISSING, SETTINGS, TOTAL_SD, TRAITS, draw_effects, draw_study
 from benchmarks.recovery.likelihood import QUANTITIES, coordinates, statistic, theta_of
-from benchmarks.recovery.report import BEGIN, PAGE, RESULTS, TRUE, page_with, tables
+from benchmarks.recovery.report import BEGIN, PAGE, RESULTS, TRUE, tables
 from benchmarks.recovery.run import REFERENCES, TERM, TESTED, Analysis, Record, p_values, record_of
 from benchmarks.recovery.store import BOUNDARY, counts
 from lmmpy.errors import ModelError
@@ -210,7 +211,7 @@ def test_a_run_goes_on_where_it_was_broken_off(tmp_path: Path, monkeypatch: pyte
 
 def test_the_page_has_the_tables_of_the_stored_counts(stored) -> None:
     text = PAGE.read_text(encoding="utf-8")
-    assert page_with(text, tables(stored)) == text
+    assert page_with(text, tables(stored), BEGIN) == text
 
 
 def test_the_stored_study_is_of_these_settings(stored) -> None:
@@ -234,4 +235,4 @@ def test_the_report_simulates_nothing(tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_a_page_without_a_place_for_the_tables_is_refused() -> None:
     with pytest.raises(ValueError, match="needs the lines"):
-        page_with(f"# Recovery\n{BEGIN}\n", "tables")
+        page_with(f"# Recovery\n{BEGIN}\n", "tables", BEGIN)
