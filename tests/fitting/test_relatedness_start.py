@@ -56,7 +56,7 @@ def test_the_start_is_where_moments_are_met(monkeypatch):
     """With many signs the traces are those of the dense matrices MV_aMV_b, and the variances solve the equations."""
     monkeypatch.setattr(moments, "_PROBED", 10**9)
     clip = np.clip
-    monkeypatch.setattr(start.np, "clip", lambda x, low, high: clip(x, low, 20_000 if high == 16 else high))
+    monkeypatch.setattr(moments.np, "clip", lambda x, low, high: clip(x, low, 20_000 if high == 16 else high))
     model = fit("household")
     design = model.design
     found, _ = start_values(model.criterion.orthogonal())
