@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 ROOMS = (
     *("formula", "covariance", "relatedness", "design", "engines", "fitting"),
-    *("model", "inference", "report", "plots", "datasets", "qtl", "errors", "demo"),
+    *("model", "inference", "report", "plots", "datasets", "qtl", "errors", "demo", "scan", "markers", "cli"),
 )
 VIOLATIONS = [
     ("covariance", "lmmpy.formula"),
@@ -23,6 +23,8 @@ VIOLATIONS = [
     ("fitting", "lmmpy.inference"),
     ("inference", "lmmpy.model"),
     ("model", "lmmpy.qtl"),
+    ("scan", "lmmpy.markers"),
+    ("markers", "lmmpy.qtl"),
     ("report", "lmmpy.inference"),
     ("report", "lmmpy.fitting"),
     ("plots", "lmmpy.model"),
@@ -43,7 +45,9 @@ def skeleton(tmp_path):
         "fitting": ["engines"],
         "inference": ["engines", "fitting"],
         "model": ["design", "fitting", "inference", "report", "plots"],
-        "qtl": ["model", "inference", "report", "relatedness", "design", "formula", "fitting", "engines"],
+        "scan": ["inference"],
+        "markers": ["scan", "relatedness"],
+        "qtl": ["scan", "markers", "model", "inference", "report", "relatedness", "design", "formula", "fitting", "engines"],
         "demo": ["model", "datasets"],
     }
     shutil.copy(ROOT / "pyproject.toml", tmp_path)

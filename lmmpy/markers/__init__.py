@@ -1,0 +1,1 @@
+"""Genotypes, relatedness from them, and sharing identical by descent: files, arrays and simulation."""
