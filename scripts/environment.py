@@ -21,8 +21,10 @@ import suitesparse
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 INPUTS = (
+    "lmmpy/engines/_block_batch.pyx",
     "lmmpy/engines/_fronts.pyx",
     "lmmpy/engines/_kernels.pyx",
+    "lmmpy/markers/_dosages.pyx",
     "lmmpy/relatedness/_pedigree.pyx",
     "pyproject.toml",
     "setup.py",

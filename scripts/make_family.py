@@ -1,4 +1,4 @@
-"""Simulate the family study of lmmpy.datasets: `family` and `family_pedigree`. No person is behind it.
+"""Simulate the family study of lmmpy.datasets: `family`, its pedigree, genotypes and sharing. Nobody is behind it.
 
     python scripts/make_family.py [directory] [seed]     (default: lmmpy/datasets/data, 7)
 
@@ -17,6 +17,7 @@ import pandas as pd
 FAMILY_SIZES = [19] * 20 + [18]
 TWIN_FAMILIES = (3, 11)
 N_POSITIONS, QTL = 101, 40  # 1 cM apart
+SHOWN_POSITIONS = range(0, N_POSITIONS, 5)
 N_SNPS, CAUSAL_SNP = 60, 7
 GENETIC = np.array([[0.9, 0.45], [0.45, 0.6]])  # of bmi and fvii
 HOUSEHOLD = np.array([[0.3, 0.1], [0.1, 0.2]])
@@ -123,6 +124,17 @@ def shared(alleles: np.ndarray) -> np.ndarray:
     return same.sum((2, 3)) / 2
 
 
+def sharing_table(alleles: np.ndarray) -> pd.DataFrame:
+    """Pairs who share something at every fifth position of chromosome 1, everybody with himself among them."""
+    parts = []
+    for position in SHOWN_POSITIONS:
+        K = shared(alleles[:, :, position])
+        i, j = np.nonzero(np.tril(K))
+        pairs = {"chromosome": 1, "position": position, "id1": i + 1, "id2": j + 1, "ibd": K[i, j]}
+        parts.append(pd.DataFrame(pairs))
+    return pd.concat(parts, ignore_index=True)
+
+
 def households(people: pd.DataFrame) -> np.ndarray:
     """Grandparents; a father, his children, and their mother if she married in; others alone. Numbered from 1."""
     names = []
@@ -138,13 +150,15 @@ def households(people: pd.DataFrame) -> np.ndarray:
     return pd.factorize(pd.Series(names))[0] + 1
 
 
-def simulate(seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return the study and its pedigree."""
+def simulate(seed: int) -> dict[str, pd.DataFrame]:
+    """Return the study, its pedigree, the SNPs and the sharing, by the names of the data sets."""
     rng = np.random.default_rng(seed)
     people = draw_families(rng)
     descent, n = Descent(people), len(people)
-    sharing = shared(descent.chromosome(rng)[:, :, QTL])
-    snp = descent.snps(rng)[:, CAUSAL_SNP - 1]
+    chromosome = descent.chromosome(rng)
+    sharing = shared(chromosome[:, :, QTL])
+    snps = pd.DataFrame(descent.snps(rng), columns=[f"snp{j + 1}" for j in range(N_SNPS)])
+    snp = snps[f"snp{CAUSAL_SNP}"]
     age = np.where(
         people["generation"] == 0,
         rng.normal(72, 5, n),
@@ -171,14 +185,19 @@ def simulate(seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
     )
     study.loc[rng.choice(n, 22, replace=False), "bmi"] = np.nan
     study.loc[rng.choice(n, 30, replace=False), "fvii"] = np.nan
-    return study, people.drop(columns="generation")
+    return {
+        "family": study,
+        "family_pedigree": people.drop(columns="generation"),
+        "family_genotypes": pd.concat([people["ID"], snps], axis=1),
+        "family_ibd": sharing_table(chromosome),
+    }
 
 
 def main(directory: Path, seed: int) -> None:
-    """Write family.csv and family_pedigree.csv."""
-    study, pedigree = simulate(seed)
-    study.to_csv(directory / "family.csv", index=False, na_rep="NaN", float_format="%.15g")
-    pedigree.to_csv(directory / "family_pedigree.csv", index=False)
+    """Write family.csv, family_pedigree.csv, family_genotypes.csv and family_ibd.csv.gz."""
+    for name, frame in simulate(seed).items():
+        file = directory / f"{name}.csv{'.gz' if name == 'family_ibd' else ''}"
+        frame.to_csv(file, index=False, na_rep="NaN", float_format="%.15g")
 
 
 if __name__ == "__main__":

@@ -205,4 +205,24 @@ descriptions <- list(
       FA = c("", "father; 0 for a founder"),
       MO = c("", "mother; 0 for a founder"),
       SEX = c("", "1 male, 2 female"),
-      MZTWIN = c("", "a number that two identical twins share; 0 for all others"))))
+      MZTWIN = c("", "a number that two identical twins share; 0 for all others"))),
+  family_genotypes = list(
+    package = NULL,
+    title = "Sixty unlinked SNPs of the simulated study of families",
+    citation = paste("simulated by scripts/make_family.py, seed 7; nobody is behind the numbers. Founders' alleles were",
+                     "drawn with frequencies between 0.1 and 0.5 and passed down the pedigree"),
+    columns = c(
+      list(ID = c("", "who it is; as in family_pedigree")),
+      sapply(paste0("snp", 1:60), simplify = FALSE, function(snp)
+        c("", if (snp == "snp7") "copies of an allele that raises bmi by 0.45 each" else "copies of an allele")))),
+  family_ibd = list(
+    package = NULL,
+    title = "True sharing along a chromosome of the simulated study of families",
+    citation = paste("simulated by scripts/make_family.py, seed 7; nobody is behind the numbers. A chromosome of 100 cM",
+                     "was passed down the pedigree (Haldane's map); a locus at 40 cM acts on bmi (variance 0.8)"),
+    columns = list(
+      chromosome = c("", "chromosome"),
+      position = c("cM", "position, every 5 cM"),
+      id1 = c("", "one of the pair; as in family_pedigree"),
+      id2 = c("", "the other, or the same"),
+      ibd = c("", "sharing by descent, half the number of alleles shared; pairs who share nothing are left out"))))

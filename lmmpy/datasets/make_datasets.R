@@ -14,7 +14,7 @@ out <- if (length(args)) args[[1]] else file.path(room, "data")
 source(file.path(room, "descriptions.R"))
 
 # What scripts/make_family.py has written; it comes out the same.
-simulated <- function(name) read.csv(file.path(room, "data", paste0(name, ".csv")))
+simulated <- function(name, ending = ".csv") read.csv(file.path(room, "data", paste0(name, ending)))
 
 made_here <- list(
   sire = data.frame(y = c(9, 12, 11, 6, 7, 14),
@@ -26,7 +26,9 @@ made_here <- list(
                                    c("male", "female")),
                       gain = c(NA, NA, NA, 4.5, 2.9, 3.9, 3.5, 5)),
   family = within(simulated("family"), sex <- factor(sex, c("male", "female"))),
-  family_pedigree = simulated("family_pedigree"))
+  family_pedigree = simulated("family_pedigree"),
+  family_genotypes = simulated("family_genotypes"),
+  family_ibd = within(simulated("family_ibd", ".csv.gz"), {position <- as.double(position); ibd <- as.double(ibd)}))
 
 column_type <- function(x) {
   if (is.ordered(x)) "ordered"

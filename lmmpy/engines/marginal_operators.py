@@ -20,7 +20,7 @@ from lmmpy.engines.crossproducts import times_Z, times_Zt
 from lmmpy.engines.row_parts import RowValues
 from lmmpy.engines.squares import Squares, turned_squares
 from lmmpy.engines.system import apply_factors, transpose_apply_factors
-from lmmpy.engines.turned_operators import TurnedOperators
+from lmmpy.engines.turned_operators import TurnedOperators, weighted_rows
 
 __all__ = ["MarginalOperators", "level_variances"]
 
@@ -94,6 +94,10 @@ class MarginalOperators(TurnedOperators):
 
     def _ZtVZ(self, c: Floats) -> Floats:
         return times_Zt(self.rows, self.factored.solve_rows(times_Z(self.rows, c)))
+
+    def solve_rows(self, F: Floats) -> Floats:
+        """See `Operators.solve_rows`."""
+        return weighted_rows(self.factored.solve_rows(weighted_rows(F, self.rows)), self.rows)
 
     def squares(self) -> Squares:
         """tr(V⁻¹V_ab V⁻¹V_dc), V_ab = Z_a K Z_bᵀ, by pairs of terms; see `squares`."""

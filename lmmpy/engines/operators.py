@@ -93,5 +93,32 @@ class Operators(Protocol):
             As the parameters follow in θ after those of the random terms; in the basis Q of `ZtVQ`.
         """
 
+    def solve_rows(self, F: Floats) -> Floats:
+        """
+        V⁻¹ times some columns over the rows, in the order, the units and with the weights of the model.
+
+        Parameters
+        ----------
+        F : ndarray, shape (n, c)
+
+        Returns
+        -------
+        ndarray, shape (n, c)
+        """
+
+    def row_grams(self, F: Floats, k: int) -> Floats:
+        """
+        FᵀV⁻¹F of each group of k columns.
+
+        Parameters
+        ----------
+        F : ndarray, shape (n, m·k)
+        k : int
+
+        Returns
+        -------
+        ndarray, shape (m, k, k)
+        """
+
     def squares(self) -> Squares:
         """Sums of squares of ZᵀV⁻¹Z by pairs of terms; see `squares`."""

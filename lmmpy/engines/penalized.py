@@ -186,6 +186,7 @@ class PenalizedLeastSquares(EffectsLikelihood[_State]):
             QtVQ=state.S_chol @ state.S_chol.T,
             sums=state.factored.traces,
             eliminated_squares=state.factored.squares,
+            rows=self._rows,
         )
 
     def _state(self, theta: Floats) -> _State:

@@ -11,8 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from lmmpy.design import Design
+from lmmpy.engines.crossproducts import times_Z, times_Zt
+from lmmpy.engines.row_solver_triangle import column_grams
 from lmmpy.engines.squares import Squares, level_groups, squares_by_columns, turned_squares
-from lmmpy.engines.turned_operators import TurnedOperators
+from lmmpy.engines.turned_operators import TurnedOperators, weighted_rows
 
 __all__ = ["PenalizedOperators"]
 
@@ -51,6 +54,8 @@ class PenalizedOperators(TurnedOperators):
     eliminated_squares : callable
         Sums of squares of ZᵀV⁻¹Z in the engine's coordinates from what it has, when that costs less than a number of
         columns; else None.
+    rows : Design
+        In the coordinates, and with the weights, of the engine.
     """
 
     spherical: Callable[[Floats], Floats]
@@ -62,6 +67,7 @@ class PenalizedOperators(TurnedOperators):
     QtVQ: Floats
     sums: Callable[[], list[Floats]]
     eliminated_squares: Callable[[int], Squares | None]
+    rows: Design
 
     def _traces(self) -> list[Floats]:
         return self.sums()
@@ -96,6 +102,26 @@ class PenalizedOperators(TurnedOperators):
         """ZᵀV⁻¹Zc from ZᵀWZc, in the engine's coordinates."""
         u = self.spherical(ZtZc)
         return self.divide(self.penalty.times(u), ZtZc if self.regular else ZtZc - self.products.ZtZ @ self.random(u))
+
+    def _residual_solve(self, F: Floats) -> Floats:
+        """R⁻¹F in the metric of the engine's weights, in which an independent residual has R = I; shape (n, c)."""
+        return F
+
+    def _left(self, F: Floats) -> tuple[Floats, Floats]:
+        """What the effects U = M⁻¹ΛᵀZᵀR⁻¹F leave of columns W^½F over the rows, D = W^½F − ZΛU, and U."""
+        F = weighted_rows(F, self.rows)
+        U = self.spherical(times_Zt(self.rows, self._residual_solve(F)))
+        return F - times_Z(self.rows, self.random(U)), U
+
+    def solve_rows(self, F: Floats) -> Floats:
+        """See `Operators.solve_rows`: W^½R⁻¹D."""
+        return weighted_rows(self._residual_solve(self._left(F)[0]), self.rows)
+
+    def row_grams(self, F: Floats, k: int) -> Floats:
+        """See `Operators.row_grams`: DᵀR⁻¹D + UᵀPU, sums of squares, which effects that explain F leave accurate."""
+        D, U = self._left(F)
+        own = column_grams(D, k, self._residual_solve(D)) + column_grams(U, k, self.penalty.times(U))
+        return 0.5 * (own + own.transpose(0, 2, 1))
 
     def squares(self) -> Squares:
         """Sums of squares of ZᵀV⁻¹Z by pairs of terms; see `squares`."""

@@ -144,6 +144,7 @@ class StructuredLikelihood(EffectsLikelihood[_State]):
             QtVQ=state.S_chol @ state.S_chol.T,
             sums=state.factored.traces,
             eliminated_squares=state.factored.squares,
+            rows=self._rows,
             ZtWQ=self.products.ZtXy[:, :-1],
             VQ=state.fitted.VF[:, :-1],
             residual=state.residual,

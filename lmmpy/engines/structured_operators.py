@@ -50,6 +50,9 @@ class StructuredOperators(PenalizedOperators):
         ZtRX = self.products.ZtXy[:, :-1] @ self.products.R
         return self._back(self._conditional_covariance(np.ascontiguousarray(ZtRX)))
 
+    def _residual_solve(self, F: Floats) -> Floats:
+        return self.residual.solve(F)
+
     def row_slopes(self) -> Floats:
         """See `Operators.row_slopes`."""
         p = self.VQ.shape[1]

@@ -11,7 +11,7 @@ from functools import cache
 
 from threadpoolctl import ThreadpoolController
 
-__all__ = ["all_blas_threads", "one_blas_thread", "threads_for"]
+__all__ = ["all_blas_threads", "blas_threads", "one_blas_thread", "threads_for"]
 
 # Rows and columns of a matrix from which a dense factorisation is quicker by all threads.
 _MANY_THREADS = 2_000
@@ -22,6 +22,11 @@ def _libraries() -> tuple[ThreadpoolController, dict[str, int]]:
     """The BLAS libraries of this process, and how many threads each was given."""
     controller = ThreadpoolController().select(user_api="blas")
     return controller, {library.prefix: library.num_threads for library in controller.lib_controllers}
+
+
+def blas_threads() -> int:
+    """How many threads BLAS was given when the first fit began."""
+    return max(_libraries()[1].values(), default=1)
 
 
 def one_blas_thread() -> AbstractContextManager[object]:

@@ -11,11 +11,13 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from lmmpy.design import Design
 from lmmpy.engines.crossproducts import CrossProducts
 from lmmpy.engines.penalty import Penalty
+from lmmpy.engines.row_solver_triangle import column_grams
 from lmmpy.engines.system import by_level, multiply_levels
 
-__all__ = ["TurnedOperators"]
+__all__ = ["TurnedOperators", "weighted_rows"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
@@ -51,6 +53,15 @@ class TurnedOperators(ABC):
     @abstractmethod
     def _ZtVZ(self, c: Floats) -> Floats:
         """See `Operators.ZtVZ`."""
+
+    @abstractmethod
+    def solve_rows(self, F: Floats) -> Floats:
+        """See `Operators.solve_rows`."""
+
+    def row_grams(self, F: Floats, k: int) -> Floats:
+        """See `Operators.row_grams`."""
+        own = column_grams(F, k, self.solve_rows(F))
+        return 0.5 * (own + own.transpose(0, 2, 1))
 
     @property
     def q(self) -> int:
@@ -112,6 +123,13 @@ class TurnedOperators(ABC):
                 source = np.ascontiguousarray(values[start:end])
                 multiply_levels(matrix, by_level(source, k), by_level(out[start:end], k))
         return out
+
+
+def weighted_rows(F: Floats, rows: Design) -> Floats:
+    """W^½F with the weights of a design, shape (n, c), a row after the other in memory."""
+    if rows.weights is None:
+        return np.ascontiguousarray(F)
+    return np.ascontiguousarray(F * np.sqrt(rows.weights)[:, None])
 
 
 def _transposed(matrices: Sequence[Floats | None]) -> list[Floats | None]:

@@ -1,8 +1,10 @@
 # Writes facts.json: what R says of each data set, by other means than make_datasets.R.
 #
-#   Rscript tests/datasets/make_facts.R        (needs lme4, nlme, jsonlite)
+#   Rscript tests/datasets/make_facts.R [directory]        (needs lme4, nlme, jsonlite)
 #
-# The simulated study is read from tests/reference/family, which SOLAR and lme4qtl have analysed.
+# The simulated study is read from tests/reference/family, which SOLAR and lme4qtl have analysed. All its SNPs and
+# the 21 mibd files that SOLAR read are in the directory given as an argument (genotypes.csv, mibd/); without one, what is
+# stated of these is kept.
 #
 # Per column: R's class; sum and sum(i * x_i) of the numbers, or of the integer codes of a factor
 # (so that the order of rows and levels counts), missing ones left out and counted; the number of levels, the first and last ones and
@@ -47,6 +49,19 @@ facts$family <- facts_of(with(people, data.frame(
   ID, bmi, fvii, age, sex = factor(ifelse(SEX == 2, "female", "male"), c("male", "female")), household = HHID,
   snp7 = genotypes$snp7[match(ID, genotypes$ID)])))
 facts$family_pedigree <- facts_of(simulated("pedigree"))
+
+args <- commandArgs(TRUE)
+mibd <- function(position) {
+  pairs <- read.csv(file.path(args[[1]], "mibd", sprintf("mibd.1.%d.csv", position)))
+  data.frame(chromosome = 1L, position = as.double(position), pairs)
+}
+if (length(args)) {
+  facts$family_genotypes <- facts_of(read.csv(file.path(args[[1]], "genotypes.csv")))
+  facts$family_ibd <- facts_of(do.call(rbind, lapply(seq(0, 100, 5), mibd)))
+} else {
+  kept <- jsonlite::fromJSON(file.path(here, "facts.json"))
+  for (name in c("family_genotypes", "family_ibd")) facts[[name]] <- kept[[name]]
+}
 
 writeLines(jsonlite::toJSON(facts, auto_unbox = TRUE, pretty = TRUE, digits = I(17)),
            file.path(here, "facts.json"))

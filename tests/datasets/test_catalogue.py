@@ -17,7 +17,7 @@ def test_names() -> None:
     assert datasets.names() == [
         "sleepstudy", "Penicillin", "Dyestuff", "Dyestuff2", "Pastes", "cake", "cbpp", "InstEval", "VerbAgg",
         "grouseticks", "Arabidopsis", "Orthodont", "Oats", "Machines", "ergoStool", "sire",
-        "mrode", "calves", "family", "family_pedigree",
+        "mrode", "calves", "family", "family_pedigree", "family_genotypes", "family_ibd",
     ]  # fmt: skip
 
 

@@ -1,0 +1,5 @@
+"""The command line: models and scans of files, ``lmmpy fit``, ``polygenic``, ``linkage`` and ``assoc``."""
+
+from lmmpy.cli.command import main
+
+__all__ = ["main"]

@@ -1,0 +1,201 @@
+"""The files of a command: data, pedigrees and relatedness matrices; ids are read as text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from lmmpy.errors import DataError, ModelError, shown
+from lmmpy.relatedness import Pedigree, Relatedness
+
+__all__ = ["find_id", "read_kinship", "read_pedigree", "read_table"]
+
+_SEPARATORS = {".csv": ",", ".tsv": "\t", ".tab": "\t", ".txt": r"\s+", ".dat": r"\s+", ".phe": r"\s+", ".pheno": r"\s+"}
+_IDS = ("ID", "id", "Id", "IID", "iid")
+_FAM = ["FID", "IID", "FA", "MO", "SEX", "PHENOTYPE"]
+# GEMMA's and PLINK's square matrices without labels.
+_BARE = re.compile(r"\.(?:cXX|sXX)\.txt(?:\.gz)?$|\.rel(?:\.gz)?$")
+
+
+def read_table(path: str, text: Sequence[str] = (), missing: Sequence[str] = ()) -> pd.DataFrame:
+    """
+    Read a table of which the first line names the columns.
+
+    Parameters
+    ----------
+    path : str
+        .csv; .tsv or .tab; .txt, .dat, .phe or .pheno (any white space); perhaps .gz; or .parquet.
+    text : sequence of str
+        Columns to read as text although they look like numbers, so that 007 stays 007. Not all need be there.
+    missing : sequence of str
+        What stands for a missing value, besides nothing, NA and the like; not in columns of text.
+
+    Returns
+    -------
+    DataFrame
+
+    Raises
+    ------
+    DataError
+        When the file cannot be read; names it and its kind.
+    """
+    suffix = Path(path.removesuffix(".gz")).suffix.lower()
+    if suffix == ".parquet":
+        return _as_text(pd.read_parquet(path), text)
+    if suffix not in _SEPARATORS:
+        raise DataError(f"{path}: tables are {shown(_SEPARATORS, 9)} (perhaps .gz) or '.parquet', not {suffix!r}.")
+    options: dict[str, Any] = {"sep": _SEPARATORS[suffix], "skipinitialspace": True}
+    try:
+        names = [str(name) for name in pd.read_csv(path, nrows=0, **options).columns]
+        dtype = {name: str for name in names if name.lstrip("#") in text}
+        na_values = {name: list(missing) for name in names if name not in dtype}
+        frame = pd.read_csv(path, dtype=dtype, na_values=na_values, **options)
+    except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        raise DataError(f"{path} cannot be read as a table: {error}") from error
+    frame.columns = [str(name).strip().lstrip("#") for name in frame.columns]
+    return _as_text(frame, text)
+
+
+def _as_text(frame: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
+    for name in names:
+        if name in frame.columns:
+            frame[name] = frame[name].map(lambda value: str(value).strip(), na_action="ignore")
+    return frame
+
+
+def find_id(path: str, wanted: str | None) -> str:
+    """
+    The column of a table that says who a row is.
+
+    Parameters
+    ----------
+    path : str
+    wanted : str or None
+        What the user says; by default ID, id or IID.
+
+    Raises
+    ------
+    DataError
+        When it is not there.
+    """
+    names = [str(name) for name in read_header(path)]
+    if wanted is None:
+        found = next((name for name in _IDS if name in names), None)
+        if found is not None:
+            return found
+    elif wanted in names:
+        return wanted
+    said = "no column ID, id or IID" if wanted is None else f"no column {wanted!r}"
+    raise DataError(f"{path} has {said}, that says who a row is; name it with --id. It has {shown(names, 20)}.")
+
+
+def read_header(path: str) -> list[str]:
+    """The names of the columns of a table."""
+    suffix = Path(path.removesuffix(".gz")).suffix.lower()
+    if suffix not in _SEPARATORS:
+        return list(map(str, read_table(path).columns))
+    try:
+        names = pd.read_csv(path, nrows=0, sep=_SEPARATORS[suffix], skipinitialspace=True).columns
+    except pd.errors.EmptyDataError as error:
+        raise DataError(f"{path} is empty.") from error
+    return [str(name).strip().lstrip("#") for name in names]
+
+
+def read_pedigree(path: str, names: dict[str, str], id: str) -> Pedigree:
+    """
+    Read who is whose child.
+
+    Parameters
+    ----------
+    path : str
+        A table, see `read_table`, or PLINK's .fam.
+    names : dict
+        The columns `id, father, mother, sex, twin`.
+    id : str
+        The column of the data that holds the ids.
+
+    Returns
+    -------
+    Pedigree
+        So that ``kin(ped)`` looks for `id`.
+    """
+    if path.endswith(".fam"):
+        frame = pd.read_csv(path, sep=r"\s+", header=None, names=_FAM, dtype=str)
+        names = {"id": "IID", "father": "FA", "mother": "MO", "sex": "SEX", "twin": "MZTWIN"}
+    else:
+        frame = read_table(path, [names[key] for key in ("id", "father", "mother")])
+    if names["id"] not in frame.columns:
+        raise DataError(f"{path} has no column {names['id']!r}; name it with --ped-id. It has {shown(frame.columns, 20)}.")
+    own = frame.rename(columns={names["id"]: id}) if id not in frame.columns else frame.assign(**{id: frame[names["id"]]})
+    return Pedigree.from_frame(own, id=id, **{key: name for key, name in names.items() if key != "id"})
+
+
+def read_kinship(path: str, id: str, people: Sequence[str] | None = None) -> Relatedness:
+    """
+    Read how people are related.
+
+    Parameters
+    ----------
+    path : str
+        A square table with ids in its first line and first column; SOLAR's phi2.gz; or GEMMA's .cXX.txt, .sXX.txt or
+        PLINK's .rel, which have no ids.
+    id : str
+        The column of the data that holds the ids.
+    people : sequence of str, optional
+        Ids of the rows of a matrix that has none.
+
+    Returns
+    -------
+    Relatedness
+
+    Raises
+    ------
+    DataError
+        When it is not square, or has no ids.
+    """
+    if "phi2" in Path(path).name:
+        from lmmpy.markers.solar_mibd import read_phi2
+
+        read = read_phi2(path)
+        return Relatedness.of(read.form, read.aliases, id)
+    if _BARE.search(path):
+        return Relatedness(_bare_matrix(path, people), labels=_needed(path, people), id=id)
+    suffix = Path(path.removesuffix(".gz")).suffix.lower()
+    if suffix not in _SEPARATORS:
+        raise DataError(
+            f"{path}: relatedness is a square table .csv or .tsv with ids, SOLAR's phi2.gz, or GEMMA's .cXX.txt."
+        )
+    frame = pd.read_csv(path, sep=_SEPARATORS[suffix], index_col=0, dtype={0: str}, skipinitialspace=True)
+    frame.index = frame.index.astype(str)
+    frame.columns = frame.columns.astype(str)
+    if frame.shape[0] != frame.shape[1]:
+        raise DataError(
+            f"{path} has {frame.shape[0]} rows and {frame.shape[1]} columns besides the first; a relatedness matrix is "
+            "square, with the same ids in its first line and its first column."
+        )
+    return Relatedness(frame, id=id)
+
+
+def _needed(path: str, people: Sequence[str] | None) -> Sequence[str]:
+    if people is None:
+        raise ModelError(
+            f"{path} does not say whose rows it has. Give the genotypes that it was made from (--bfile), a file of ids "
+            "in its order (--kinship-ids), or a table .csv with ids."
+        )
+    return people
+
+
+def _bare_matrix(path: str, people: Sequence[str] | None) -> np.ndarray[Any, np.dtype[np.float64]]:
+    n = len(_needed(path, people))
+    try:
+        values = pd.read_csv(path, sep=r"\s+", header=None, dtype=np.float64).to_numpy()
+    except ValueError as error:
+        raise DataError(f"{path} is not a matrix of numbers: {error}") from error
+    if values.shape != (n, n):
+        raise DataError(f"{path} has {values.shape[0]} rows and {values.shape[1]} columns, and there are {n:,} people.")
+    return values

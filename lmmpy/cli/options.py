@@ -1,0 +1,182 @@
+"""Options that commands share, and what they stand for."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from typing import Any
+
+import pandas as pd
+
+from lmmpy.cli.files import find_id, read_kinship, read_pedigree, read_table
+from lmmpy.cli.outputs import Outputs
+from lmmpy.errors import DataError, ModelError, shown
+from lmmpy.relatedness import Pedigree, Relatedness
+
+__all__ = [
+    "Commands",
+    "add_data",
+    "add_output",
+    "add_relatives",
+    "add_scan",
+    "new_command",
+    "outputs",
+    "relatives",
+    "table",
+]
+
+Commands = Any
+"""What `argparse` gives for a set of commands; it has no public name."""
+
+
+def new_command(commands: Commands, name: str, run: Any, summary: str, about: str, end: str) -> argparse.ArgumentParser:
+    """A command with its help."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name,
+        help=summary,
+        description=about,
+        epilog=end,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(run=run)
+    return parser
+
+
+# ---- data
+
+
+def add_data(parser: argparse.ArgumentParser, formula: str) -> None:
+    """The formula and the table of the data."""
+    parser.add_argument("formula", metavar="FORMULA", help=formula)
+    parser.add_argument(
+        "data",
+        metavar="DATA",
+        help="table with a line of names: .csv; .tsv; .txt, .dat, .phe (white space); perhaps .gz; or .parquet",
+    )
+    group = parser.add_argument_group("data")
+    group.add_argument("--id", metavar="COLUMN", help="column of DATA that says who a row is (default ID, id or IID)")
+    group.add_argument(
+        "--text",
+        metavar="COLUMN",
+        action="append",
+        default=[],
+        help="read this column as text, so that its numbers are names of groups; may be repeated",
+    )
+    group.add_argument(
+        "--missing",
+        metavar="VALUE",
+        action="append",
+        default=[],
+        help="stands for a missing value, besides nothing and NA; write --missing=-9",
+    )
+    group.add_argument("--subset", metavar="CONDITION", help="rows to use, such as 'age > 18'")
+
+
+def table(arguments: argparse.Namespace, with_id: bool = True) -> pd.DataFrame:
+    """DATA, with ids as text; `arguments.id` is their column from now on."""
+    if not os.path.exists(arguments.data):
+        raise DataError(f"There is no file {arguments.data}.")
+    if with_id:
+        arguments.id = find_id(arguments.data, arguments.id)
+    text = [*arguments.text, *([] if arguments.id is None else [arguments.id])]
+    frame = read_table(arguments.data, text, arguments.missing)
+    absent = [name for name in arguments.text if name not in frame.columns]
+    if absent:
+        raise DataError(f"{arguments.data} has no column {shown(absent)}; it has {shown(frame.columns, 20)}.")
+    return frame
+
+
+# ---- relatives
+
+
+def add_relatives(parser: argparse.ArgumentParser, kinship: bool = True) -> None:
+    """How people are related."""
+    group = parser.add_argument_group("relatives")
+    group.add_argument("--pedigree", metavar="FILE", help="table of people and parents, or PLINK's .fam")
+    for key, name, what in (
+        ("id", "ID", "people"),
+        ("father", "FA", "fathers; nothing or 0 of founders"),
+        ("mother", "MO", "mothers"),
+        ("sex", "SEX", "sex: 1 or m, 2 or f"),
+        ("twin", "MZTWIN", "identical twins: the same number; nothing or 0 of others"),
+    ):
+        text = f"column of the pedigree: {what} (default {name})"
+        group.add_argument(f"--ped-{key}", metavar="COLUMN", default=name, help=text)
+    if kinship:
+        group.add_argument(
+            "--kinship",
+            metavar="[NAME=]FILE",
+            action="append",
+            default=[],
+            help="relatedness matrix: a square .csv or .tsv with ids; SOLAR's phi2.gz; GEMMA's .cXX.txt. Twice the "
+            "kinship coefficient, about 1 on the diagonal. NAME (default K) is what kin() in the formula calls it",
+        )
+        group.add_argument("--kinship-ids", metavar="FILE", help="ids of a matrix without: one a line, or a .fam")
+
+
+def relatives(arguments: argparse.Namespace, people: Any = None) -> dict[str, Pedigree | Relatedness]:
+    """The relatednesses by the names that formulas have for them: ped, and K or as named."""
+    found: dict[str, Pedigree | Relatedness] = {}
+    if arguments.pedigree is not None:
+        keys = ("id", "father", "mother", "sex", "twin")
+        names = {key: getattr(arguments, f"ped_{key}") for key in keys}
+        found["ped"] = read_pedigree(arguments.pedigree, names, arguments.id)
+    given = getattr(arguments, "kinship", [])
+    if given and arguments.kinship_ids is not None:
+        people = _listed(arguments.kinship_ids)
+    for one in given:
+        name, _, path = one.rpartition("=")
+        name = name or "K"
+        if not name.isidentifier() or name in found:
+            problem = "is there twice" if name in found else "is no name that a formula can have"
+            raise ModelError(f"--kinship {one}: {name!r} {problem}; write --kinship K2={path}.")
+        found[name] = read_kinship(path, arguments.id, people)
+    return found
+
+
+def _listed(path: str) -> list[str]:
+    with open(path, encoding="utf-8") as file:
+        rows = [line.split() for line in file if line.strip()]
+    return [row[1] if path.endswith(".fam") else row[0] for row in rows]
+
+
+# ---- long work
+
+
+def add_scan(parser: argparse.ArgumentParser) -> None:
+    """How a scan goes."""
+    group = parser.add_argument_group("long scans")
+    group.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on where a scan with the same --out was interrupted; another model or other data are refused",
+    )
+    group.add_argument("--jobs", metavar="N", type=int, help="processes (default 1; -1: one a core)")
+    group.add_argument(
+        "--progress",
+        action=argparse.BooleanOptionalAction,
+        help="tell on standard error how far it is (default: in a terminal)",
+    )
+
+
+# ---- output
+
+
+def add_output(parser: argparse.ArgumentParser, files: str, pictures: str) -> None:
+    """Where results go."""
+    group = parser.add_argument_group("output")
+    group.add_argument("--out", metavar="PREFIX", help=f"write PREFIX.txt, the report, and {files}")
+    group.add_argument(
+        "--plot",
+        nargs="?",
+        const="png",
+        choices=["png", "pdf", "svg"],
+        help=f"write pictures, PREFIX.*.png or as said: {pictures}",
+    )
+
+
+def outputs(arguments: argparse.Namespace) -> Outputs:
+    """Where results go, checked before the work."""
+    found = Outputs(arguments.out, arguments.plot)
+    found.check()
+    return found

@@ -1,0 +1,105 @@
+"""Where the sharing at each position comes from: pairs in memory, matrices of the user's, or files read when asked."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lmmpy.markers.pairs import Pairs
+
+__all__ = ["HeldPairs", "PairSource", "ReadPairs", "digest_of"]
+
+
+class PairSource(Protocol):
+    """
+    The pairs of each of some positions; pickles.
+
+    Attributes
+    ----------
+    nbytes : int
+        Bytes of pairs in memory.
+
+    Methods
+    -------
+    pairs(number)
+        Of the position with this number, in the form of `Pairs`.
+    digest()
+        A text that differs when the contents differ.
+    """
+
+    @property
+    def nbytes(self) -> int: ...
+
+    def pairs(self, number: int) -> Pairs: ...
+
+    def digest(self) -> str: ...
+
+
+def digest_of(parts: Iterable[Any]) -> str:
+    """SHA-256 of texts, bytes and arrays, with their lengths."""
+    digest = hashlib.sha256()
+    for part in parts:
+        if isinstance(part, np.ndarray):
+            digest.update(f"{part.dtype.str}{part.shape}".encode())
+            digest.update(np.ascontiguousarray(part).data)
+        else:
+            content = part if isinstance(part, bytes) else str(part).encode()
+            digest.update(f"{len(content)}:".encode() + content)
+    return digest.hexdigest()
+
+
+class HeldPairs:
+    """
+    Pairs in memory, 16 bytes each.
+
+    Parameters
+    ----------
+    positions : sequence of Pairs
+    """
+
+    def __init__(self, positions: Sequence[Pairs]) -> None:
+        self.ends: NDArray[np.int64] = np.cumsum([0, *(len(one.ibd) for one in positions)], dtype=np.int64)
+        empty = np.empty(0)
+        self.first = np.concatenate([empty, *(one.first for one in positions)], dtype=np.int32, casting="unsafe")
+        self.second = np.concatenate([empty, *(one.second for one in positions)], dtype=np.int32, casting="unsafe")
+        self.ibd: NDArray[np.float64] = np.concatenate([empty, *(one.ibd for one in positions)])
+
+    def pairs(self, number: int) -> Pairs:
+        at = slice(self.ends[number], self.ends[number + 1])
+        return Pairs(self.first[at].astype(np.intp), self.second[at].astype(np.intp), self.ibd[at])
+
+    def digest(self) -> str:
+        return digest_of([self.ends, self.first, self.second, self.ibd])
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes in memory."""
+        return self.first.nbytes + self.second.nbytes + self.ibd.nbytes
+
+
+class ReadPairs:
+    """
+    Pairs that a function reads, or works out, each time they are asked for.
+
+    Parameters
+    ----------
+    read : callable
+        Number of the position → Pairs; pickles.
+    contents : callable
+        → texts, bytes or arrays that differ when the contents differ; pickles.
+    """
+
+    def __init__(self, read: Callable[[int], Pairs], contents: Callable[[], Iterable[Any]]) -> None:
+        self._read, self._contents = read, contents
+
+    nbytes = 0
+
+    def pairs(self, number: int) -> Pairs:
+        return self._read(number)
+
+    def digest(self) -> str:
+        return digest_of(self._contents())

@@ -1,0 +1,243 @@
+"""Tables of association scans in the columns of other programs, for what reads theirs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy.special import ndtri
+
+from lmmpy.errors import DataError, ModelError, shown, similar
+
+__all__ = ["STYLES", "association_frame", "write_association"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Style:
+    columns: Callable[[pd.DataFrame], dict[str, pd.Series]]
+    missing: str
+    separator: str = "\t"
+
+
+def association_frame(table: pd.DataFrame, style: str = "lmmpy") -> pd.DataFrame:
+    """
+    The table of an association scan with another program's columns.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Of one trait; columns as in `AssociationScan.table`.
+    style : str
+        ``"lmmpy"``, the table as it is. ``"gemma"``: `chr rs ps n_miss allele1 allele0 af beta se` and `p_wald`,
+        `p_lrt`, `p_score`, those that the table has. ``"plink2"``: a ``.glm.linear`` file. ``"regenie"``: a
+        ``.regenie`` file. ``"saige"``: its single-variant tests. ``"gwas-ssf"``: the GWAS catalog's standard.
+        ``"metal"`` (also ``"locuszoom"``): `MarkerName Allele1 Allele2 Freq1 Effect StdErr P-value N`. Alleles are
+        placed so that the effect is that of our effect allele, and frequencies are its. What another program would
+        call the reference allele is our other allele; which of them is on the reference sequence, nobody checked.
+
+    Returns
+    -------
+    DataFrame
+        One row a variant, also those without a test, in the order of `table`.
+
+    Raises
+    ------
+    ModelError
+        For an unknown style, and a table of several traits.
+    DataError
+        For columns that are not there.
+    """
+    if style == "lmmpy":
+        return table.copy()
+    chosen = _style(style)
+    if "trait" in table.columns and table["trait"].nunique() > 1:
+        raise ModelError(
+            f"A file of style {style!r} is of one trait, and the table has {shown(table['trait'].unique())}. Take the "
+            "rows of one."
+        )
+    absent = [name for name in _NEEDED if name not in table.columns]
+    if absent:
+        raise DataError(f"The table has no column {shown(absent)}; it has {shown(map(str, table.columns), 20)}.")
+    return pd.DataFrame(chosen.columns(table), index=table.index).reset_index(drop=True)
+
+
+def write_association(table: pd.DataFrame, path: str | Path, style: str = "lmmpy") -> None:
+    """
+    Write the table of an association scan, with another program's columns, separator and word for missing values.
+
+    Parameters
+    ----------
+    table : DataFrame
+    path : path
+        With ``.gz`` it is compressed.
+    style : str
+        See `association_frame`.
+
+    Raises
+    ------
+    ModelError, DataError
+        As by `association_frame`; and for a directory that is not there.
+    """
+    frame = association_frame(table, style)
+    parent = Path(path).absolute().parent
+    if not parent.is_dir():
+        raise DataError(f"The directory {parent} is not there; make it, or write to another.")
+    how = _Style(dict, "") if style == "lmmpy" else _style(style)
+    frame.to_csv(path, sep=how.separator, na_rep=how.missing, index=False)
+
+
+def _style(style: str) -> _Style:
+    if style not in _STYLES:
+        near = similar(str(style), STYLES)
+        hint = f" Did you mean {shown(near)}?" if near else ""
+        raise ModelError(f"There is no style {style!r}; there are {shown(STYLES, 20)}.{hint}")
+    return _STYLES[style]
+
+
+# ---- what the columns are
+
+_NEEDED = (
+    "chromosome",
+    "position",
+    "variant",
+    "n",
+    "beta",
+    "std_error",
+    "p_value",
+    "effect_allele",
+    "other_allele",
+    "frequency",
+    "missing",
+)
+
+
+def _allele(alleles: pd.Series) -> pd.Series:
+    return alleles.where(alleles.astype(str) != "", np.nan)
+
+
+def _gemma(table: pd.DataFrame) -> dict[str, pd.Series]:
+    columns = {
+        "chr": table["chromosome"],
+        "rs": table["variant"],
+        "ps": table["position"],
+        "n_miss": table["missing"],
+        "allele1": _allele(table["effect_allele"]),
+        "allele0": _allele(table["other_allele"]),
+        "af": table["frequency"],
+        "beta": table["beta"],
+        "se": table["std_error"],
+    }
+    several = [name for name in ("p_wald", "p_lrt", "p_score") if name in table.columns]
+    return columns | ({name: table[name] for name in several} if several else {"p_wald": table["p_value"]})
+
+
+def _plink2(table: pd.DataFrame) -> dict[str, pd.Series]:
+    return {
+        "#CHROM": table["chromosome"],
+        "POS": table["position"],
+        "ID": table["variant"],
+        "REF": _allele(table["other_allele"]),
+        "ALT": _allele(table["effect_allele"]),
+        "A1": _allele(table["effect_allele"]),
+        "A1_FREQ": table["frequency"],
+        "TEST": _constant(table, "ADD"),
+        "OBS_CT": table["n"],
+        "BETA": table["beta"],
+        "SE": table["std_error"],
+        "T_STAT": table["beta"] / table["std_error"],
+        "P": table["p_value"],
+        "ERRCODE": _constant(table, "."),
+    }
+
+
+def _regenie(table: pd.DataFrame) -> dict[str, pd.Series]:
+    p = table["p_value"].to_numpy(dtype=np.float64)
+    return {
+        "CHROM": table["chromosome"],
+        "GENPOS": table["position"],
+        "ID": table["variant"],
+        "ALLELE0": _allele(table["other_allele"]),
+        "ALLELE1": _allele(table["effect_allele"]),
+        "A1FREQ": table["frequency"],
+        "N": table["n"],
+        "TEST": _constant(table, "ADD"),
+        "BETA": table["beta"],
+        "SE": table["std_error"],
+        "CHISQ": pd.Series(ndtri(0.5 * p) ** 2, table.index),
+        "LOG10P": pd.Series(-np.log10(np.maximum(p, 5e-324)) + 0.0, table.index),
+        "EXTRA": _constant(table, np.nan),
+    }
+
+
+def _saige(table: pd.DataFrame) -> dict[str, pd.Series]:
+    information = 1.0 / table["std_error"] ** 2
+    return {
+        "CHR": table["chromosome"],
+        "POS": table["position"],
+        "MarkerID": table["variant"],
+        "Allele1": _allele(table["other_allele"]),
+        "Allele2": _allele(table["effect_allele"]),
+        "AC_Allele2": 2.0 * table["n"] * table["frequency"],
+        "AF_Allele2": table["frequency"],
+        "MissingRate": table["missing"] / (table["n"] + table["missing"]),
+        "BETA": table["beta"],
+        "SE": table["std_error"],
+        "Tstat": table["beta"] * information,
+        "var": information,
+        "p.value": table["p_value"],
+        "N": table["n"],
+    }
+
+
+# The catalog's numbers of chromosomes that have none.
+_NUMBERS = {"X": "23", "Y": "24", "MT": "25", "M": "25"}
+
+
+def _gwas_ssf(table: pd.DataFrame) -> dict[str, pd.Series]:
+    chromosome = table["chromosome"].astype(str).str.replace("^chr", "", case=False, regex=True)
+    return {
+        "chromosome": chromosome.map(lambda name: _NUMBERS.get(name.upper(), name)),
+        "base_pair_location": table["position"],
+        "effect_allele": _allele(table["effect_allele"]),
+        "other_allele": _allele(table["other_allele"]),
+        "beta": table["beta"],
+        "standard_error": table["std_error"],
+        "effect_allele_frequency": table["frequency"],
+        "p_value": table["p_value"],
+        "variant_id": table["variant"],
+        "n": table["n"],
+    }
+
+
+def _metal(table: pd.DataFrame) -> dict[str, pd.Series]:
+    return {
+        "MarkerName": table["variant"],
+        "Allele1": _allele(table["effect_allele"]),
+        "Allele2": _allele(table["other_allele"]),
+        "Freq1": table["frequency"],
+        "Effect": table["beta"],
+        "StdErr": table["std_error"],
+        "P-value": table["p_value"],
+        "N": table["n"],
+    }
+
+
+def _constant(table: pd.DataFrame, value: object) -> pd.Series:
+    return pd.Series([value] * len(table), index=table.index)
+
+
+_STYLES = {
+    "gemma": _Style(_gemma, "nan"),
+    "plink2": _Style(_plink2, "NA"),
+    "regenie": _Style(_regenie, "NA", " "),
+    "saige": _Style(_saige, "NA"),
+    "gwas-ssf": _Style(_gwas_ssf, "#NA"),
+    "metal": _Style(_metal, "NA"),
+    "locuszoom": _Style(_metal, "NA"),
+}
+
+STYLES = ("lmmpy", *_STYLES)
+"""What `association_frame` knows."""

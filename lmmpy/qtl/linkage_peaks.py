@@ -1,0 +1,108 @@
+"""Peaks of LOD curves and how far they reach: support intervals."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from lmmpy.errors import ModelError
+
+__all__ = ["linkage_peaks", "support_interval"]
+
+Floats = NDArray[np.float64]
+
+COLUMNS = ("chromosome", "position", "lod", "low", "high", "low_open", "high_open")
+
+
+def linkage_peaks(table: pd.DataFrame, lod: float, drop: float, distance: float | None) -> pd.DataFrame:
+    """
+    The peaks of a scan, highest first.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Columns `chromosome`, `position` (cM), `lod`.
+    lod : float
+        Peaks are that high at least.
+    drop : float
+        In LOD; see `support_interval`.
+    distance : float or None
+        Peaks of one chromosome are more than so many cM apart: of two that are nearer, the higher one counts. None:
+        the highest of each chromosome.
+
+    Returns
+    -------
+    DataFrame
+        The rows of `table` at the peaks, with `low`, `high`, `low_open`, `high_open` behind the LOD.
+
+    Raises
+    ------
+    ModelError
+        For a height, drop or distance that is none.
+    """
+    for name, value in (("lod", lod), ("drop", drop), ("distance", distance)):
+        number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+        if not (value is None and name == "distance") and (not number or not 0.0 <= value < math.inf):
+            raise ModelError(f"{name} must be a number of at least 0, not {value!r}.")
+    rows: list[dict[str, Any]] = []
+    for _, part in table.groupby("chromosome", sort=False):
+        ordered = part.sort_values("position", kind="stable").reset_index(drop=True)
+        x, y = ordered["position"].to_numpy(dtype=float), ordered["lod"].to_numpy(dtype=float)
+        for i in _tops(x, y, lod, distance):
+            rows.append({**ordered.iloc[i].to_dict(), **support_interval(x, y, i, drop)})
+    found = pd.DataFrame(rows, columns=[*table.columns, *COLUMNS[3:]])
+    rest = [name for name in found.columns if name not in COLUMNS]
+    typed = found.astype({**table.dtypes.to_dict(), "low": float, "high": float, "low_open": bool, "high_open": bool})
+    return typed[[*COLUMNS, *rest]].sort_values("lod", ascending=False, kind="stable").reset_index(drop=True)
+
+
+def _tops(x: Floats, y: Floats, lod: float, distance: float | None) -> list[int]:
+    """Places of the peaks of one chromosome, highest first; the first position of a plateau."""
+    order = [i for i in np.argsort(-y, kind="stable").tolist() if y[i] >= lod and y[i] > 0.0]
+    if distance is None:
+        return order[:1]
+    kept: list[int] = []
+    for i in order:
+        before, after = y[i - 1] if i else -np.inf, y[i + 1] if i + 1 < len(y) else -np.inf
+        if y[i] > before and y[i] >= after and all(abs(x[i] - x[j]) > distance for j in kept):
+            kept.append(i)
+    return kept
+
+
+def support_interval(x: Floats, y: Floats, top: int, drop: float) -> dict[str, Any]:
+    """
+    From where to where the LOD is less than `drop` below a peak.
+
+    Between positions it is interpolated linearly. Where the curve ends before it has dropped, the interval ends there
+    and is open: the locus may lie outside of the map. A drop of 1 is usual (Lander & Botstein 1989); how often such an
+    interval holds the locus depends on the size of its effect (Mangin et al. 1994).
+
+    Parameters
+    ----------
+    x, y : ndarray, shape (m,)
+        Positions of one chromosome, ascending, and their LODs.
+    top : int
+        Place of the peak.
+    drop : float
+
+    Returns
+    -------
+    dict
+        low, high, low_open, high_open.
+    """
+    level, found = y[top] - drop, {}
+    for end, step in (("low", -1), ("high", 1)):
+        inner = top
+        while 0 <= inner + step < len(x) and y[inner + step] > level:
+            inner += step
+        outer = inner + step
+        is_open = not 0 <= outer < len(x)
+        at = x[inner]
+        if not is_open:
+            at += (x[outer] - x[inner]) * (y[inner] - level) / (y[inner] - y[outer]) if y[inner] > y[outer] else 0.0
+        found[end], found[f"{end}_open"] = float(at), is_open
+    return found

@@ -1,0 +1,175 @@
+"""The passes of a linkage scan: scan, add the best locus to the null model, scan again."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from lmmpy.errors import SingularFitWarning
+from lmmpy.markers import IbdMap
+from lmmpy.model import LmmFit
+from lmmpy.qtl.linkage_families import family_lane
+from lmmpy.qtl.linkage_null import Locus, linkage_model, sharing_reader
+from lmmpy.qtl.linkage_task import LinkageTask
+from lmmpy.qtl.null_digest import null_digest
+from lmmpy.qtl.people import People
+from lmmpy.scan import Outcome, blocks_of, digest, run_scan
+
+__all__ = ["LinkagePass", "Settings", "run_passes"]
+
+# Positions in a block of work: of families they are fitted together, of other models each takes long.
+_TOGETHER, _ALONE = 50, 4
+
+
+@dataclass(frozen=True, eq=False, slots=True, kw_only=True)
+class Settings:
+    """
+    How a scan is made.
+
+    Attributes
+    ----------
+    ibd : IbdMap
+        The positions that are scanned.
+    people : People
+        Of the null model.
+    analysis : object
+        What was given as null model.
+    name : str
+        Beginning of the names of loci in formulas.
+    independent : bool
+        With several traits: whether ρ_q is held at zero.
+    mixture : str
+        With several traits; see `linkage`.
+    passes : int
+        At most.
+    thresholds : tuple of float
+        What the best LOD of each pass must reach for the next one.
+    engine : {"auto", "general"}
+    """
+
+    ibd: IbdMap
+    people: People
+    analysis: Any
+    name: str
+    independent: bool
+    mixture: str
+    passes: int
+    thresholds: tuple[float, ...]
+    engine: str
+
+
+@dataclass(frozen=True, eq=False, slots=True, kw_only=True)
+class LinkagePass:
+    """
+    One pass of a scan.
+
+    Attributes
+    ----------
+    number : int
+        From 1.
+    null : LmmFit
+        What the LODs are relative to.
+    conditions : tuple of Locus
+        Loci that it has.
+    lod : DataFrame
+        See `LinkageScan.lod`; also ``h2q[1:40]`` and the like of the loci that are conditioned on.
+    complete : bool
+    method : str
+        How positions were fitted.
+    """
+
+    number: int
+    null: LmmFit
+    conditions: tuple[Locus, ...]
+    lod: pd.DataFrame
+    complete: bool
+    method: str
+
+
+def run_passes(
+    null: LmmFit,
+    settings: Settings,
+    conditions: Sequence[Locus],
+    resume: str | Path | None,
+    n_jobs: int | None,
+    progress: bool | None,
+) -> dict[str, Any]:
+    """
+    Scan, and scan again beside the best locus, as long as it is good enough.
+
+    Parameters
+    ----------
+    null : LmmFit
+    settings : Settings
+    conditions : sequence of Locus
+        That the null model has.
+    resume, n_jobs, progress
+        See `linkage`.
+
+    Returns
+    -------
+    dict
+        passes, complete, seconds.
+    """
+    found: list[LinkagePass] = []
+    seconds, known = 0.0, tuple(conditions)
+    for number in range(1, settings.passes + 1):
+        own, outcome = _pass(number, null, settings, known, _file(resume, number), n_jobs, progress)
+        found.append(own)
+        seconds += outcome.seconds
+        least = settings.thresholds[min(number, len(settings.thresholds)) - 1]
+        if not own.complete or number == settings.passes or not own.lod["lod"].max() >= least:
+            break
+        best = int(own.lod["lod"].to_numpy().argmax())
+        place = settings.ibd.positions.iloc[best]
+        locus = Locus.named(str(place["chromosome"]), float(place["position"]), settings.name, null)
+        reader = sharing_reader(null, settings.people, settings.ibd)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SingularFitWarning)
+            null = locus.added_to(null, reader, best, settings.people, settings.independent)
+        known = (*known, locus)
+    return {"passes": tuple(found), "complete": found[-1].complete, "seconds": seconds}
+
+
+def _pass(
+    number: int,
+    null: LmmFit,
+    settings: Settings,
+    known: tuple[Locus, ...],
+    resume: Path | None,
+    n_jobs: int | None,
+    progress: bool | None,
+) -> tuple[LinkagePass, Outcome]:
+    people, ibd = settings.people, settings.ibd
+    model = linkage_model(null, people, settings.analysis, known, settings.independent)
+    lane = family_lane(model) if settings.engine == "auto" else None
+    places = frozenset((locus.chromosome, locus.position) for locus in known)
+    task = LinkageTask(sharing_reader(null, people, ibd), model, lane, places, settings.mixture)
+    blocks = blocks_of(len(ibd), _ALONE if lane is None else _TOGETHER, "positions")
+    options = [settings.mixture, settings.independent, settings.engine, model.labels, number, len(blocks)]
+    fingerprint = {
+        "null model": null_digest(null),
+        "IBD": digest(ibd.fingerprint(), "\n".join(people.ids)),
+        "options": digest(*(str(option) for option in options)),
+    }
+    outcome = run_scan(
+        task, blocks, fingerprint=fingerprint, what="linkage", resume=resume, n_jobs=n_jobs, progress=progress
+    )
+    method = "positions one by one" if lane is None else "positions together, by families"
+    own = LinkagePass(
+        number=number, null=null, conditions=known, lod=outcome.table, complete=outcome.complete, method=method
+    )
+    return own, outcome
+
+
+def _file(resume: str | Path | None, number: int) -> Path | None:
+    """The results file of a pass: scan.tsv, scan.pass2.tsv, …"""
+    if resume is None:
+        return None
+    path = Path(resume)
+    return path if number == 1 else path.with_name(f"{path.stem}.pass{number}{path.suffix}")

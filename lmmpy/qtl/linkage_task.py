@@ -1,0 +1,117 @@
+"""One block of positions of a linkage scan: read the sharing, fit, tabulate."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from lmmpy.engines import one_blas_thread
+from lmmpy.markers import IbdMap
+from lmmpy.qtl.linkage_families import FamilyLane
+from lmmpy.qtl.linkage_lod import LN10, equivalent_lod, lod_p_values
+from lmmpy.qtl.linkage_model import LinkageModel, PeoplePairs, PositionFit
+from lmmpy.scan import Block
+
+__all__ = ["LinkageTask", "SharingReader"]
+
+Ints = NDArray[np.intp]
+
+# Behind the number of a person of an IBD map whom the fit does not have.
+_NOBODY = -1
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class SharingReader:
+    """
+    The sharing among the people of a fit, position by position; pickles.
+
+    Attributes
+    ----------
+    ibd : IbdMap
+    people : ndarray of int, shape (people of the map,)
+        Number of each person of the map among those of the fit; −1 who is not in it.
+    alone : ndarray of int, shape (m,)
+        People of the fit whom the map does not have, and who are related to nobody.
+    """
+
+    ibd: IbdMap
+    people: Ints
+    alone: Ints
+
+    def __call__(self, number: int) -> PeoplePairs:
+        """Sharing at a position."""
+        first, second, ibd = self.ibd.pairs(number)
+        one, other = self.people[first], self.people[second]
+        kept = (one != _NOBODY) & (other != _NOBODY)
+        one, other, ibd = one[kept], other[kept], ibd[kept]
+        return PeoplePairs(
+            np.concatenate([np.minimum(one, other), self.alone]),
+            np.concatenate([np.maximum(one, other), self.alone]),
+            np.concatenate([ibd, np.ones(len(self.alone))]),
+        )
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class LinkageTask:
+    """
+    One block of positions; see `Task`.
+
+    Attributes
+    ----------
+    reader : SharingReader
+    model : LinkageModel
+    lane : FamilyLane or None
+        How positions are fitted together by families, where the model allows it.
+    known : frozenset of (str, float)
+        Positions that the null model has; there is nothing more to find at these.
+    mixture : str
+        Of several traits; see `linkage_lod`.
+    """
+
+    reader: SharingReader
+    model: LinkageModel
+    lane: FamilyLane | None
+    known: frozenset[tuple[str, float]]
+    mixture: str
+
+    def __call__(self, block: Block) -> pd.DataFrame:
+        """Return one row a position."""
+        numbers = range(block.start, block.stop)
+        place = self.reader.ibd.positions.iloc[block.start : block.stop].reset_index(drop=True)
+        taken = [at in self.known for at in zip(place["chromosome"], place["position"], strict=True)]
+        pairs = [self.reader(i) for i, skip in zip(numbers, taken, strict=True) if not skip]
+        with one_blas_thread():
+            lane = self.lane
+            fits = lane.fits(self.model, pairs) if lane is not None else [self.model.fit(one) for one in pairs]
+        found = iter(fits)
+        rows = [self._conditioned() if skip else next(found) for skip in taken]
+        notes = np.where(taken, "in the null model", np.where([row.converged for row in rows], "", "not converged"))
+        return self._table(place, rows, notes)
+
+    def _conditioned(self) -> PositionFit:
+        """At a position of the null model the same variance cannot be shared out twice."""
+        return PositionFit(self.model.value, self.model.null_shares(), True)
+
+    def _table(self, place: pd.DataFrame, rows: Sequence[PositionFit], notes: NDArray[np.str_]) -> pd.DataFrame:
+        model, traits = self.model, self.model.null.traits
+        values = np.array([row.value for row in rows], dtype=float)
+        raw = np.maximum(0.5 * (model.value - values) / LN10, 0.0)
+        count = 1 if traits is None else len(traits.names)
+        columns = {"lod": equivalent_lod(raw, count, self.mixture), "loglik": -0.5 * values}
+        for name in _in_order(rows[0].shares, () if traits is None else traits.names):
+            columns[name] = np.array([row.shares.get(name, np.nan) for row in rows])
+        if count > 1:
+            columns["lod_raw"] = raw
+        columns["p_value"] = lod_p_values(raw, count, self.mixture)
+        table = place[["chromosome", "position"]].assign(**columns)
+        return table.assign(note=pd.array(notes.tolist(), dtype="str"))
+
+
+def _in_order(names: Iterable[str], traits: tuple[str, ...]) -> list[str]:
+    """First the polygenic shares, which not all null models have, then those of the locus, then the others."""
+    first = [label for name in ("h2", "h2q") for label in ([f"{name}[{trait}]" for trait in traits] or [name])]
+    return [*first, *(name for name in names if name not in first)]

@@ -1,0 +1,98 @@
+"""Whose scan a file holds: its first line, and whether it is ours."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lmmpy.errors import DataError, ModelError
+
+__all__ = ["FORMAT", "Header", "checked_fingerprint", "comment", "read_comment"]
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """
+    What identifies a scan.
+
+    Attributes
+    ----------
+    what : str
+        Which scan it is: "association".
+    total : int
+        Items.
+    fingerprint : dict of str to str
+        Digests by what they are of: "null model", "genotypes", "options".
+    """
+
+    what: str
+    total: int
+    fingerprint: Mapping[str, str]
+
+    def as_json(self, **more: Any) -> dict[str, Any]:
+        """What a file's first line holds."""
+        own = {"format": FORMAT, "what": self.what, "total": self.total, "fingerprint": dict(self.fingerprint)}
+        return own | more
+
+    def check(self, found: Mapping[str, Any], path: Path) -> None:
+        """
+        See that a file's first line is of this scan.
+
+        Raises
+        ------
+        DataError
+            That says what differs.
+        """
+        advice = "Say another file to begin a scan of its own, or delete this one to begin again."
+        if found.get("format") != FORMAT:
+            raise DataError(f"{path} was written by another version of lmmpy. {advice}")
+        if found["what"] != self.what:
+            raise DataError(f"{path} holds another scan ({found['what']}, not {self.what}). {advice}")
+        if found["total"] != self.total:
+            raise DataError(f"{path} holds a scan of {found['total']:,} items, not of {self.total:,}. {advice}")
+        theirs = found["fingerprint"]
+        names = [*self.fingerprint, *(name for name in theirs if name not in self.fingerprint)]
+        differ = [name for name in names if self.fingerprint.get(name) != theirs.get(name)]
+        if differ:
+            raise DataError(
+                f"{path} holds a scan with another {_listed(differ)}: it cannot be continued with this one. {advice}"
+            )
+
+
+def _listed(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def comment(kind: str, content: Mapping[str, Any]) -> bytes:
+    """A line that is no row."""
+    return f"# {kind} {json.dumps(content, ensure_ascii=False)}\n".encode()
+
+
+def read_comment(kind: str, line: bytes) -> dict[str, Any] | None:
+    """What `comment` wrote in a whole line; None for other lines."""
+    start = f"# {kind} ".encode()
+    if not line.startswith(start) or not line.endswith(b"\n"):
+        return None
+    try:
+        content = json.loads(line[len(start) :])
+    except ValueError:
+        return None
+    return content if isinstance(content, dict) else None
+
+
+def checked_fingerprint(fingerprint: Mapping[str, str]) -> dict[str, str]:
+    """
+    A fingerprint whose names and digests are text.
+
+    Raises
+    ------
+    ModelError
+    """
+    if not all(isinstance(x, str) for pair in fingerprint.items() for x in pair):
+        raise ModelError(f"A fingerprint maps names to digests, which are text; got {dict(fingerprint)!r:.200}.")
+    return dict(fingerprint)

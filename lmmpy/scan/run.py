@@ -1,0 +1,201 @@
+"""`run_scan`: many small questions in blocks, kept as they are answered."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Mapping, Sequence
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from lmmpy.errors import LmmpyError, LmmpyWarning, ModelError
+from lmmpy.scan.answers import Answer
+from lmmpy.scan.blocks import Block
+from lmmpy.scan.header import Header, checked_fingerprint
+from lmmpy.scan.journal import Journal, discard_journal, open_journal
+from lmmpy.scan.progress import Progress
+from lmmpy.scan.results import journal_path, read_results, results_path, write_results
+from lmmpy.scan.tables import Layout, layout_of, plain_table
+from lmmpy.scan.task import Task
+from lmmpy.scan.workers import answers
+
+__all__ = ["Outcome", "run_scan"]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Outcome:
+    """
+    What a scan found.
+
+    Attributes
+    ----------
+    table : DataFrame
+        Of all blocks that are done, in order.
+    complete : bool
+        Whether these are all; not after an interruption.
+    done, total : int
+        Items.
+    seconds : float
+        That this run took.
+    """
+
+    table: pd.DataFrame
+    complete: bool
+    done: int
+    total: int
+    seconds: float
+
+
+def run_scan(
+    task: Task,
+    blocks: Sequence[Block],
+    *,
+    fingerprint: Mapping[str, str],
+    what: str,
+    resume: str | Path | None = None,
+    n_jobs: int | None = None,
+    progress: bool | None = None,
+) -> Outcome:
+    """
+    Do all blocks and put their tables together.
+
+    The table is the same, bit for bit, whatever the number of processes is and wherever the scan was interrupted.
+
+    Parameters
+    ----------
+    task : Task
+    blocks : sequence of Block
+        See `blocks_of`.
+    fingerprint : mapping of str to str
+        What the results depend on, as digests by readable names: "null model", "genotypes", "options".
+    what : str
+        Which scan it is, for messages: "association".
+    resume : path, optional
+        The results file, ``.tsv`` or ``.parquet``. While the scan runs, what is done is kept beside it in a file that
+        ends in ``.partial``. A scan that is there and has the same fingerprint is continued or, when it is finished,
+        given back.
+    n_jobs : int, optional
+        Processes, as joblib counts them (−1 is one a core); None: this process, or what an active
+        ``joblib.parallel_config`` says, a Dask cluster too.
+    progress : bool, optional
+        Whether to tell on the standard error stream how far the scan is; None: in a terminal, after 5 seconds.
+
+    Returns
+    -------
+    Outcome
+
+    Warns
+    -----
+    LmmpyWarning
+        When it is interrupted (Ctrl-C), with what is done in the outcome.
+
+    Raises
+    ------
+    DataError
+        For a file of another scan, in use, or not to be written; for data of a block that cannot be read.
+    ModelError
+        For blocks, tasks or processes that are not as they should be.
+    """
+    started, blocks = time.perf_counter(), tuple(blocks)
+    header = Header(what, _checked_total(blocks), checked_fingerprint(fingerprint))
+    if resume is None:
+        tables, _ = _scan(task, blocks, header, None, n_jobs, progress)
+        return _outcome(_joined(tables), len(tables), blocks, started, "")
+    path = results_path(resume)
+    finished = read_results(path, header)
+    if finished is not None:
+        discard_journal(journal_path(path))
+        return _outcome(finished, len(blocks), blocks, started, "")
+    with open_journal(journal_path(path), header, blocks) as journal:
+        # another run may have finished it between the two looks
+        finished = read_results(path, header)
+        if finished is None:
+            before = journal.done
+            kept = [] if journal.restored is None else [journal.restored]
+            tables, layout = _scan(task, blocks[before:], header, journal, n_jobs, progress)
+            table, done = _joined(kept + tables), before + len(tables)
+            if done == len(blocks):
+                write_results(path, header, table, layout)
+        else:
+            table, done = finished, len(blocks)
+        if done == len(blocks):
+            journal.remove()
+    return _outcome(table, done, blocks, started, str(resume))
+
+
+def _scan(
+    task: Task,
+    blocks: Sequence[Block],
+    header: Header,
+    journal: Journal | None,
+    n_jobs: int | None,
+    shown: bool | None,
+) -> tuple[list[pd.DataFrame], Layout]:
+    """Tables of blocks, as many as there is time for until the user interrupts, and the layout of all."""
+    tables: list[pd.DataFrame] = []
+    layout = {} if journal is None or journal.layout is None else journal.layout
+    left = sum(map(len, blocks))
+    unit = blocks[0].label.partition(" ")[0] if blocks else ""
+    progress = Progress(header.total, unit, shown, what=header.what, done=header.total - left)
+    with closing(progress), suppress(KeyboardInterrupt), closing(answers(task, blocks, n_jobs)) as found:
+        for block, answer in zip(blocks, found, strict=True):
+            table = _table(answer, journal)
+            layout = _same_layout(table, layout, block)
+            table = plain_table(table, layout)
+            if journal is not None:
+                journal.append(block, table, layout)
+            tables.append(table)
+            progress.advance(len(block))
+    return tables, layout
+
+
+def _table(answer: Answer, journal: Journal | None) -> pd.DataFrame:
+    """The answer, when it is a table; the error with what was kept, when it is an error."""
+    if not isinstance(answer, LmmpyError):
+        return answer
+    if journal is not None:
+        text = str(answer)
+        kept = f"{text}{'' if text.endswith('.') else '.'} What comes before is kept in {journal.path.name}: once the "
+        cause, notes = answer.__cause__, getattr(answer, "__notes__", ())
+        answer = type(answer)(f"{kept}data are right again, the same call goes on from there.")
+        for note in notes:
+            answer.add_note(note)
+        raise answer from cause
+    raise answer
+
+
+def _same_layout(table: pd.DataFrame, layout: Layout, block: Block) -> Layout:
+    own = layout_of(table, block.label)
+    if layout and list(own.items()) != list(layout.items()):
+        raise ModelError(f"{block.label}: the table has columns {own}, those of the blocks before have {dict(layout)}.")
+    return own
+
+
+def _joined(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
+
+
+def _outcome(table: pd.DataFrame, done: int, blocks: Sequence[Block], started: float, resume: str) -> Outcome:
+    total, items = sum(map(len, blocks)), sum(map(len, blocks[:done]))
+    complete = done == len(blocks)
+    if not complete:
+        advice = (
+            f"The same call, with resume={resume!r}, goes on from there."
+            if resume
+            else ("They are in the table; with resume= and a file, the next call would go on from there.")
+        )
+        warnings.warn(f"Interrupted: {items:,} of {total:,} are done. {advice}", LmmpyWarning, stacklevel=3)
+    return Outcome(table, complete, items, total, time.perf_counter() - started)
+
+
+def _checked_total(blocks: Sequence[Block]) -> int:
+    """The number of items, when blocks follow each other."""
+    if not blocks:
+        raise ModelError("There is nothing to scan.")
+    for number, block in enumerate(blocks):
+        if block.number != number or block.stop <= block.start or (number and block.start != blocks[number - 1].stop):
+            raise ModelError(f"Blocks of a scan follow each other, numbered from 0; block {number} is {block}.")
+    return blocks[-1].stop - blocks[0].start
