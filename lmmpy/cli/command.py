@@ -11,7 +11,7 @@ from typing import NoReturn
 
 import lmmpy
 from lmmpy.cli import assoc, fit, linkage, polygenic
-from lmmpy.cli.outputs import Interrupted
+from lmmpy.cli.outputs import InterruptionError
 from lmmpy.errors import LmmpyError
 
 __all__ = ["main"]
@@ -48,7 +48,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="lmmpy", description=_ABOUT, epilog=_END, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--version", action="version", version=f"lmmpy {lmmpy.__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", title="commands")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", help="one of those above")
     for room in (fit, polygenic, linkage, assoc):
         room.add_command(commands)
     return parser
@@ -81,7 +81,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         warnings.showwarning = lambda message, *_, **__: _say(name, "warning", message)
         try:
             arguments.run(arguments)
-        except Interrupted as stop:
+        except InterruptionError as stop:
             return _interrupted(name, words, stop)
         except KeyboardInterrupt:
             print(f"\n{name}: interrupted, before there was anything to keep.", file=sys.stderr)
@@ -96,7 +96,7 @@ def _say(name: str, kind: str, message: object) -> None:
     print(f"{name}: {kind}: {' '.join(str(message).split())}", file=sys.stderr)
 
 
-def _interrupted(name: str, words: list[str], stop: Interrupted) -> int:
+def _interrupted(name: str, words: list[str], stop: InterruptionError) -> int:
     again = shlex.join(["lmmpy", *words, *([] if "--resume" in words or not stop.kept else ["--resume"])])
     how = f"go on with: {again}" if stop.kept else "without --out nothing is kept"
     print(f"\n{name}: interrupted, {stop.done}; {how}", file=sys.stderr)

@@ -7,19 +7,20 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from lmmpy.errors import DataError, ModelError, shown
+from lmmpy.errors import DataError, shown
+from lmmpy.markers import read_grm
+from lmmpy.markers.solar_mibd import read_phi2
 from lmmpy.relatedness import Pedigree, Relatedness
 
-__all__ = ["find_id", "read_kinship", "read_pedigree", "read_table"]
+__all__ = ["find_id", "read_ids", "read_kinship", "read_pedigree", "read_table"]
 
-_SEPARATORS = {".csv": ",", ".tsv": "\t", ".tab": "\t", ".txt": r"\s+", ".dat": r"\s+", ".phe": r"\s+", ".pheno": r"\s+"}
+_SEPARATORS = {".csv": ",", ".tsv": "\t", ".tab": "\t"} | dict.fromkeys((".txt", ".dat", ".phe", ".pheno"), r"\s+")
 _IDS = ("ID", "id", "Id", "IID", "iid")
 _FAM = ["FID", "IID", "FA", "MO", "SEX", "PHENOTYPE"]
-# GEMMA's and PLINK's square matrices without labels.
-_BARE = re.compile(r"\.(?:cXX|sXX)\.txt(?:\.gz)?$|\.rel(?:\.gz)?$")
+# What other programs write, without ids or with ids in a file beside it.
+_PROGRAMS = re.compile(r"\.[cs]XX\.txt$|\.rel(?:\.bin)?$|\.grm\.bin$")
 
 
 def read_table(path: str, text: Sequence[str] = (), missing: Sequence[str] = ()) -> pd.DataFrame:
@@ -130,8 +131,9 @@ def read_pedigree(path: str, names: dict[str, str], id: str) -> Pedigree:
     else:
         frame = read_table(path, [names[key] for key in ("id", "father", "mother")])
     if names["id"] not in frame.columns:
-        raise DataError(f"{path} has no column {names['id']!r}; name it with --ped-id. It has {shown(frame.columns, 20)}.")
-    own = frame.rename(columns={names["id"]: id}) if id not in frame.columns else frame.assign(**{id: frame[names["id"]]})
+        there = shown(frame.columns, 20)
+        raise DataError(f"{path} has no column {names['id']!r}; name it with --ped-id. It has {there}.")
+    own = frame.assign(**{id: frame[names["id"]]})
     return Pedigree.from_frame(own, id=id, **{key: name for key, name in names.items() if key != "id"})
 
 
@@ -142,8 +144,8 @@ def read_kinship(path: str, id: str, people: Sequence[str] | None = None) -> Rel
     Parameters
     ----------
     path : str
-        A square table with ids in its first line and first column; SOLAR's phi2.gz; or GEMMA's .cXX.txt, .sXX.txt or
-        PLINK's .rel, which have no ids.
+        A square table with ids in its first line and first column; SOLAR's phi2.gz; GEMMA's .cXX.txt or .sXX.txt, which
+        have no ids; GCTA's .grm.bin or PLINK's .rel, with ids in a file beside it.
     id : str
         The column of the data that holds the ids.
     people : sequence of str, optional
@@ -159,16 +161,16 @@ def read_kinship(path: str, id: str, people: Sequence[str] | None = None) -> Rel
         When it is not square, or has no ids.
     """
     if "phi2" in Path(path).name:
-        from lmmpy.markers.solar_mibd import read_phi2
-
         read = read_phi2(path)
         return Relatedness.of(read.form, read.aliases, id)
-    if _BARE.search(path):
-        return Relatedness(_bare_matrix(path, people), labels=_needed(path, people), id=id)
+    if _PROGRAMS.search(path):
+        read = read_grm(path, people if path.endswith(".txt") else None)
+        return Relatedness.of(read.form, read.aliases, id)
     suffix = Path(path.removesuffix(".gz")).suffix.lower()
     if suffix not in _SEPARATORS:
         raise DataError(
-            f"{path}: relatedness is a square table .csv or .tsv with ids, SOLAR's phi2.gz, or GEMMA's .cXX.txt."
+            f"{path}: relatedness is a square table .csv or .tsv with ids, SOLAR's phi2.gz, GEMMA's .cXX.txt, GCTA's "
+            ".grm.bin or PLINK's .rel."
         )
     frame = pd.read_csv(path, sep=_SEPARATORS[suffix], index_col=0, dtype={0: str}, skipinitialspace=True)
     frame.index = frame.index.astype(str)
@@ -181,21 +183,8 @@ def read_kinship(path: str, id: str, people: Sequence[str] | None = None) -> Rel
     return Relatedness(frame, id=id)
 
 
-def _needed(path: str, people: Sequence[str] | None) -> Sequence[str]:
-    if people is None:
-        raise ModelError(
-            f"{path} does not say whose rows it has. Give the genotypes that it was made from (--bfile), a file of ids "
-            "in its order (--kinship-ids), or a table .csv with ids."
-        )
-    return people
-
-
-def _bare_matrix(path: str, people: Sequence[str] | None) -> np.ndarray[Any, np.dtype[np.float64]]:
-    n = len(_needed(path, people))
-    try:
-        values = pd.read_csv(path, sep=r"\s+", header=None, dtype=np.float64).to_numpy()
-    except ValueError as error:
-        raise DataError(f"{path} is not a matrix of numbers: {error}") from error
-    if values.shape != (n, n):
-        raise DataError(f"{path} has {values.shape[0]} rows and {values.shape[1]} columns, and there are {n:,} people.")
-    return values
+def read_ids(path: str) -> list[str]:
+    """Ids, one a line; of a .fam those in its second column."""
+    with open(path, encoding="utf-8") as file:
+        rows = [line.split() for line in file if line.strip()]
+    return [row[1] if path.endswith(".fam") else row[0] for row in rows]

@@ -34,7 +34,7 @@ from SOLAR: "lmmpy polygenic" has the tests and the report that you know.
 
 def add_command(commands: Commands) -> None:
     """Make it known to the parser."""
-    parser = new_command(commands, "fit", run, "fit a mixed model by a formula", _ABOUT, _END)
+    parser = new_command(commands, "fit", run, _ABOUT, _END)
     add_data(parser, 'R formula in quotes: "trait ~ covariates + (1 | group) + kin(ped)"')
     group = parser.add_argument_group("model")
     group.add_argument("--ml", action="store_true", help="maximum likelihood rather than restricted")
@@ -66,10 +66,9 @@ def run(arguments: argparse.Namespace) -> None:
     """
     out = outputs(arguments)
     related = bool(arguments.pedigree or arguments.kinship)
-    data = table(arguments, with_id=related or arguments.id is not None)
     fit = lmer(
         arguments.formula,
-        data,
+        table(arguments, with_id=related or arguments.id is not None),
         reml=not arguments.ml,
         weights=arguments.weights,
         offset=arguments.offset,
@@ -88,7 +87,8 @@ def _unused(arguments: argparse.Namespace, fit: LmmFit) -> None:
     """Relatedness that no term uses is a mistake: without kin() in the formula it changes nothing."""
     if (arguments.pedigree or arguments.kinship) and all(t.relatedness.is_identity for t in fit.design.random):
         raise ModelError(
-            "The formula has no kin() term, so that --pedigree or --kinship changes nothing: add + kin(ped) or + kin(K)."
+            "The formula has no kin() term, so that --pedigree or --kinship changes nothing: add + kin(ped) or "
+            "+ kin(K)."
         )
 
 

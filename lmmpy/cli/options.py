@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import argparse
 import os
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from lmmpy.cli.files import find_id, read_kinship, read_pedigree, read_table
+from lmmpy.cli.files import find_id, read_ids, read_kinship, read_pedigree, read_table
 from lmmpy.cli.outputs import Outputs
 from lmmpy.errors import DataError, ModelError, shown
 from lmmpy.relatedness import Pedigree, Relatedness
 
 __all__ = [
     "Commands",
+    "Group",
     "add_data",
     "add_output",
     "add_relatives",
@@ -22,18 +24,20 @@ __all__ = [
     "new_command",
     "outputs",
     "relatives",
+    "scan_file",
     "table",
 ]
 
 Commands = Any
-"""What `argparse` gives for a set of commands; it has no public name."""
+"""What `argparse` gives for a set of commands; it has no public name, nor has a group of options."""
+Group = Any
 
 
-def new_command(commands: Commands, name: str, run: Any, summary: str, about: str, end: str) -> argparse.ArgumentParser:
+def new_command(commands: Commands, name: str, run: Any, about: str, end: str) -> argparse.ArgumentParser:
     """A command with its help."""
     parser: argparse.ArgumentParser = commands.add_parser(
         name,
-        help=summary,
+        usage=f"lmmpy {name} FORMULA DATA [OPTIONS]",
         description=about,
         epilog=end,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -89,8 +93,8 @@ def table(arguments: argparse.Namespace, with_id: bool = True) -> pd.DataFrame:
 # ---- relatives
 
 
-def add_relatives(parser: argparse.ArgumentParser, kinship: bool = True) -> None:
-    """How people are related."""
+def add_relatives(parser: argparse.ArgumentParser) -> Group:
+    """How people are related; the group of options, for more."""
     group = parser.add_argument_group("relatives")
     group.add_argument("--pedigree", metavar="FILE", help="table of people and parents, or PLINK's .fam")
     for key, name, what in (
@@ -102,16 +106,17 @@ def add_relatives(parser: argparse.ArgumentParser, kinship: bool = True) -> None
     ):
         text = f"column of the pedigree: {what} (default {name})"
         group.add_argument(f"--ped-{key}", metavar="COLUMN", default=name, help=text)
-    if kinship:
-        group.add_argument(
-            "--kinship",
-            metavar="[NAME=]FILE",
-            action="append",
-            default=[],
-            help="relatedness matrix: a square .csv or .tsv with ids; SOLAR's phi2.gz; GEMMA's .cXX.txt. Twice the "
-            "kinship coefficient, about 1 on the diagonal. NAME (default K) is what kin() in the formula calls it",
-        )
-        group.add_argument("--kinship-ids", metavar="FILE", help="ids of a matrix without: one a line, or a .fam")
+    group.add_argument(
+        "--kinship",
+        metavar="[NAME=]FILE",
+        action="append",
+        default=[],
+        help="relatedness matrix, about 1 on the diagonal (twice the kinship coefficient): a square .csv or .tsv "
+        "with ids; SOLAR's phi2.gz; GEMMA's .cXX.txt; GCTA's .grm.bin; PLINK's .rel. NAME (default K) is what kin() "
+        "in the formula calls it",
+    )
+    group.add_argument("--kinship-ids", metavar="FILE", help="ids of a matrix without: one a line, or a .fam")
+    return group
 
 
 def relatives(arguments: argparse.Namespace, people: Any = None) -> dict[str, Pedigree | Relatedness]:
@@ -123,7 +128,7 @@ def relatives(arguments: argparse.Namespace, people: Any = None) -> dict[str, Pe
         found["ped"] = read_pedigree(arguments.pedigree, names, arguments.id)
     given = getattr(arguments, "kinship", [])
     if given and arguments.kinship_ids is not None:
-        people = _listed(arguments.kinship_ids)
+        people = read_ids(arguments.kinship_ids)
     for one in given:
         name, _, path = one.rpartition("=")
         name = name or "K"
@@ -132,12 +137,6 @@ def relatives(arguments: argparse.Namespace, people: Any = None) -> dict[str, Pe
             raise ModelError(f"--kinship {one}: {name!r} {problem}; write --kinship K2={path}.")
         found[name] = read_kinship(path, arguments.id, people)
     return found
-
-
-def _listed(path: str) -> list[str]:
-    with open(path, encoding="utf-8") as file:
-        rows = [line.split() for line in file if line.strip()]
-    return [row[1] if path.endswith(".fam") else row[0] for row in rows]
 
 
 # ---- long work
@@ -159,11 +158,34 @@ def add_scan(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def scan_file(out: Outputs, arguments: argparse.Namespace) -> Path | None:
+    """
+    The file to which a scan is written as it goes, so that it can go on after an interruption.
+
+    Raises
+    ------
+    ModelError
+        When there is one already, and nobody said that it should go on.
+    """
+    path = out.path("scan.tsv")
+    if path is None:
+        if arguments.resume:
+            raise ModelError("--resume goes on with the scan of an --out PREFIX; say which.")
+        return None
+    partial = path.with_name(f"{path.name}.partial")
+    there = next((one for one in (path, partial) if one.exists()), None)
+    if there is not None and not arguments.resume:
+        raise ModelError(
+            f"{there} is there from a scan before: go on with it by --resume, remove it, or take another --out."
+        )
+    return path
+
+
 # ---- output
 
 
-def add_output(parser: argparse.ArgumentParser, files: str, pictures: str) -> None:
-    """Where results go."""
+def add_output(parser: argparse.ArgumentParser, files: str, pictures: str) -> Group:
+    """Where results go; the group of options, for more."""
     group = parser.add_argument_group("output")
     group.add_argument("--out", metavar="PREFIX", help=f"write PREFIX.txt, the report, and {files}")
     group.add_argument(
@@ -173,6 +195,7 @@ def add_output(parser: argparse.ArgumentParser, files: str, pictures: str) -> No
         choices=["png", "pdf", "svg"],
         help=f"write pictures, PREFIX.*.png or as said: {pictures}",
     )
+    return group
 
 
 def outputs(arguments: argparse.Namespace) -> Outputs:

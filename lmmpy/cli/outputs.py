@@ -11,11 +11,11 @@ import pandas as pd
 
 from lmmpy.errors import DataError, ModelError
 
-__all__ = ["Interrupted", "Outputs"]
+__all__ = ["InterruptionError", "Outputs"]
 
 
 @dataclass
-class Interrupted(Exception):
+class InterruptionError(Exception):
     """
     A scan was interrupted.
 

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 import argparse
 
-from lmmpy.cli.options import Commands, add_data, add_output, add_relatives, new_command, outputs, relatives, table
+from lmmpy.cli.files import find_id
+from lmmpy.cli.options import (
+    Commands,
+    Group,
+    add_data,
+    add_output,
+    add_relatives,
+    new_command,
+    outputs,
+    relatives,
+    table,
+)
 from lmmpy.errors import ModelError
 from lmmpy.qtl import Polygenic
 from lmmpy.qtl import polygenic as polygenic_analysis
@@ -38,14 +49,15 @@ h2 is SOLAR's H2r; log-likelihoods are printed with and without SOLAR's constant
 
 def add_command(commands: Commands) -> None:
     """Make it known to the parser."""
-    about = "heritability of a trait in families, with tests"
-    parser = new_command(commands, "polygenic", run, about, _ABOUT, _END)
+    parser = new_command(commands, "polygenic", run, _ABOUT, _END)
     add_data(parser, 'trait and covariates in quotes, "trait ~ age + sex"; further random terms such as (1 | school)')
     add_polygenic(parser)
     group = parser.add_argument_group("tests and intervals")
     group.add_argument("--screen", action="store_true", help="test each covariate, and remove those with large p")
     group.add_argument("--probability", metavar="P", type=float, default=0.1, help="what --screen keeps (default 0.1)")
-    group.add_argument("--keep", metavar="TERM", action="append", default=[], help="--screen keeps it; 'all': every one")
+    group.add_argument(
+        "--keep", metavar="TERM", action="append", default=[], help="--screen keeps it; 'all': every one"
+    )
     group.add_argument(
         "--interval",
         choices=["wald", "profile"],
@@ -61,13 +73,14 @@ def add_command(commands: Commands) -> None:
     )
 
 
-def add_polygenic(parser: argparse.ArgumentParser) -> None:
-    """What the polygenic model of a family study has, alone or as the null model of a scan."""
+def add_polygenic(parser: argparse.ArgumentParser) -> Group:
+    """What the polygenic model has, alone or as the null model of a scan; the group of options, for more."""
     group = parser.add_argument_group("model")
     group.add_argument(
         "--household", metavar="COLUMN", help="who lives together; nothing or 0 lives alone. Left out where c2 is zero"
     )
     group.add_argument("--transform", choices=["inormal"], help="replace the trait by its inverse normal transform")
+    return group
 
 
 def fit_polygenic(arguments: argparse.Namespace, **options: object) -> Polygenic:
@@ -78,7 +91,7 @@ def fit_polygenic(arguments: argparse.Namespace, **options: object) -> Polygenic
     ------
     FormulaError, DataError, ModelError
     """
-    data = table(arguments)
+    arguments.id = find_id(arguments.data, arguments.id)
     related = relatives(arguments)
     if len(related) != 1:
         given = "--pedigree FILE, or --kinship FILE" if not related else f"one of {', '.join(related)}"
@@ -86,7 +99,7 @@ def fit_polygenic(arguments: argparse.Namespace, **options: object) -> Polygenic
     (pedigree,) = related.values()
     return polygenic_analysis(
         arguments.formula,
-        data,
+        table(arguments),
         pedigree,
         household=arguments.household,
         transform=arguments.transform,

@@ -120,7 +120,7 @@ class PenalizedOperators(TurnedOperators):
     def row_grams(self, F: Floats, k: int) -> Floats:
         """See `Operators.row_grams`: DᵀR⁻¹D + UᵀPU, sums of squares, which effects that explain F leave accurate."""
         D, U = self._left(F)
-        own = column_grams(D, k, self._residual_solve(D)) + column_grams(U, k, self.penalty.times(U))
+        own = column_grams(D, self._residual_solve(D), k) + column_grams(U, self.penalty.times(U), k)
         return 0.5 * (own + own.transpose(0, 2, 1))
 
     def squares(self) -> Squares:

@@ -80,8 +80,17 @@ class RowSolver(Protocol):
         ndarray, shape (m, k, k)
         """
 
-    def gram_of(self, F: Floats, k: int, single: bool) -> Floats:
-        """The same of a few columns of about length one, by one thread and in the precision that is asked for."""
+    def gram_of(self, F: Reals, k: int, single: bool) -> Floats:
+        """
+        The same of a few columns of about length one, by one thread and in the precision that is asked for.
+
+        Parameters
+        ----------
+        F : ndarray, shape (m·k, n)
+            A column after the other in memory.
+        k : int
+        single : bool
+        """
 
 
 class OperatorsRowSolver:
@@ -121,11 +130,11 @@ class OperatorsRowSolver:
         return np.concatenate(over_columns(task, G.shape[1], k, parallel=False))
 
     def _grams_of_some(self, G: Reals, k: int, columns: slice) -> Floats:
-        return self.gram_of(np.array(G[:, columns], dtype=np.float64, order="C"), k, False)
+        return self.gram_of(G[:, columns].T, k, False)
 
-    def gram_of(self, F: Floats, k: int, single: bool) -> Floats:
+    def gram_of(self, F: Reals, k: int, single: bool) -> Floats:
         """See `RowSolver.gram_of`."""
-        return self._operators.row_grams(F, k)
+        return self._operators.row_grams(np.ascontiguousarray(F.T, dtype=np.float64), k)
 
 
 def row_solver(criterion: Criterion, theta: Floats, precision: str = "auto") -> RowSolver:

@@ -19,7 +19,7 @@ from lmmpy.engines.choose_marginal import covariance_system
 from lmmpy.engines.components import STACKED, Components
 from lmmpy.engines.coordinates import orthogonal_design, with_typical_weights
 from lmmpy.engines.row_blocks import BlockSystem
-from lmmpy.engines.row_solver_triangle import Triangle, column_grams, factorised, over_columns
+from lmmpy.engines.row_solver_triangle import Triangle, factorised, over_columns, row_grams
 
 __all__ = ["BlockRowSolver", "block_row_solver", "disagree", "tried_columns"]
 
@@ -42,15 +42,17 @@ class _Stack:
     inverses: Floats
 
     def half(self, F: Reals) -> Floats:
-        """L⁻¹F, shape (g·r, c)."""
-        g, r, _ = self.inverses.shape
-        F = F.astype(np.float64, copy=False).reshape(g, r, -1)
-        return np.asarray(self.inverses @ F).reshape(g * r, -1)
+        """L⁻¹ times each row of F, shape (c, g·r)."""
+        return self._times(self.inverses, F)
 
-    def back(self, Y: Floats) -> Floats:
-        """L⁻ᵀY, shape (g·r, c)."""
+    def back(self, Y: Reals) -> Floats:
+        """L⁻ᵀ times each row of Y, shape (c, g·r)."""
+        return self._times(self.inverses.transpose(0, 2, 1), Y)
+
+    def _times(self, matrices: Floats, F: Reals) -> Floats:
         g, r, _ = self.inverses.shape
-        return np.asarray(self.inverses.transpose(0, 2, 1) @ Y.reshape(g, r, -1)).reshape(g * r, -1)
+        columns = np.ascontiguousarray(F.T, dtype=np.float64).reshape(g, r, len(F))
+        return (matrices @ columns).reshape(g * r, len(F)).T
 
 
 class BlockRowSolver:
@@ -75,7 +77,7 @@ class BlockRowSolver:
         self._few: list[Triangle | None] = [None for _ in parts]
         if precision != "double":
             self._few = _in_single(parts)
-        if precision == "auto" and self.single and self._misses(*_probes(len(order))):
+        if precision == "auto" and self.single and self._misses(_probes(len(order)), _PROBED):
             self._precision, self._few = "double", [None for _ in parts]
 
     def __getstate__(self) -> tuple[Ints, list[tuple[slice, _Stack | Triangle]], str, bool]:
@@ -107,9 +109,9 @@ class BlockRowSolver:
         out = np.empty(F.shape)
 
         def some(columns: slice) -> None:
-            inside = np.ascontiguousarray(F[self._order, columns])
+            inside = np.ascontiguousarray(F[self._order, columns].T)
             for place, part in self._parts:
-                out[self._order[place], columns] = part.back(part.half(inside[place]))
+                out[self._order[place], columns] = part.back(part.half(inside[:, place])).T
 
         over_columns(some, F.shape[1])
         return out
@@ -128,21 +130,25 @@ class BlockRowSolver:
 
     def _scaled_grams(self, G: Reals, k: int, single: bool, columns: slice) -> Floats:
         """Of columns of length one, whatever their units."""
-        F = np.array(G[:, columns], dtype=np.float64, order="C")
-        length = np.sqrt(np.einsum("nm,nm->m", F, F))
+        F = np.array(G[:, columns].T, dtype=np.float64, order="C")
+        length = np.sqrt(np.einsum("mn,mn->m", F, F))
         length[length == 0.0] = 1.0
-        F /= length
+        F /= length[:, None]
         size = length.reshape(-1, k)
         return np.asarray(self.gram_of(F, k, single) * size[:, :, None] * size[:, None, :])
 
-    def gram_of(self, F: Floats, k: int, single: bool) -> Floats:
+    def gram_of(self, F: Reals, k: int, single: bool) -> Floats:
         """See `RowSolver.gram_of`."""
-        inside = F[self._order]
-        found = np.zeros((F.shape[1] // k, k, k))
+        inside = F if self._in_order else np.take(F, self._order, axis=1)
+        found = np.zeros((len(F) // k, k, k))
         for (place, part), few in zip(self._parts, self._few, strict=True):
             half = few.half if single and few is not None else part.half
-            found += column_grams(half(inside[place]), k)
+            found += row_grams(half(inside[:, place]), k)
         return found
+
+    @property
+    def _in_order(self) -> bool:
+        return len(self._parts) == 1 and bool((np.diff(self._order) == 1).all())
 
     def _misses(self, F: Floats, allowed: float) -> bool:
         return disagree(self.gram_of(F, 1, single=True), self.gram_of(F, 1, single=False), allowed)
@@ -155,13 +161,13 @@ def _in_single(parts: list[tuple[slice, _Stack | Triangle]]) -> list[Triangle | 
     ]
 
 
-def _probes(n: int) -> tuple[Floats, float]:
-    """Columns on which a null model's precision is decided, as genotypes are; and what it may err by."""
+def _probes(n: int) -> Floats:
+    """Columns as genotypes are, on which a null model's precision is decided; one a row."""
     rng = np.random.default_rng(n)
-    G = rng.binomial(2, np.linspace(0.05, 0.5, _PROBES), size=(n, _PROBES)).astype(float)
-    G -= G.mean(axis=0)
-    length = np.sqrt(np.einsum("nm,nm->m", G, G))
-    return G / np.where(length > 0.0, length, 1.0), _PROBED
+    G = rng.binomial(2, np.linspace(0.05, 0.5, _PROBES)[:, None], size=(_PROBES, n)).astype(float)
+    G -= G.mean(axis=1, keepdims=True)
+    length = np.sqrt(np.einsum("mn,mn->m", G, G))
+    return np.asarray(G / np.where(length > 0.0, length, 1.0)[:, None])
 
 
 def tried_columns(m: int, k: int) -> Ints:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from lmmpy.engines.cholmod import NotPositiveDefiniteError
 from lmmpy.engines.threads import blas_threads, one_blas_thread
 
-__all__ = ["PANEL", "Triangle", "column_grams", "factorised", "over_columns"]
+__all__ = ["PANEL", "Triangle", "column_grams", "factorised", "over_columns", "row_grams"]
 
 Floats = NDArray[np.float64]
 Reals = NDArray[Any]
@@ -27,6 +27,8 @@ B = TypeVar("B")
 
 # Rows of a panel, and columns that are worked on at a time: both matrices of a product stay in the cache.
 PANEL = 256
+# Numbers of a row that are summed at a time, for the same reason.
+_SUMMED = 512
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -50,23 +52,23 @@ class Triangle:
         return Triangle(*(tuple(x.astype(np.float32) for x in part) for part in (self.panels, self.inverses)))
 
     def half(self, F: Reals) -> Reals:
-        """L⁻¹F, shape (n, c), in the precision of the triangle."""
+        """L⁻¹ times each row of F, shape (c, n), in the precision of the triangle."""
         Y = np.empty(F.shape, dtype=self.inverses[0].dtype)
         F = F.astype(Y.dtype, copy=False)
         for panel, inverse in zip(self.panels, self.inverses, strict=True):
             start, end = panel.shape[1], panel.shape[1] + len(panel)
-            rest = F[start:end] - panel @ Y[:start] if start else F[start:end]
-            np.matmul(inverse, rest, out=Y[start:end])
+            rest = F[:, start:end] - Y[:, :start] @ panel.T if start else F[:, start:end]
+            np.matmul(rest, inverse.T, out=Y[:, start:end])
         return Y
 
     def back(self, Y: Reals) -> Reals:
-        """L⁻ᵀY, shape (n, c)."""
+        """L⁻ᵀ times each row of Y, shape (c, n)."""
         X = np.array(Y, dtype=self.inverses[0].dtype, order="C")
         for panel, inverse in zip(reversed(self.panels), reversed(self.inverses), strict=True):
             start, end = panel.shape[1], panel.shape[1] + len(panel)
-            X[start:end] = inverse.T @ X[start:end]
+            X[:, start:end] = X[:, start:end] @ inverse
             if start:
-                X[:start] -= panel.T @ X[start:end]
+                X[:, :start] -= X[:, start:end] @ panel
         return X
 
 
@@ -112,31 +114,41 @@ def _inverse_factor(V: Floats) -> Floats:
     return np.ascontiguousarray(np.tril(np.linalg.inv(L)))
 
 
-def column_grams(Y: Reals, k: int, other: Floats | None = None) -> Floats:
+def row_grams(Y: Reals, k: int) -> Floats:
     """
-    YᵀY of each group of columns, summed in double precision.
+    The products YYᵀ of each group of k rows, summed in double precision.
 
     Parameters
     ----------
-    Y : ndarray, shape (n, m·k)
+    Y : ndarray, shape (m·k, n)
     k : int
-    other : ndarray, shape (n, m·k), optional
-        YᵀX with these columns X instead.
 
     Returns
     -------
     ndarray, shape (m, k, k)
     """
-    m = Y.shape[1] // k
+    m, n = len(Y) // k, Y.shape[1]
     found = np.zeros((m, k, k))
-    for start in range(0, len(Y), PANEL):
-        left = Y[start : start + PANEL].astype(np.float64, copy=False)
-        right = left if other is None else other[start : start + PANEL]
+    for start in range(0, n, _SUMMED):
+        part = Y[:, start : start + _SUMMED].astype(np.float64, order="C", copy=False)
         if k == 1:
-            found[:, 0, 0] += np.einsum("rm,rm->m", left, right)
+            found[:, 0, 0] += np.einsum("mn,mn->m", part, part)
         else:
-            found += np.einsum("rma,rmb->mab", left.reshape(len(left), m, k), right.reshape(len(left), m, k))
+            groups = part.reshape(m, k, part.shape[1])
+            found += np.einsum("man,mbn->mab", groups, groups)
     return found
+
+
+def column_grams(Y: Floats, Z: Floats, k: int) -> Floats:
+    """
+    The products YᵀZ of each group of k columns, both of shape (n, m·k).
+
+    Returns
+    -------
+    ndarray, shape (m, k, k)
+    """
+    n, m = len(Y), Y.shape[1] // k
+    return np.einsum("nma,nmb->mab", Y.reshape(n, m, k), Z.reshape(n, m, k))
 
 
 def over_columns(task: Callable[[slice], B], columns: int, k: int = 1, parallel: bool = True) -> list[B]:

@@ -66,10 +66,11 @@ def optima(sums: ColumnSums, reml: bool) -> Optima:
     at, test = _valleys(_grid(sums, dof, reml))
     angle = _descend(sums, dof, reml, at, test)
     gram, logdet = sums.gram_at(angle, test)
-    value = _value(cholesky_factors(gram[:, 0]), logdet[:, 0], dof, reml)
+    factor = cholesky_factors(gram[:, 0])
+    value = _value(factor, logdet[:, 0], dof, reml)
     order = np.lexsort((angle, value, test))
     best = order[np.unique(test[order], return_index=True)[1]]
-    return _or_zero(sums, dof, reml, angle[best], value[best])
+    return _or_zero(sums, dof, reml, Optima(angle[best], relative_ratios(angle[best]), value[best], factor[best]))
 
 
 def factors_at(sums: ColumnSums, angle: Floats) -> Floats:
@@ -88,14 +89,17 @@ def factors_at(sums: ColumnSums, angle: Floats) -> Floats:
     return cholesky_factors(gram)
 
 
-def _or_zero(sums: ColumnSums, dof: int, reml: bool, angle: Floats, value: Floats) -> Optima:
+def _or_zero(sums: ColumnSums, dof: int, reml: bool, found: Optima) -> Optima:
     """A ratio of exactly zero where that is as good."""
-    tests = np.arange(len(angle))
-    none = _value(cholesky_factors(sums.gram_at_zero(tests)), np.zeros(len(tests)), dof, reml)
-    is_zero = none <= value
-    angle = np.where(is_zero, np.nan, angle)
-    ratio = np.where(is_zero, 0.0, relative_ratios(angle))
-    return Optima(angle, ratio, np.where(is_zero, none, value), factors_at(sums, angle))
+    factor = cholesky_factors(sums.gram_at_zero(np.arange(len(found.angle))))
+    value = _value(factor, np.zeros(len(factor)), dof, reml)
+    better = value <= found.value
+    return Optima(
+        np.where(better, np.nan, found.angle),
+        np.where(better, 0.0, found.ratio),
+        np.where(better, value, found.value),
+        np.where(better[:, None, None], factor, found.factor),
+    )
 
 
 def _value(L: Floats, logdet: Floats, dof: int, reml: bool) -> Floats:

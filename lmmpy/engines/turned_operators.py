@@ -60,7 +60,7 @@ class TurnedOperators(ABC):
 
     def row_grams(self, F: Floats, k: int) -> Floats:
         """See `Operators.row_grams`."""
-        own = column_grams(F, k, self.solve_rows(F))
+        own = column_grams(F, self.solve_rows(F), k)
         return 0.5 * (own + own.transpose(0, 2, 1))
 
     @property

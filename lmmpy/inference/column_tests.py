@@ -35,6 +35,8 @@ Reals = NDArray[Any]
 _COLLINEAR = 1e-8
 # A column that varies by no more than that around its mean, relatively and squared, is constant but for rounding.
 _CONSTANT = 1e-24
+# Columns that are prepared at a time.
+_AT_A_TIME = 32
 _TESTS = ("score", "wald", "lrt")
 _REFERENCES = ("F", "chisq")
 
@@ -229,18 +231,25 @@ class NullAtTheta:
         return _Pieces(*(np.concatenate(found) for found in zip(*parts, strict=True)))
 
     def _pieces_of_some(self, G: Reals, k: int, single: bool, columns: slice) -> _Pieces:
-        F = np.array(G[:, columns], dtype=np.float64, order="C")
-        m = F.shape[1] // k
-        self._centre(F, columns.start)
-        along = self.weighted.T @ F
-        F -= self.basis @ along
-        R = _orthonormalised(F.reshape(self.n, m, k))
-        U = (self.Py @ F).reshape(m, k)
-        return _Pieces(U, self.solver.gram_of(F, k, single), R, np.einsum("pm,pm->m", along, along).reshape(m, k))
+        """A column after the other in memory, and few at a time, so that they stay in the cache."""
+        width, m = columns.stop - columns.start, (columns.stop - columns.start) // k
+        H = np.empty((width, self.n), dtype=np.float32 if single else np.float64)
+        U, R, squares = np.empty(width), np.empty((m, k, k)), np.empty(width)
+        step = max(1, _AT_A_TIME // k) * k
+        for start in range(0, width, step):
+            some = slice(start, min(start + step, width))
+            first = columns.start + start
+            F = np.array(G[:, first : first + some.stop - start].T, dtype=np.float64, order="C")
+            self._centre(F, first)
+            along = F @ self.weighted
+            F -= along @ self.basis.T
+            R[start // k : some.stop // k] = _orthonormalised(F.reshape(-1, k, self.n))
+            U[some], squares[some], H[some] = F @ self.Py, np.einsum("mp,mp->m", along, along), F
+        return _Pieces(U.reshape(m, k), self.solver.gram_of(H, k, single), R, squares.reshape(m, k))
 
     def _centre(self, F: Floats, first: int) -> None:
-        """Less the means where X spans the constant; a column that is constant, zero."""
-        mean = F.mean(axis=0)
+        """Less the means where X spans the constant; a column that is constant, zero. Of shape (columns, n)."""
+        mean = F.mean(axis=1)
         bad = np.flatnonzero(~np.isfinite(mean))
         if len(bad):
             raise DataError(
@@ -248,8 +257,8 @@ class NullAtTheta:
                 "them. Impute or leave them out first."
             )
         if self.intercept:
-            F -= mean
-            F[:, np.einsum("nm,nm->m", F, F) <= _CONSTANT * self.n * mean**2] = 0.0
+            F -= mean[:, None]
+            F[np.einsum("mn,mn->m", F, F) <= _CONSTANT * self.n * mean**2] = 0.0
 
     def _score(self, reference: str, found: _Reduced, k: int) -> ColumnTests:
         dof = self.n - self.p if self.reml else self.n
@@ -299,16 +308,16 @@ def _masked(
 
 
 def _orthonormalised(F: Floats) -> Floats:
-    """Make the columns of each group, shape (n, m, k), orthonormal in place; R of shape (m, k, k), F = H R."""
-    _, m, k = F.shape
+    """Make the columns of each group, shape (m, k, n), orthonormal in place; R of shape (m, k, k), Fᵀ = HᵀR."""
+    m, k, _ = F.shape
     R = np.zeros((m, k, k))
     for j in range(k):
-        column = F[:, :, j]
+        column = F[:, j]
         for i in range(j):
-            R[:, i, j] = np.einsum("nm,nm->m", F[:, :, i], column)
-            column -= F[:, :, i] * R[:, i, j]
-        R[:, j, j] = np.sqrt(np.einsum("nm,nm->m", column, column))
-        column /= np.where(R[:, j, j] > 0.0, R[:, j, j], 1.0)
+            R[:, i, j] = np.einsum("mn,mn->m", F[:, i], column)
+            column -= F[:, i] * R[:, i, j, None]
+        R[:, j, j] = np.sqrt(np.einsum("mn,mn->m", column, column))
+        column *= 1.0 / np.where(R[:, j, j] > 0.0, R[:, j, j], 1.0)[:, None]
     return R
 
 

@@ -46,9 +46,7 @@ class BimbamGenotypes:
     def __init__(self, path: str | Path, people: Any, variants: pd.DataFrame | None = None) -> None:
         self.path = Path(path).absolute()
         if people is None:
-            raise DataError(
-                f"{self.path}: a BIMBAM file does not say whose genotypes it has: give people=, ids in order."
-            )
+            raise DataError(f"{self.path}: a BIMBAM file has no ids: give people=, those of its columns in order.")
         self.people = as_labels(people, "people")
         names, first, second, self._starts = self._index()
         table = variant_table(names, effect_allele=first, other_allele=second)

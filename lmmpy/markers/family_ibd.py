@@ -17,7 +17,7 @@ from lmmpy.markers.pairs import Floats, Ints
 
 __all__ = ["MOST_CASES", "Family", "TooManyCases", "expected_sharing"]
 
-MOST_CASES = 2_000_000
+MOST_CASES = 500_000
 _BATCH = 2**12
 Codes = NDArray[np.int16]
 

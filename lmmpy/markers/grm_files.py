@@ -161,7 +161,7 @@ def _square(values: Floats, n: int, file: Path) -> Floats:
 
 def _text(file: Path, n: int) -> Floats:
     try:
-        table = pd.read_csv(file, sep=r"\s+", header=None, float_precision="round_trip")
+        table = pd.read_csv(file, sep=r"\s+", header=None)
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as problem:
         raise DataError(f"{file} cannot be read as a square of numbers: {problem}") from None
     wrong = [j for j, kind in enumerate(table.dtypes) if kind.kind not in "iuf"]

@@ -104,7 +104,7 @@ def _of_texts(name: str, column: pd.Series) -> tuple[tuple[str, ...], Ints]:
         if len(parts) != 2 or any(part in _UNKNOWN_ALLELE for part in parts):
             wrong = codes == i
             raise DataError(
-                f"Marker {name!r}: genotypes must be two alleles, 'A/B', or not known, '0/0': "
+                f"Marker {name!r}: genotypes must be two alleles, 'A/B', or not known, '0/0' (0 is no allele): "
                 f"{_named(column, np.asarray(wrong))}."
             )
         table[i] = [alleles.setdefault(part, len(alleles)) for part in parts]

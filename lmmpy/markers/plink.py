@@ -160,8 +160,9 @@ class PlinkGenotypes:
         numbers, kind = check_rows(self, rows), float_dtype(dtype)
         self._check_size()
         who = slice(None) if numbers is None else numbers
+        opened = self._open
         try:
-            values: Dosages = self._open.read(
+            values: Dosages = opened.read(
                 index=(who, slice(start, stop)), dtype=kind, order="F", num_threads=self.threads
             )
         except (OSError, ValueError, IndexError, RuntimeError) as problem:

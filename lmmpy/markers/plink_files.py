@@ -6,6 +6,7 @@ import csv
 from functools import lru_cache
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from lmmpy.errors import DataError, ModelError, shown
@@ -31,9 +32,10 @@ def _columns(path: Path, what: str, least: int) -> pd.DataFrame:
         raise DataError(f"{path} is empty; it should have {what}.") from None
     except (pd.errors.ParserError, UnicodeDecodeError) as problem:
         raise DataError(f"{path} cannot be read as {what}: {problem}") from None
-    if table.shape[1] < least or table[least - 1].isna().any():
-        short = table.index[table[least - 1].isna()][0] + 1 if table.shape[1] >= least else 1
-        raise DataError(f"{path}: line {short} has fewer than {least} columns; it should have {what}.")
+    # A field that lacks at the end of a line is read as missing or as empty text, by the version of pandas.
+    short = [0] if table.shape[1] < least else np.flatnonzero(table[least - 1].fillna("") == "").tolist()
+    if short:
+        raise DataError(f"{path}: line {short[0] + 1} has fewer than {least} columns; it should have {what}.")
     return table
 
 

@@ -1,6 +1,8 @@
 """Quantitative genetics of families: SOLAR's analyses, as functions of a formula, data and a pedigree."""
 
 from lmmpy.qtl.analysis import FamilyAnalysis
+from lmmpy.qtl.association import association
+from lmmpy.qtl.association_scan import AssociationScan
 from lmmpy.qtl.bivariate import bivariate
 from lmmpy.qtl.decomposition import decompose, parent_of_origin
 from lmmpy.qtl.gxe import gene_by_environment
@@ -14,6 +16,8 @@ from lmmpy.qtl.traits_result import Bivariate, Multivariate
 from lmmpy.qtl.transform import inormal
 
 __all__ = [
+    "AssociationScan",
+    "association",
     "Bivariate",
     "FamilyAnalysis",
     "MaternalEffects",

@@ -14,8 +14,7 @@ from lmmpy.design.values import Categorical
 from lmmpy.engines import one_blas_thread
 from lmmpy.errors import DataError, ModelError, shown
 from lmmpy.inference.column_scanner import column_scanner
-from lmmpy.markers import as_genotypes
-from lmmpy.markers.genotypes import GenotypeSource
+from lmmpy.markers import GenotypeSource, as_genotypes
 from lmmpy.model import LmmFit
 from lmmpy.model.assemble import warnings_from_caller
 from lmmpy.qtl.association_scan import AssociationScan

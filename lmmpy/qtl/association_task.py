@@ -11,8 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lmmpy.inference.column_tests import ColumnTests
-from lmmpy.markers.genotypes import GenotypeSource
-from lmmpy.markers.summaries import impute_mean, summarise
+from lmmpy.markers import GenotypeSource, impute_mean, summarise
 from lmmpy.qtl.people import People
 from lmmpy.scan import Block
 

@@ -114,18 +114,19 @@ _NEEDED = (
 )
 
 
-def _allele(alleles: pd.Series) -> pd.Series:
-    return alleles.where(alleles.astype(str) != "", np.nan)
+def _known(names: pd.Series) -> pd.Series:
+    """Names of alleles and chromosomes; unknown ones are empty in our tables."""
+    return names.where(names.astype(str) != "", np.nan)
 
 
 def _gemma(table: pd.DataFrame) -> dict[str, pd.Series]:
     columns = {
-        "chr": table["chromosome"],
+        "chr": _known(table["chromosome"]),
         "rs": table["variant"],
         "ps": table["position"],
         "n_miss": table["missing"],
-        "allele1": _allele(table["effect_allele"]),
-        "allele0": _allele(table["other_allele"]),
+        "allele1": _known(table["effect_allele"]),
+        "allele0": _known(table["other_allele"]),
         "af": table["frequency"],
         "beta": table["beta"],
         "se": table["std_error"],
@@ -136,12 +137,12 @@ def _gemma(table: pd.DataFrame) -> dict[str, pd.Series]:
 
 def _plink2(table: pd.DataFrame) -> dict[str, pd.Series]:
     return {
-        "#CHROM": table["chromosome"],
+        "#CHROM": _known(table["chromosome"]),
         "POS": table["position"],
         "ID": table["variant"],
-        "REF": _allele(table["other_allele"]),
-        "ALT": _allele(table["effect_allele"]),
-        "A1": _allele(table["effect_allele"]),
+        "REF": _known(table["other_allele"]),
+        "ALT": _known(table["effect_allele"]),
+        "A1": _known(table["effect_allele"]),
         "A1_FREQ": table["frequency"],
         "TEST": _constant(table, "ADD"),
         "OBS_CT": table["n"],
@@ -156,11 +157,11 @@ def _plink2(table: pd.DataFrame) -> dict[str, pd.Series]:
 def _regenie(table: pd.DataFrame) -> dict[str, pd.Series]:
     p = table["p_value"].to_numpy(dtype=np.float64)
     return {
-        "CHROM": table["chromosome"],
+        "CHROM": _known(table["chromosome"]),
         "GENPOS": table["position"],
         "ID": table["variant"],
-        "ALLELE0": _allele(table["other_allele"]),
-        "ALLELE1": _allele(table["effect_allele"]),
+        "ALLELE0": _known(table["other_allele"]),
+        "ALLELE1": _known(table["effect_allele"]),
         "A1FREQ": table["frequency"],
         "N": table["n"],
         "TEST": _constant(table, "ADD"),
@@ -175,11 +176,11 @@ def _regenie(table: pd.DataFrame) -> dict[str, pd.Series]:
 def _saige(table: pd.DataFrame) -> dict[str, pd.Series]:
     information = 1.0 / table["std_error"] ** 2
     return {
-        "CHR": table["chromosome"],
+        "CHR": _known(table["chromosome"]),
         "POS": table["position"],
         "MarkerID": table["variant"],
-        "Allele1": _allele(table["other_allele"]),
-        "Allele2": _allele(table["effect_allele"]),
+        "Allele1": _known(table["other_allele"]),
+        "Allele2": _known(table["effect_allele"]),
         "AC_Allele2": 2.0 * table["n"] * table["frequency"],
         "AF_Allele2": table["frequency"],
         "MissingRate": table["missing"] / (table["n"] + table["missing"]),
@@ -199,10 +200,10 @@ _NUMBERS = {"X": "23", "Y": "24", "MT": "25", "M": "25"}
 def _gwas_ssf(table: pd.DataFrame) -> dict[str, pd.Series]:
     chromosome = table["chromosome"].astype(str).str.replace("^chr", "", case=False, regex=True)
     return {
-        "chromosome": chromosome.map(lambda name: _NUMBERS.get(name.upper(), name)),
+        "chromosome": _known(chromosome.map(lambda name: _NUMBERS.get(name.upper(), name))),
         "base_pair_location": table["position"],
-        "effect_allele": _allele(table["effect_allele"]),
-        "other_allele": _allele(table["other_allele"]),
+        "effect_allele": _known(table["effect_allele"]),
+        "other_allele": _known(table["other_allele"]),
         "beta": table["beta"],
         "standard_error": table["std_error"],
         "effect_allele_frequency": table["frequency"],
@@ -215,8 +216,8 @@ def _gwas_ssf(table: pd.DataFrame) -> dict[str, pd.Series]:
 def _metal(table: pd.DataFrame) -> dict[str, pd.Series]:
     return {
         "MarkerName": table["variant"],
-        "Allele1": _allele(table["effect_allele"]),
-        "Allele2": _allele(table["other_allele"]),
+        "Allele1": _known(table["effect_allele"]),
+        "Allele2": _known(table["other_allele"]),
         "Freq1": table["frequency"],
         "Effect": table["beta"],
         "StdErr": table["std_error"],

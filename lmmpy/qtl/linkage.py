@@ -94,10 +94,10 @@ def linkage(
     Notes
     -----
     With one trait p is from ½χ²₀ + ½χ²₁. With two and ρ_q estimated the exact reference, where the traits' other
-    covariances are proportional, is (2−√2)/4·(χ²₀ + χ²₃) + √2/4·(χ²₁ + χ²₂): "cone" (Kuriki & Takemura 2000). SOLAR's
-    ½χ²₁ + ¼χ²₃ is within a tenth of it for LODs up to 6. ¼χ²₀ + ½χ²₁ + ¼χ²₂ is right for two variances whose
-    covariance is held at zero. For |ρ_q| = 1, a locus that acts on both traits in one proportion, neither is: see
-    "rank one". `lod` is the LOD of one trait with that p-value.
+    covariances are proportional, is (2−√2)/4·(χ²₀ + χ²₃) + √2/4·(χ²₁ + χ²₂): "cone" (Kuriki & Takemura 2000). The
+    p-values of SOLAR's ½χ²₁ + ¼χ²₃ are 0.8 to 1.2 of its up to a LOD of 10. ¼χ²₀ + ½χ²₁ + ¼χ²₂ is
+    right for two variances whose covariance is held at zero. For |ρ_q| = 1, a locus that acts on both traits in one
+    proportion, neither is: see "rank one". `lod` is the LOD of one trait with that p-value.
 
     References
     ----------
@@ -135,8 +135,8 @@ def _checked_rho(rho_q: Any, traits: int) -> bool:
         return False
     if isinstance(rho_q, bool) or rho_q != 0:
         raise ModelError(
-            f"rho_q is None, which estimates it, or 0, not {rho_q!r}. For |rho_q| = 1 at one position constrain the fit: "
-            "scan.fit_at(position).constrain(...)."
+            f"rho_q is None, which estimates it, or 0, not {rho_q!r}. For |rho_q| = 1 at one position constrain the "
+            "fit: scan.fit_at(position).constrain(...)."
         )
     if traits == 1:
         raise ModelError("rho_q is a correlation between traits; the null model has one trait.")

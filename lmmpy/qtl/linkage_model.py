@@ -143,7 +143,8 @@ class LinkageModel:
         pairs : PeoplePairs
         """
         null = self.null
-        columns, values = ("(Intercept)",), np.ones((null.n, 1))
+        columns: tuple[str, ...] = ("(Intercept)",)
+        values = np.ones((null.n, 1))
         if null.traits is not None:
             columns, values = null.traits.names, np.eye(len(null.traits.names))[null.traits.trait]
         kind = Diagonal if self.independent else Unstructured

@@ -1,4 +1,4 @@
-"""From a null model and a map of sharing to what a linkage scan needs: who is who, what shares are called, the locus."""
+"""From a null model and a map of sharing to what a linkage scan needs: who is who, shares' names, the locus."""
 
 from __future__ import annotations
 
@@ -51,8 +51,21 @@ class Locus:
     name: str
 
     @classmethod
-    def named(cls, chromosome: str, position: float, name: str, fit: LmmFit) -> Locus:
-        """The locus under a name such as ibd_1_40 that neither column nor relatedness of the fit has."""
+    def at(cls, ibd: IbdMap, number: int, name: str, fit: LmmFit) -> Locus:
+        """
+        A position of a map, under a name such as ibd_1_40 that neither column nor relatedness of the fit has.
+
+        Parameters
+        ----------
+        ibd : IbdMap
+        number : int
+            Of the position.
+        name : str
+            Beginning of the name.
+        fit : LmmFit
+        """
+        chromosome = str(ibd.positions["chromosome"].to_numpy()[number])
+        position = float(ibd.positions["position"].to_numpy()[number])
         own = re.sub(r"\W", "_", f"{name}_{chromosome}_{position:g}" if chromosome else f"{name}_{position:g}")
         source = fit.request.source
         taken = {*Columns(source.data).names, *(source.relmat or {}), *fit.blueprint.scope}
@@ -116,14 +129,14 @@ def check_null(fit: LmmFit) -> None:
     ModelError
     """
     if fit.optimum.held:
-        raise ModelError("The null model has known variance components (varcomp=); linkage estimates them. Leave it out.")
+        raise ModelError("The null model has known variances (varcomp=); linkage estimates them: leave it out.")
     if fit.optimum.constraint is not None:
         raise ModelError("The null model has constraints; linkage estimates all variances freely. Fit it without.")
     residual = fit.blueprint.residual
     if residual is not None and has_variance_functions(residual):
         raise ModelError(
-            "The null model's residual variance is a function of the mean, which linkage does not estimate anew at each "
-            "position. Take another residual=."
+            "The null model's residual variance is a function of the mean, which linkage does not estimate anew at "
+            "each position. Take another residual=."
         )
 
 
@@ -220,16 +233,16 @@ def sharing_reader(fit: LmmFit, people: People, ibd: IbdMap) -> SharingReader:
     absent = np.flatnonzero(~there)
     if len(absent) == len(people.ids):
         raise DataError(
-            f"{ibd.description}: none of the people of the null model is there. Their ids in column {people.column!r} are "
-            f"such as {shown(people.ids[:3])}, those of the sharing {shown(ibd.people[:3])}. Name the right column with "
-            "id=."
+            f"{ibd.description}: none of the people of the null model is there. Their ids in column {people.column!r} "
+            f"are such as {shown(people.ids[:3])}, those of the sharing {shown(ibd.people[:3])}. Name the right column "
+            "with id=."
         )
     related = [people.ids[i] for i in absent if _has_relatives(fit, people, int(i))]
     if related:
         raise DataError(
             f"{ibd.description}: {len(related)} people of the null model have relatives there and are not in it: "
-            f"{shown(related)}. Add their sharing, or fit the null model without them (subset=). (Who is related to nobody "
-            "need not be there.)"
+            f"{shown(related)}. Add their sharing, or fit the null model without them (subset=). (Who is related to "
+            "nobody need not be there.)"
         )
     return SharingReader(ibd, numbers, absent.astype(np.intp))
 

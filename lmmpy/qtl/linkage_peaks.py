@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from lmmpy.errors import ModelError
 
-__all__ = ["linkage_peaks", "support_interval"]
+__all__ = ["around", "linkage_peaks", "support_interval"]
 
 Floats = NDArray[np.float64]
 
@@ -44,16 +44,16 @@ def linkage_peaks(table: pd.DataFrame, lod: float, drop: float, distance: float 
     ModelError
         For a height, drop or distance that is none.
     """
-    for name, value in (("lod", lod), ("drop", drop), ("distance", distance)):
-        number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
-        if not (value is None and name == "distance") and (not number or not 0.0 <= value < math.inf):
+    for name, value in (("lod", lod), ("drop", drop), ("distance", 0.0 if distance is None else distance)):
+        if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not 0.0 <= value < math.inf:
             raise ModelError(f"{name} must be a number of at least 0, not {value!r}.")
     rows: list[dict[str, Any]] = []
     for _, part in table.groupby("chromosome", sort=False):
         ordered = part.sort_values("position", kind="stable").reset_index(drop=True)
         x, y = ordered["position"].to_numpy(dtype=float), ordered["lod"].to_numpy(dtype=float)
         for i in _tops(x, y, lod, distance):
-            rows.append({**ordered.iloc[i].to_dict(), **support_interval(x, y, i, drop)})
+            here = {str(name): value for name, value in ordered.iloc[i].items()}
+            rows.append({**here, **support_interval(x, y, i, drop)})
     found = pd.DataFrame(rows, columns=[*table.columns, *COLUMNS[3:]])
     rest = [name for name in found.columns if name not in COLUMNS]
     typed = found.astype({**table.dtypes.to_dict(), "low": float, "high": float, "low_open": bool, "high_open": bool})
@@ -106,3 +106,19 @@ def support_interval(x: Floats, y: Floats, top: int, drop: float) -> dict[str, A
             at += (x[outer] - x[inner]) * (y[inner] - level) / (y[inner] - y[outer]) if y[inner] > y[outer] else 0.0
         found[end], found[f"{end}_open"] = float(at), is_open
     return found
+
+
+def around(peaks: pd.DataFrame, number: int, distance: float | None) -> tuple[float, float]:
+    """
+    What is near a peak: its support interval, or so many cM to both sides.
+
+    Parameters
+    ----------
+    peaks : DataFrame
+        See `linkage_peaks`.
+    number : int
+        Of the peak.
+    distance : float or None
+    """
+    row = peaks[["position", "low", "high"]].to_numpy(dtype=float)[number]
+    return (row[1], row[2]) if distance is None else (row[0] - distance, row[0] + distance)

@@ -126,8 +126,7 @@ def run_passes(
         if not own.complete or number == settings.passes or not own.lod["lod"].max() >= least:
             break
         best = int(own.lod["lod"].to_numpy().argmax())
-        place = settings.ibd.positions.iloc[best]
-        locus = Locus.named(str(place["chromosome"]), float(place["position"]), settings.name, null)
+        locus = Locus.at(settings.ibd, best, settings.name, null)
         reader = sharing_reader(null, settings.people, settings.ibd)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", SingularFitWarning)
@@ -168,7 +167,7 @@ def _pass(
 
 
 def _file(resume: str | Path | None, number: int) -> Path | None:
-    """The results file of a pass: scan.tsv, scan.pass2.tsv, …"""
+    """Where results of a pass are kept: scan.tsv, scan.pass2.tsv and so on."""
     if resume is None:
         return None
     path = Path(resume)

@@ -15,7 +15,7 @@ from lmmpy.markers import as_ibd
 from lmmpy.model import LmmFit
 from lmmpy.qtl.family_report import FamilyReport
 from lmmpy.qtl.linkage_null import Locus, sharing_reader
-from lmmpy.qtl.linkage_peaks import linkage_peaks
+from lmmpy.qtl.linkage_peaks import around, linkage_peaks
 from lmmpy.qtl.linkage_report import linkage_document
 from lmmpy.qtl.linkage_run import LinkagePass, Settings, run_passes
 from lmmpy.report.document import Document
@@ -73,7 +73,7 @@ class LinkageScan(FamilyReport):
     @property
     def best(self) -> pd.Series:
         """The row of `lod` with the highest LOD."""
-        return self.lod.loc[self.lod["lod"].idxmax()]
+        return self.lod.iloc[int(self.lod["lod"].to_numpy().argmax())]
 
     def peaks(
         self, lod: float = 3.0, drop: float = 1.0, distance: float | None = None, pass_number: int = 1
@@ -131,9 +131,7 @@ class LinkageScan(FamilyReport):
             hint = f"say chromosome=, one of {shown(table['chromosome'][at])}" if len(numbers) else "see .lod for those"
             raise DataError(f"{len(numbers) or 'No'} positions at {position:g} cM{where}; {hint}.")
         number = int(numbers[0])
-        locus = Locus.named(
-            str(table["chromosome"].iat[number]), float(table["position"].iat[number]), settings.name, own.null
-        )
+        locus = Locus.at(settings.ibd, number, settings.name, own.null)
         reader = sharing_reader(own.null, settings.people, settings.ibd)
         return locus.added_to(own.null, reader, number, settings.people, settings.independent)
 
@@ -179,10 +177,10 @@ class LinkageScan(FamilyReport):
         if peaks.empty:
             raise DataError(f"No LOD of pass {pass_number} reaches {lod:g}; its best is {own.lod['lod'].max():.2f}.")
         table, inside = finer.positions, np.zeros(len(finer), dtype=bool)
-        for peak in peaks.itertuples():
-            low, high = (peak.low, peak.high) if distance is None else (-distance, distance) + np.array(peak.position)
-            x = table["position"].to_numpy(dtype=float)
-            inside |= (table["chromosome"].to_numpy() == peak.chromosome) & (x >= low) & (x <= high)
+        x, names = table["position"].to_numpy(dtype=float), table["chromosome"].to_numpy()
+        for number in range(len(peaks)):
+            low, high = around(peaks, number, distance)
+            inside |= (names == peaks["chromosome"].to_numpy()[number]) & (x >= low) & (x <= high)
         if not inside.any():
             raise DataError(f"{finer.description} has no position near {_places(peaks)}.")
         settings = replace(self.settings, ibd=finer.take(np.flatnonzero(inside)), passes=1)
@@ -248,13 +246,13 @@ class LinkageScan(FamilyReport):
         lod : float
             Height of these peaks.
         **options
-            See `lmmpy.plots.scans.lod_curves`.
+            See `lmmpy.plots.scan_drawings.lod_curves`.
 
         Returns
         -------
         Axes or array of Axes
         """
-        from lmmpy.plots.scans import lod_curves
+        from lmmpy.plots.scan_drawings import lod_curves
 
         several = {f"pass {own.number}": own.lod for own in self.passes}
         support = None if drop is None else self.peaks(lod, drop)
@@ -273,7 +271,7 @@ class LinkageScan(FamilyReport):
 
 def _with_adjusted(lod: pd.DataFrame, multiplier: float) -> pd.DataFrame:
     kept = lod.drop(columns="lod_adjusted", errors="ignore")
-    kept.insert(kept.columns.get_loc("lod") + 1, "lod_adjusted", kept["lod"] * multiplier)
+    kept.insert(list(kept.columns).index("lod") + 1, "lod_adjusted", kept["lod"] * multiplier)
     return kept
 
 

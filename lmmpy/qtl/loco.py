@@ -7,8 +7,7 @@ from typing import Any
 
 from lmmpy.errors import DataError, ModelError, shown
 from lmmpy.formula.syntax import Name
-from lmmpy.markers import grm
-from lmmpy.markers.genotypes import GenotypeSource
+from lmmpy.markers import GenotypeSource, grm
 from lmmpy.model import LmmFit
 from lmmpy.qtl.people import People
 

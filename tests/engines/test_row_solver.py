@@ -17,7 +17,7 @@ from lmmpy.engines.choose import MARGINAL_ENGINES
 from lmmpy.engines.components import connected_components
 from lmmpy.engines.row_solver import OperatorsRowSolver, RowSolver, row_solver
 from lmmpy.engines.row_solver_blocks import BlockRowSolver, block_row_solver, disagree, tried_columns
-from lmmpy.engines.row_solver_triangle import PANEL, Triangle, column_grams, factorised, over_columns
+from lmmpy.engines.row_solver_triangle import PANEL, Triangle, column_grams, factorised, over_columns, row_grams
 from lmmpy.errors import ModelError
 from lmmpy.relatedness import Relatedness
 from tests import naive
@@ -182,9 +182,9 @@ def test_a_triangle(n: int) -> None:
     root = rng.normal(size=(n, n + 2))
     V, F = root @ root.T / n + np.eye(n), rng.normal(size=(n, 5))
     L, found = np.linalg.cholesky(V), factorised(V)
-    np.testing.assert_allclose(found.half(F), np.linalg.solve(L, F), atol=1e-12)
-    np.testing.assert_allclose(found.back(F), np.linalg.solve(L.T, F), atol=1e-12)
-    assert found.single().half(F).dtype == np.float32
+    np.testing.assert_allclose(found.half(F.T).T, np.linalg.solve(L, F), atol=1e-12)
+    np.testing.assert_allclose(found.back(F.T).T, np.linalg.solve(L.T, F), atol=1e-12)
+    assert found.single().half(F.T).dtype == np.float32
 
 
 def test_a_singular_covariance_is_refused(large: tuple[Design, np.ndarray, np.ndarray]) -> None:
@@ -228,7 +228,8 @@ def test_the_operators_pickle() -> None:
 def test_helpers() -> None:
     Y = np.random.default_rng(0).normal(size=(PANEL + 3, 6))
     expected = np.array([Y[:, i : i + 2].T @ Y[:, i : i + 2] for i in (0, 2, 4)])
-    np.testing.assert_allclose(column_grams(Y, 2), expected, rtol=1e-12)
+    np.testing.assert_allclose(column_grams(Y, Y, 2), expected, rtol=1e-12)
+    np.testing.assert_allclose(row_grams(Y.T, 2), expected, rtol=1e-12)
     np.testing.assert_array_equal(tried_columns(100, 2), [0, 1, 66, 67, 132, 133, 198, 199])
     np.testing.assert_array_equal(tried_columns(1, 1), [0])
     slices = over_columns(lambda some: some, 3 * PANEL, 3)

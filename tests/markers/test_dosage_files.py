@@ -217,7 +217,7 @@ def test_bimbam_files_that_change_while_they_are_read(G, tmp_path):
     path.write_text("".join(lines[:12]))
     with pytest.raises(DataError, match=r"cannot be read at variants 11-14: the file ends after variant 12"):
         source.read(10, 14)
-    path.write_text("x" + "".join(lines))
+    path.write_text("moved" + "".join(lines))
     with pytest.raises(DataError, match=r"variant 'rs3' .*the file has changed since it was opened"):
         source.read(3, 5)
 

@@ -36,8 +36,7 @@ def kinship(dosages: list[list[float | None]], kind: int, *options: str) -> list
         (place / "p.txt").write_text("\n".join(str(i % 3 + 0.5) for i in range(PEOPLE)) + "\n")
         (place / "a.txt").write_text("\n".join(f"rs{i + 1}, {i + 1}, {1 + i % 3}" for i in range(VARIANTS)) + "\n")
         subprocess.run(
-            ["gemma", "-g", "g.txt", "-p", "p.txt", "-a", "a.txt", "-gk", str(kind), "-miss", "1", "-maf", "0"]
-            + ["-o", "k", *options],
+            ["gemma", *"-g g.txt -p p.txt -a a.txt -miss 1 -maf 0 -o k -gk".split(), str(kind), *options],
             cwd=place,
             check=True,
             capture_output=True,

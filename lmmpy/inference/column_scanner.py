@@ -1,0 +1,142 @@
+"""How columns are tested beside the fixed effects of a null model: which algorithm suits it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lmmpy.engines import Criterion
+from lmmpy.engines.block_batch import block_families
+from lmmpy.errors import ModelError
+from lmmpy.fitting import Control, Optimum, fit_theta
+from lmmpy.inference.column_tests import ColumnTests, NullAtTheta, null_at_theta
+from lmmpy.inference.exact_blocks import BlockScanner
+from lmmpy.inference.exact_refits import RefitScanner
+from lmmpy.inference.exact_spectral import SpectralScanner
+from lmmpy.inference.spectral_exact import spectral_exact
+
+__all__ = ["ColumnScanner", "HeldScanner", "column_scanner"]
+
+Reals = NDArray[Any]
+
+
+class ColumnScanner(Protocol):
+    """Tests columns beside those of X in one model; pickles."""
+
+    @property
+    def method(self) -> str:
+        """How, in words."""
+
+    def __call__(self, G: Reals, k: int = 1) -> Mapping[str, ColumnTests]:
+        """
+        Test columns.
+
+        Parameters
+        ----------
+        G : ndarray, shape (n, m·k)
+            Rows as in the design of the null model, groups of k columns one after the other; nothing missing.
+        k : int
+
+        Returns
+        -------
+        dict of str to ColumnTests
+            By name of the test.
+        """
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class HeldScanner:
+    """Tests at the variance ratios of the null model.
+
+    Attributes
+    ----------
+    null : NullAtTheta
+    tests : tuple of str
+    """
+
+    null: NullAtTheta
+    tests: tuple[str, ...]
+
+    @property
+    def method(self) -> str:
+        """How, in words."""
+        return f"variances of the null model; {self.null.description}"
+
+    def __call__(self, G: Reals, k: int = 1) -> Mapping[str, ColumnTests]:
+        """See `ColumnScanner`."""
+        return self.null.tests(G, k, self.tests)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _WithScore:
+    """Exact tests, and score tests at the variance ratios of the null model by ML."""
+
+    exact: ColumnScanner
+    score: HeldScanner
+
+    @property
+    def method(self) -> str:
+        return self.exact.method
+
+    def __call__(self, G: Reals, k: int = 1) -> Mapping[str, ColumnTests]:
+        return {**self.exact(G, k), **self.score(G, k)}
+
+
+def column_scanner(
+    criterion: Criterion, optimum: Optimum, tests: Sequence[str], *, exact: bool, precision: str, control: Control
+) -> ColumnScanner:
+    """
+    What tests columns beside those of X.
+
+    Parameters
+    ----------
+    criterion : Criterion
+        Of the null model.
+    optimum : Optimum
+        Where it is least.
+    tests : sequence of {"score", "wald", "lrt"}
+    exact : bool
+        Whether the variances are estimated anew for each column: by REML for "wald", by ML for "lrt". The ratios of the
+        score test are then those of the null model by ML, as GEMMA's are.
+    precision : {"auto", "double", "single"}
+        See `null_at_theta`; exact tests are in double precision.
+    control : Control
+        How models are fitted that no quicker algorithm takes.
+
+    Returns
+    -------
+    ColumnScanner
+
+    Raises
+    ------
+    ModelError
+        For exact tests of a model whose variances are known or constrained, and as `null_at_theta` does.
+    """
+    again = tuple(test for test in tests if test != "score") if exact else ()
+    if not again:
+        return HeldScanner(null_at_theta(criterion, optimum.theta, precision), tuple(tests))
+    if optimum.held or optimum.constraint is not None:
+        what = "known" if optimum.held else "constrained"
+        raise ModelError(f"The variances of the null model are {what}; exact=True would estimate them. Take exact=False.")
+    spectral = spectral_exact(criterion)
+    if spectral is not None:
+        return SpectralScanner(spectral, tuple(tests))
+    found = _by_fits(criterion, optimum, again, control)
+    if "score" not in tests:
+        return found
+    by_ml = criterion.by_ml()
+    theta = fit_theta(by_ml, control, near=optimum.theta).theta if criterion.reml else optimum.theta
+    return _WithScore(found, HeldScanner(null_at_theta(by_ml, theta, precision), ("score",)))
+
+
+def _by_fits(criterion: Criterion, optimum: Optimum, tests: tuple[str, ...], control: Control) -> ColumnScanner:
+    design = criterion.design
+    by_reml = block_families(design, reml=True) if "wald" in tests else None
+    by_ml = block_families(design, reml=False) if "lrt" in tests else None
+    if by_reml is not None or by_ml is not None:
+        return BlockScanner(by_reml, by_ml, np.asarray(optimum.theta, dtype=float))
+    return RefitScanner(criterion, optimum.theta, tests, control)

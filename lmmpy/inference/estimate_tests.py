@@ -1,0 +1,71 @@
+"""Tests of coefficients from their estimates, or from log-likelihoods, many models at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import fields
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special
+
+from lmmpy.inference.column_tests import ColumnTests
+
+__all__ = ["joined_tests", "lrt_tests", "wald_tests"]
+
+Floats = NDArray[np.float64]
+
+
+def wald_tests(beta: Floats, vcov: Floats, df: int) -> ColumnTests:
+    """
+    F tests of all k coefficients of each of m models, and of the last one.
+
+    Parameters
+    ----------
+    beta : ndarray, shape (m, k)
+        NaN where a model has none.
+    vcov : ndarray, shape (m, k, k)
+    df : int
+        Of the denominator.
+
+    Returns
+    -------
+    ColumnTests
+    """
+    gone, k = ~np.isfinite(beta).all(axis=1), beta.shape[1]
+    std_error = np.sqrt(np.einsum("maa->ma", vcov))
+    safe = np.where(gone[:, None, None], np.eye(k), vcov)
+    every = np.einsum("ma,ma->m", beta, np.linalg.solve(safe, beta[:, :, None])[:, :, 0]) / k
+    last = (beta[:, -1] / std_error[:, -1]) ** 2
+    return ColumnTests(beta, std_error, every, special.fdtrc(k, df, every), last, special.fdtrc(1, df, last), gone)
+
+
+def lrt_tests(beta: Floats, vcov: Floats, gain: Floats, last: Floats) -> ColumnTests:
+    """
+    Likelihood ratio tests of all k coefficients of each of m models, and of the last one.
+
+    Parameters
+    ----------
+    beta : ndarray, shape (m, k)
+        NaN where a model has none.
+    vcov : ndarray, shape (m, k, k)
+    gain, last : ndarray, shape (m,)
+        By how much −2 log-likelihood falls by all coefficients, and by the last; what a search leaves below zero
+        counts as zero.
+
+    Returns
+    -------
+    ColumnTests
+    """
+    gone, k = ~np.isfinite(beta).all(axis=1), beta.shape[1]
+    std_error = np.sqrt(np.einsum("maa->ma", vcov))
+    gain, last = (np.where(gone, np.nan, np.maximum(x, 0.0)) for x in (gain, last))
+    return ColumnTests(beta, std_error, gain, special.chdtrc(k, gain), last, special.chdtrc(1, last), gone)
+
+
+def joined_tests(parts: Sequence[ColumnTests]) -> ColumnTests:
+    """Tests of groups that follow each other, as one."""
+    if len(parts) == 1:
+        return parts[0]
+    names = [field.name for field in fields(ColumnTests) if field.name != "note"]
+    return ColumnTests(*(np.concatenate([getattr(part, name) for part in parts]) for name in names), parts[0].note)

@@ -1,0 +1,218 @@
+"""`lod_adjust`: how large LODs are without linkage, by simulated markers, and what to multiply LODs by."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import chi2
+
+from lmmpy.errors import DataError, ModelError
+from lmmpy.markers import unlinked
+from lmmpy.model import LmmFit
+from lmmpy.qtl.linkage_lod import LN10
+from lmmpy.qtl.linkage_null import check_null
+from lmmpy.qtl.linkage_run import Settings, run_passes
+from lmmpy.qtl.people import null_fit, people_of
+from lmmpy.relatedness import Pedigree
+from lmmpy.report.document import Document, Section
+from lmmpy.report.html import render_html
+from lmmpy.report.plain import render_plain
+
+__all__ = ["LodAdjustment", "lod_adjust", "lod_multiplier"]
+
+Floats = NDArray[np.float64]
+
+# SOLAR's: the regression is over the lowest LODs; the few largest ones vary too much.
+_LOWEST = 0.95
+# Fewer markers say too little about the tail.
+_FEWEST = 100
+
+
+@dataclass(frozen=True, eq=False, slots=True, kw_only=True)
+class LodAdjustment:
+    """
+    LODs at unlinked markers; made by `lod_adjust`. Printing it shows a report.
+
+    Attributes
+    ----------
+    fit : LmmFit
+        The null model.
+    multiplier : float
+        What to multiply LODs by; below 1 where LODs are too large, as those of a trait with heavy tails are.
+    lods : ndarray, shape (n,)
+        At the markers, ascending.
+    complete : bool
+        Whether all of the markers that were asked for are there; not after an interruption.
+    seconds : float
+    """
+
+    fit: LmmFit
+    multiplier: float
+    lods: Floats
+    complete: bool
+    seconds: float
+
+    @property
+    def null_loglik(self) -> float:
+        """Log-likelihood of the null model."""
+        return self.fit.loglik
+
+    @property
+    def expected(self) -> Floats:
+        """The LODs that belong in the place of `lods`, shape (n,)."""
+        return expected_lods(len(self.lods))
+
+    def p_value(self, lod: float) -> float:
+        """
+        The empirical pointwise p-value of a LOD: one more than the markers that reach it, over n + 1.
+
+        Parameters
+        ----------
+        lod : float
+            Not adjusted.
+        """
+        return float((1 + np.count_nonzero(self.lods >= lod)) / (1 + len(self.lods)))
+
+    def document(self) -> Document:
+        """Arrange what was found as a document."""
+        n = len(self.lods)
+        header = (("Null model", self.fit.formula), ("Markers", f"{n:,}, unlinked and fully informative"))
+        lines = [f"Multiplier of LODs: {self.multiplier:.4f}"]
+        lines.append(f"LOD above zero: {np.mean(self.lods > 0.0):.3f} of the markers (expected: 0.500)")
+        for lod in (0.588, 1.175, 3.0):
+            there, wanted = float(np.mean(self.lods >= lod)), 0.5 * float(chi2.sf(2.0 * LN10 * lod, 1))
+            lines.append(f"LOD of at least {lod:g}: {there:.4g} of the markers (expected: {wanted:.4g})")
+        if not self.complete:
+            lines.append("Interrupted: of the markers that were asked for these are done.")
+        return Document("Empirical adjustment of LOD scores", header, (Section("", None, tuple(lines)),))
+
+    def __str__(self) -> str:
+        return render_plain(self.document())
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        return render_html(self.document())
+
+
+def lod_adjust(
+    null: Any,
+    pedigree: Pedigree,
+    n: int = 10_000,
+    seed: Any = None,
+    *,
+    id: str | None = None,
+    resume: str | Path | None = None,
+    n_jobs: int | None = None,
+    progress: bool | None = None,
+) -> LodAdjustment:
+    """
+    Adjust LOD scores by what they are at simulated markers that are linked to nothing.
+
+    The trait is held as it is; founder alleles, all of them different, are dropped down the pedigree at `n` unlinked
+    loci, and the LOD is computed at each. Under normality they are ½χ²₀ + ½χ²₁ over 2 ln 10. The multiplier is the
+    slope, through the origin, of expected on observed LODs, both sorted, over the lowest 95 %. As SOLAR's ``lodadj``.
+
+    Parameters
+    ----------
+    null : LmmFit or an analysis with a ``fit``
+        The null model of the scan, of one trait.
+    pedigree : Pedigree
+        Of everybody in the null model.
+    n : int
+        Number of markers, 100 at least.
+    seed : int or Generator, optional
+        One that is drawn anew cannot be resumed.
+    id, resume, n_jobs, progress
+        See `linkage`.
+
+    Returns
+    -------
+    LodAdjustment
+        For `LinkageScan.adjusted`.
+
+    Raises
+    ------
+    DataError
+        For people whom the pedigree does not have; when no LOD is above zero.
+    ModelError
+        For several traits, and what `linkage` refuses.
+
+    References
+    ----------
+    Blangero, Williams & Almasy (2000), Genet. Epidemiol. 19 (Suppl. 1), S8–S14.
+    """
+    fit = null_fit(null)
+    check_null(fit)
+    if fit.design.traits is not None:
+        raise ModelError("lod_adjust takes a null model of one trait; LODs of several are not those of ½χ²₀ + ½χ²₁.")
+    if not isinstance(pedigree, Pedigree):
+        raise ModelError(f"pedigree must be a Pedigree, not a {type(pedigree).__name__}: alleles are dropped down it.")
+    if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < _FEWEST:
+        raise ModelError(f"n must be a number of markers of at least {_FEWEST}, not {n!r}.")
+    settings = Settings(
+        ibd=unlinked(pedigree, int(n), seed),
+        people=people_of(fit, id),
+        analysis=null,
+        name="ibd",
+        independent=False,
+        mixture="solar",
+        passes=1,
+        thresholds=(math.inf,),
+        engine="auto",
+    )
+    work = run_passes(fit, settings, (), resume, n_jobs, progress)
+    lods = np.sort(work["passes"][0].lod["lod"].to_numpy(dtype=float))
+    return LodAdjustment(
+        fit=fit,
+        multiplier=lod_multiplier(lods),
+        lods=lods,
+        complete=work["complete"],
+        seconds=work["seconds"],
+    )
+
+
+def expected_lods(n: int) -> Floats:
+    """
+    Quantiles of LODs without linkage, at t = (i − 1)/n: zero up to ½, then of ½χ²₀ + ½χ²₁ over 2 ln 10.
+
+    Parameters
+    ----------
+    n : int
+
+    Returns
+    -------
+    ndarray, shape (n,)
+    """
+    t = np.arange(n) / n
+    return np.asarray(np.where(t > 0.5, chi2.isf(np.minimum(2.0 * (1.0 - t), 1.0), 1) / (2.0 * LN10), 0.0))
+
+
+def lod_multiplier(lods: Floats) -> float:
+    """
+    The slope of expected on observed LODs through the origin, Σxy/Σx², over the lowest 95 %.
+
+    Parameters
+    ----------
+    lods : ndarray, shape (n,)
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    DataError
+        When all of those are zero.
+    """
+    x = np.sort(np.asarray(lods, dtype=float))
+    kept = int(_LOWEST * len(x))
+    x, y = x[:kept], expected_lods(len(lods))[:kept]
+    if not x.any():
+        raise DataError(f"The lowest {kept:,} LODs of {len(lods):,} are all zero; there is nothing to adjust by.")
+    return float(x @ y / (x @ x))
