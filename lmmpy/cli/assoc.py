@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import warnings
 from functools import partial
 from typing import Any
@@ -225,7 +226,7 @@ def _write(out: Outputs, scan: AssociationScan, arguments: argparse.Namespace) -
     out.table(scan.peaks(arguments.peak, arguments.distance), "peaks")
     several = len(scan.fits) > 1
     for trait in scan.fits:
-        end = f".{trait}" if several else ""
+        end = "." + re.sub(r"\W+", "_", trait).strip("_") if several else ""
         path = out.path(f"{arguments.style}{end}.txt")
         if arguments.style is not None and path is not None:
             scan.to_tsv(path, arguments.style, trait)

@@ -6,6 +6,7 @@ import argparse
 
 from lmmpy.cli.options import Commands, add_data, add_output, add_relatives, new_command, outputs, relatives, table
 from lmmpy.cli.outputs import Outputs
+from lmmpy.cli.scope import called
 from lmmpy.errors import ModelError
 from lmmpy.model import LmmFit, lmer
 
@@ -66,7 +67,8 @@ def run(arguments: argparse.Namespace) -> None:
     """
     out = outputs(arguments)
     related = bool(arguments.pedigree or arguments.kinship)
-    fit = lmer(
+    fit = called(
+        lmer,
         arguments.formula,
         table(arguments, with_id=related or arguments.id is not None),
         reml=not arguments.ml,

@@ -8,8 +8,9 @@ from typing import Any
 
 import pandas as pd
 
+from lmmpy.cli.scope import called
 from lmmpy.errors import ModelError, shown
-from lmmpy.formula import parse_formula
+from lmmpy.formula import deparse, parse_formula
 from lmmpy.model import LmmFit, lmer
 from lmmpy.qtl import bivariate, polygenic
 from lmmpy.relatedness import Pedigree, Relatedness
@@ -27,7 +28,7 @@ def traits_of(formula: str) -> tuple[str, ...]:
     ------
     FormulaError
     """
-    return tuple(str(name) for name in parse_formula(formula).traits)
+    return tuple(deparse(trait.node) for trait in parse_formula(formula).traits)
 
 
 def has_kin(formula: str) -> bool:
@@ -60,7 +61,8 @@ def null_of(formula: str, data: pd.DataFrame, related: Relatives, arguments: arg
     if has_kin(formula):
         _refuse_polygenic_options(arguments)
         return _as_it_is(formula, data, related, arguments)
-    found = polygenic(
+    found = called(
+        polygenic,
         formula,
         data,
         _only(related),
@@ -85,19 +87,27 @@ def joint_null(data: pd.DataFrame, related: Relatives, arguments: argparse.Names
         _refuse_polygenic_options(arguments)
         return _as_it_is(formula, data, related, arguments)
     traits = traits_of(formula)
-    if len(traits) != 2 or arguments.reml or arguments.transform:
+    if len(traits) != 2:
         raise ModelError(
-            f"{shown(traits)} at once: two traits are modelled by ML and as they are. For other models write the kin() "
-            "terms into the formula."
+            f"{shown(traits)} at once: two traits are analysed so. For more write the kin() terms into the formula."
         )
     covariates = formula.split("~", 1)[1].strip()
-    subset = {} if arguments.subset is None else {"subset": arguments.subset}
-    household = arguments.household
-    return bivariate(list(traits), covariates, data, _only(related), household=household, id=arguments.id, **subset)
+    return called(
+        bivariate,
+        list(traits),
+        covariates,
+        data,
+        _only(related),
+        household=arguments.household,
+        transform=arguments.transform,
+        id=arguments.id,
+        subset=arguments.subset,
+    )
 
 
 def _as_it_is(formula: str, data: pd.DataFrame, related: Relatives, arguments: argparse.Namespace) -> LmmFit:
-    return lmer(formula, data, reml=arguments.reml, relmat=related, subset=arguments.subset)
+    fit = called(lmer, formula, data, reml=arguments.reml, relmat=related, subset=arguments.subset)
+    return fit
 
 
 def _refuse_polygenic_options(arguments: argparse.Namespace) -> None:

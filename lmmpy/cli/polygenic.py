@@ -16,6 +16,7 @@ from lmmpy.cli.options import (
     relatives,
     table,
 )
+from lmmpy.cli.scope import called
 from lmmpy.errors import ModelError
 from lmmpy.qtl import Polygenic
 from lmmpy.qtl import polygenic as polygenic_analysis
@@ -97,7 +98,8 @@ def fit_polygenic(arguments: argparse.Namespace, **options: object) -> Polygenic
         given = "--pedigree FILE, or --kinship FILE" if not related else f"one of {', '.join(related)}"
         raise ModelError(f"A polygenic model needs one relatedness: give {given}.")
     (pedigree,) = related.values()
-    return polygenic_analysis(
+    found = called(
+        polygenic_analysis,
         arguments.formula,
         table(arguments),
         pedigree,
@@ -105,8 +107,9 @@ def fit_polygenic(arguments: argparse.Namespace, **options: object) -> Polygenic
         transform=arguments.transform,
         id=arguments.id,
         subset=arguments.subset,
-        **options,  # type: ignore[arg-type]
+        **options,
     )
+    return found
 
 
 def run(arguments: argparse.Namespace) -> None:

@@ -19,7 +19,6 @@ ctypedef void (*symm_t)(char*, char*, int*, int*, double*, double*, int*, double
 ctypedef void (*symv_t)(char*, int*, double*, double*, int*, double*, int*, double*, double*, int*) noexcept nogil
 ctypedef void (*trsm_t)(char*, char*, char*, char*, int*, int*, double*, double*, int*, double*, int*) noexcept nogil
 ctypedef void (*potr_t)(char*, int*, double*, int*, int*) noexcept nogil
-ctypedef void (*trtri_t)(char*, char*, int*, double*, int*, int*) noexcept nogil
 ctypedef void (*potrs_t)(char*, int*, int*, double*, int*, double*, int*, int*) noexcept nogil
 
 
@@ -35,8 +34,7 @@ cdef symm_t dsymm = <symm_t> pointer(cython_blas, "dsymm")
 cdef symv_t dsymv = <symv_t> pointer(cython_blas, "dsymv")
 cdef trsm_t dtrsm = <trsm_t> pointer(cython_blas, "dtrsm")
 cdef potr_t dpotrf = <potr_t> pointer(cython_lapack, "dpotrf")
-cdef potr_t dlauum = <potr_t> pointer(cython_lapack, "dlauum")
-cdef trtri_t dtrtri = <trtri_t> pointer(cython_lapack, "dtrtri")
+cdef potr_t dpotri = <potr_t> pointer(cython_lapack, "dpotri")
 cdef potrs_t dpotrs = <potrs_t> pointer(cython_lapack, "dpotrs")
 
 cdef char LOWER = b"L", LEFT = b"L", RIGHT = b"R", NO = b"N", TRANSPOSED = b"T"
@@ -226,11 +224,9 @@ cdef bint factorise(Shape* shape, Problem* problem, Work* work, Result* result, 
             dtrsm(&RIGHT, &LOWER, &TRANSPOSED, &NO, &c, &r, &ONE, V, &r, U, &c)
             dgemm(&NO, &TRANSPOSED, &c, &c, &r, &ONE, U, &c, U, &c, &ONE, result.gram, &c)
             continue
-        # What dpotri does, which OpenBLAS is slower at.
-        dtrtri(&LOWER, &NO, &r, V, &r, &info)
+        dpotri(&LOWER, &r, V, &r, &info)
         if info != 0:
             return False
-        dlauum(&LOWER, &r, V, &r, &info)
         dsymm(&RIGHT, &LOWER, &c, &r, &ONE, V, &r, work.F, &c, &ZERO, U, &c)
         dgemm(&NO, &TRANSPOSED, &c, &c, &r, &ONE, work.F, &c, U, &c, &ONE, result.gram, &c)
     result.value[0] = 2.0 * logdet

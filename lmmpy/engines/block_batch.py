@@ -16,18 +16,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lmmpy.design import Design
-from lmmpy.engines import _block_batch
 from lmmpy.engines.block_layout import BlockLayout, joined_blocks, stacked_kernels
+from lmmpy.engines.block_problems import Alike, ColumnEstimates, Columns, Problems, ProblemValues
 from lmmpy.engines.components import connected_components
 from lmmpy.engines.crossproducts import Basis, fixed_basis, with_response
-from lmmpy.engines.threads import one_blas_thread
-from lmmpy.errors import DataError
+from lmmpy.errors import DataError, ModelError
 
 __all__ = ["BlockFamilies", "ColumnEstimates", "ProblemValues", "Problems", "block_families"]
 
@@ -39,185 +37,6 @@ Pairs = tuple[Ints, Ints, Floats]
 _MOST_NUMBERS = 20_000_000
 # The rule by which a design drops columns of X.
 _COLLINEAR = 1e-7
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class ProblemValues:
-    """The criterion of a problems, each at its own shares.
-
-    Attributes
-    ----------
-    value : ndarray, shape (a,)
-        Infinite where it cannot be computed: where V is singular, or the further columns are collinear with X.
-    gradient : ndarray, shape (a, T)
-        In the shares of the kernels and, last, of the residual, each by itself. NaN where not computed.
-    information : ndarray, shape (a, T, T)
-        The average information in the same.
-    """
-
-    value: Floats
-    gradient: Floats
-    information: Floats
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class ColumnEstimates:
-    """Estimates of the further columns of X at given shares, NaN where collinear.
-
-    Attributes
-    ----------
-    beta : ndarray, shape (m, k)
-    vcov : ndarray, shape (m, k, k)
-        With the estimate of σ² of the criterion: over n − p − k degrees of freedom by REML, over n by ML.
-    sigma2 : ndarray, shape (m,)
-        The total variance σ².
-    """
-
-    beta: Floats
-    vcov: Floats
-    sigma2: Floats
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class _Alike:
-    """Problems whose rows fall into the same blocks.
-
-    `further` has a row a problem, or none; `own` one array a problem, or one for all. `dof` is that of the criterion.
-    """
-
-    layout: BlockLayout
-    kernels: Floats
-    further: Floats
-    Q: Floats
-    own: Floats
-    constants: Floats
-    dof: int
-    reml: bool
-
-    @property
-    def shares(self) -> int:
-        """Number of shares, that of the residual included."""
-        return len(self.kernels) + bool(len(self.further)) + 1
-
-    def evaluate(self, places: Ints, shares: Floats, derivatives: bool) -> tuple[Floats, Floats, Floats, Floats]:
-        """Value, gradient, average information, and [Q own]ᵀV⁻¹[Q own]."""
-        a, T, c = len(places), self.shares, self.Q.shape[1] + self.own.shape[2]
-        found = (np.empty(a), np.full((a, T), np.nan), np.full((a, T, T), np.nan), np.full((a, c, c), np.nan))
-        with one_blas_thread():
-            _block_batch.evaluate(
-                self.layout.starts,
-                self.layout.offsets,
-                self.kernels,
-                self.further,
-                self.Q,
-                self.own,
-                self.constants,
-                places,
-                np.ascontiguousarray(shares, dtype=float),
-                float(self.dof),
-                self.reml,
-                derivatives,
-                *found,
-            )
-        return found
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class _Columns:
-    """How further columns were made orthonormal: G = (…) + q R, y = (…) + q b + …; `sound` where not collinear."""
-
-    R: Floats
-    b: Floats
-    scale: Floats
-    sound: NDArray[np.bool_]
-
-
-class Problems:
-    """
-    Problems of one family of models.
-
-    Attributes
-    ----------
-    count : int
-        Number of problems.
-    shares : int
-        Number of shares of each: of the kernels, and last of the residual.
-    """
-
-    def __init__(self, groups: Sequence[tuple[Ints, _Alike]], columns: _Columns | None = None) -> None:
-        self._groups, self._columns = tuple(groups), columns
-        self.count = sum(len(places) for places, _ in groups)
-        self.shares = groups[0][1].shares if groups else 1
-        self._group, self._local = np.empty(self.count, dtype=np.intp), np.empty(self.count, dtype=np.intp)
-        for number, (places, _) in enumerate(groups):
-            self._group[places], self._local[places] = number, np.arange(len(places))
-
-    def evaluate(self, places: Ints, shares: Floats, derivatives: bool = True) -> ProblemValues:
-        """
-        The criterion of some problems.
-
-        Parameters
-        ----------
-        places : ndarray of int, shape (a,)
-            Numbers of the problems.
-        shares : ndarray, shape (a, T)
-            None negative; of sum one, though the criterion does not ask for it.
-        derivatives : bool
-            Whether gradient and information are wanted; they take three times as long as the value.
-
-        Returns
-        -------
-        ProblemValues
-        """
-        value, gradient, information, _ = self._evaluate(places, shares, derivatives)
-        return ProblemValues(value, gradient, information)
-
-    def _evaluate(self, places: Ints, shares: Floats, derivatives: bool) -> tuple[Floats, Floats, Floats, Floats]:
-        if len(self._groups) == 1:
-            return self._groups[0][1].evaluate(places, shares, derivatives)
-        of_group = self._group[places]
-        c = max((alike.Q.shape[1] + alike.own.shape[2] for _, alike in self._groups), default=0)
-        a, T = len(places), self.shares
-        found = np.empty(a), np.empty((a, T)), np.empty((a, T, T)), np.empty((a, c, c))
-        for number in np.unique(of_group):
-            some = np.flatnonzero(of_group == number)
-            parts = self._groups[number][1].evaluate(self._local[places[some]], shares[some], derivatives)
-            for out, part in zip(found, parts, strict=True):
-                out[some] = part
-        return found
-
-    def estimates(self, shares: Floats) -> ColumnEstimates:
-        """
-        Generalised least squares of the further columns.
-
-        Parameters
-        ----------
-        shares : ndarray, shape (m, T)
-            Of all problems.
-
-        Returns
-        -------
-        ColumnEstimates
-
-        Raises
-        ------
-        ValueError
-            When the problems have no further columns.
-        """
-        columns = self._columns
-        if columns is None:
-            raise ValueError("these problems have no columns of their own")
-        m, k = columns.b.shape
-        beta, vcov, sigma2 = np.full((m, k), np.nan), np.full((m, k, k), np.nan), np.full(m, np.nan)
-        value, _, _, gram = self._evaluate(np.arange(m), shares, False)
-        for j in np.flatnonzero(columns.sound & np.isfinite(value)):
-            S, s = gram[j, :-1, :-1], gram[j, :-1, -1]
-            gamma, back = np.linalg.solve(S, s), np.linalg.inv(columns.R[j])
-            dof = self._groups[self._group[j]][1].dof
-            sigma2[j] = (gram[j, -1, -1] - s @ gamma) * columns.scale[j] ** 2 / dof
-            beta[j] = back @ (columns.b[j] + columns.scale[j] * gamma[-k:])
-            vcov[j] = sigma2[j] * (back @ np.linalg.inv(S)[-k:, -k:] @ back.T)
-        return ColumnEstimates(beta, vcov, sigma2)
 
 
 class BlockFamilies:
@@ -281,16 +100,11 @@ class BlockFamilies:
         Raises
         ------
         DataError
-            When a covariance is not a finite number.
+            When a row is none of the design, or a covariance not a finite number.
         """
         layouts: dict[bytes, tuple[BlockLayout, Floats, list[int]]] = {}
         for j, (first, second, value) in enumerate(kernels):
-            if not np.isfinite(value).all():
-                bad = int(np.flatnonzero(~np.isfinite(value))[0])
-                raise DataError(
-                    f"The relatedness of rows {int(first[bad])} and {int(second[bad])} in kernel {j} is "
-                    f"{float(value[bad])}; it must be a finite number."
-                )
+            _require_pairs(j, first, second, value, self.design.n)
             blocks = joined_blocks(self.layout.blocks, first, second)
             key = b"" if blocks is self.layout.blocks else blocks.tobytes()
             if key not in layouts:
@@ -327,6 +141,8 @@ class BlockFamilies:
         ------
         DataError
             When a value is not a finite number.
+        ModelError
+            When no degrees of freedom are left.
         """
         if not np.isfinite(G).all():
             row, column = np.argwhere(~np.isfinite(G))[0].tolist()
@@ -335,13 +151,15 @@ class BlockFamilies:
         own = np.ascontiguousarray(G.T.reshape(m, k, n).transpose(0, 2, 1)) * self._root[:, None]
         columns, own, logdet = _orthonormal(own, self._basis)
         dof = n - (self.design.p + k) * self.reml
+        if dof <= 0:
+            raise ModelError(f"{n} rows leave nothing to estimate variances from beside {self.design.p} + {k} columns.")
         constants = self._constant + dof * (1.0 + np.log(2.0 * math.pi * columns.scale**2 / dof)) + logdet * self.reml
         constants[~columns.sound] = np.inf
         layout = self.layout
         Q = np.ascontiguousarray(self._basis.Q[layout.order])
         own = np.ascontiguousarray(own[:, layout.order])
         none = np.empty((0, layout.numbers))
-        alike = _Alike(layout, self._kernels, none, Q, own, constants, dof, self.reml)
+        alike = Alike(layout, self._kernels, none, Q, own, constants, dof, self.reml)
         return Problems([(np.arange(m), alike)], columns)
 
     def _joined(self, blocks: Ints) -> tuple[BlockLayout, Floats]:
@@ -353,7 +171,7 @@ class BlockFamilies:
         kernels[:, layout.places(*self.layout.pairs)] = self._kernels
         return layout, kernels
 
-    def _alike(self, layout: BlockLayout, kernels: Floats, further: Floats | None) -> _Alike:
+    def _alike(self, layout: BlockLayout, kernels: Floats, further: Floats | None) -> Alike:
         """Problems with the X of the null."""
         dof = self.design.n - self.design.p * self.reml
         further = np.empty((0, layout.numbers)) if further is None else further
@@ -361,10 +179,23 @@ class BlockFamilies:
         constants = np.full(max(1, len(further)), constant)
         Q = np.ascontiguousarray(self._basis.Q[layout.order])
         own = np.ascontiguousarray(self._basis.e[layout.order])[None]
-        return _Alike(layout, kernels, further, Q, own, constants, dof, self.reml)
+        return Alike(layout, kernels, further, Q, own, constants, dof, self.reml)
 
 
-def _orthonormal(G: Floats, basis: Basis) -> tuple[_Columns, Floats, Floats]:
+def _require_pairs(number: int, first: Ints, second: Ints, value: Floats, n: int) -> None:
+    rows = np.concatenate([first, second])
+    if not np.all((rows >= 0) & (rows < n)):
+        bad = int(rows[(rows < 0) | (rows >= n)][0])
+        raise DataError(f"Kernel {number} names row {bad}; the rows of the design are 0 to {n - 1}.")
+    if not np.isfinite(value).all():
+        bad = int(np.flatnonzero(~np.isfinite(value))[0])
+        raise DataError(
+            f"The relatedness of rows {int(first[bad])} and {int(second[bad])} in kernel {number} is "
+            f"{float(value[bad])}; it must be a finite number."
+        )
+
+
+def _orthonormal(G: Floats, basis: Basis) -> tuple[Columns, Floats, Floats]:
     """Further columns on Q and each other, and y's residual on all, shape (m, n, k + 1); and what log|XᵀWX| gains."""
     Q, k = basis.Q, G.shape[2]
     norms = np.sqrt(np.einsum("jnk,jnk->jk", G, G))
@@ -380,7 +211,7 @@ def _orthonormal(G: Floats, basis: Basis) -> tuple[_Columns, Floats, Floats]:
     length = np.sqrt(residual.transpose(0, 2, 1) @ residual)[:, 0, 0]
     own = np.concatenate([q, residual / length[:, None, None]], axis=2)
     logdet = 2.0 * np.log(np.abs(np.einsum("jkk->jk", R))).sum(axis=1)
-    return _Columns(R, b[:, :, 0] * basis.scale, length * basis.scale, sound), own, logdet
+    return Columns(R, b[:, :, 0] * basis.scale, length * basis.scale, sound), own, logdet
 
 
 def block_families(design: Design, reml: bool) -> BlockFamilies | None:

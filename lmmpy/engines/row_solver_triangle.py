@@ -148,7 +148,7 @@ def column_grams(Y: Floats, Z: Floats, k: int) -> Floats:
     ndarray, shape (m, k, k)
     """
     n, m = len(Y), Y.shape[1] // k
-    return np.einsum("nma,nmb->mab", Y.reshape(n, m, k), Z.reshape(n, m, k))
+    return np.asarray(np.einsum("nma,nmb->mab", Y.reshape(n, m, k), Z.reshape(n, m, k)))
 
 
 def over_columns(task: Callable[[slice], B], columns: int, k: int = 1, parallel: bool = True) -> list[B]:

@@ -121,7 +121,9 @@ def column_scanner(
         return HeldScanner(null_at_theta(criterion, optimum.theta, precision), tuple(tests))
     if optimum.held or optimum.constraint is not None:
         what = "known" if optimum.held else "constrained"
-        raise ModelError(f"The variances of the null model are {what}; exact=True would estimate them. Take exact=False.")
+        raise ModelError(
+            f"The variances of the null model are {what}; exact=True would estimate them. Take exact=False."
+        )
     spectral = spectral_exact(criterion)
     if spectral is not None:
         return SpectralScanner(spectral, tuple(tests))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +32,7 @@ def wald_tests(beta: Floats, vcov: Floats, df: int) -> ColumnTests:
     -------
     ColumnTests
     """
-    gone, k = ~np.isfinite(beta).all(axis=1), beta.shape[1]
+    gone, k = _gone(beta), beta.shape[1]
     std_error = np.sqrt(np.einsum("maa->ma", vcov))
     safe = np.where(gone[:, None, None], np.eye(k), vcov)
     every = np.einsum("ma,ma->m", beta, np.linalg.solve(safe, beta[:, :, None])[:, :, 0]) / k
@@ -57,7 +57,7 @@ def lrt_tests(beta: Floats, vcov: Floats, gain: Floats, last: Floats) -> ColumnT
     -------
     ColumnTests
     """
-    gone, k = ~np.isfinite(beta).all(axis=1), beta.shape[1]
+    gone, k = _gone(beta), beta.shape[1]
     std_error = np.sqrt(np.einsum("maa->ma", vcov))
     gain, last = (np.where(gone, np.nan, np.maximum(x, 0.0)) for x in (gain, last))
     return ColumnTests(beta, std_error, gain, special.chdtrc(k, gain), last, special.chdtrc(1, last), gone)
@@ -68,4 +68,9 @@ def joined_tests(parts: Sequence[ColumnTests]) -> ColumnTests:
     if len(parts) == 1:
         return parts[0]
     names = [field.name for field in fields(ColumnTests) if field.name != "note"]
-    return ColumnTests(*(np.concatenate([getattr(part, name) for part in parts]) for name in names), parts[0].note)
+    return replace(parts[0], **{name: np.concatenate([getattr(part, name) for part in parts]) for name in names})
+
+
+def _gone(beta: Floats) -> NDArray[np.bool_]:
+    """Which models have no estimates."""
+    return np.asarray(~np.isfinite(beta).all(axis=1))

@@ -142,12 +142,12 @@ class BimbamGenotypes:
         """The dosages of a variant."""
         text = line.decode().replace(",", " ")
         name = self.variants["variant"].iloc[number]
-        rest = text.split(maxsplit=3)
+        fields = text.split()
         where = f"{self.path}: variant {name!r} (number {number + 1:,})"
-        if len(rest) < 4 or rest[0] != name:
+        if len(fields) < 4 or fields[0] != name:
             raise DataError(f"{where}: its line begins {line[:40]!r} now: the file has changed since it was opened.")
         try:
-            values = dosages_of(rest[3].replace("NA", "nan"), " ", len(self.people))
+            values = dosages_of(fields[3:])
         except BadDosageError as bad:
             who = self.people[bad.at] if bad.at < len(self.people) else f"number {bad.at + 1}"
             raise DataError(f"{where} has {bad.text!r} for person {who!r}, which is no dosage.") from None

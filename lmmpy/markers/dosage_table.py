@@ -80,9 +80,9 @@ def read_dosage_table(path: Path, variants: pd.DataFrame | None, memory: int) ->
             continue
         if len(rows) == most:
             raise DataError(_too_large(path, len(names), len(rows), memory))
-        person, rest = _split(line, separator)
-        people.append(person)
-        rows.append(_row(rest, separator, names, f"{path}, line {number} (person {person!r})"))
+        person, *fields = _fields(line, separator)
+        people.append(person.strip())
+        rows.append(_row(fields, names, f"{path}, line {number} (person {person!r})"))
     if not rows:
         raise DataError(f"{path} has no line after the first: no person has genotypes.")
     ids = as_labels(people, f"{path}: ids in the first column")
@@ -92,23 +92,12 @@ def read_dosage_table(path: Path, variants: pd.DataFrame | None, memory: int) ->
     return ArrayGenotypes(values, ids, table, path.name)
 
 
-def _split(line: str, separator: str) -> tuple[str, str]:
-    """The id, and the rest as text."""
-    if '"' in line:
-        first, *others = _fields(line, separator)
-        return first.strip(), separator.join(others)
-    first, _, rest = line.partition(separator)
-    return first.strip(), rest
-
-
-def _row(rest: str, separator: str, names: tuple[str, ...], where: str) -> np.ndarray:
+def _row(fields: list[str], names: tuple[str, ...], where: str) -> np.ndarray:
     try:
-        values = dosages_of(rest, separator, len(names))
+        values = dosages_of(fields)
     except BadDosageError as bad:
         name = names[bad.at] if bad.at < len(names) else f"number {bad.at + 1}"
-        raise DataError(
-            f"{where}: variant {name!r} has {bad.text!r}, which is no dosage (a number from 0 to 2)."
-        ) from None
+        raise DataError(f"{where}: variant {name!r} has {bad.text!r}, which is no dosage from 0 to 2.") from None
     if len(values) != len(names):
         raise DataError(f"{where}: {len(values):,} dosages, and the first line names {len(names):,} variants.")
     return values

@@ -148,13 +148,14 @@ class IbdMap:
         return IbdMap(self.people, self.positions, held, self.description)
 
     def to_frame(self) -> pd.DataFrame:
-        """All pairs of all positions: chromosome, position, id1, id2, ibd."""
+        """All pairs of all positions, as a lower triangle row by row: chromosome, position, id1, id2, ibd."""
         names = np.array(self.people, dtype=object)
         parts = []
         for i in range(len(self)):
             first, second, ibd = self.pairs(i)
+            order = np.lexsort((first, second))
             at = self.positions.iloc[np.full(len(ibd), i)].reset_index(drop=True)
-            parts.append(at.assign(id1=names[second], id2=names[first], ibd=ibd))
+            parts.append(at.assign(id1=names[second[order]], id2=names[first[order]], ibd=ibd[order]))
         return pd.concat(parts, ignore_index=True)
 
     def fingerprint(self) -> str:

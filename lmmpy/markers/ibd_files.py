@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Hashable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,13 +14,14 @@ import pandas as pd
 from lmmpy.errors import DataError, shown
 from lmmpy.markers.ibd import IbdMap, position_frame
 from lmmpy.markers.ibd_sources import digest_of
-from lmmpy.markers.ibd_tables import PAIR_COLUMNS, map_of_table, refuse_columns
+from lmmpy.markers.ibd_tables import map_of_table
 from lmmpy.markers.pairs import Ints, Pairs
 from lmmpy.relatedness.labels import as_labels
 
-__all__ = ["MEMORY", "FileSource", "map_of_files", "paths_of", "read_ibd_csv", "table_of"]
+__all__ = ["MEMORY", "FileSource", "map_of_files", "paths_of", "read_ibd_csv", "tables_of"]
 
 MEMORY = 2**30
+_ROWS = 2**18  # read at once, as text
 _UNREADABLE = (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, OSError, EOFError, zlib.error)
 
 
@@ -138,24 +139,23 @@ def read_ibd_csv(
     return map_of_files(paths, partial(_read_csv, people=ids, sep=sep), memory, what)
 
 
-def table_of(path: Path, sep: str) -> pd.DataFrame:
-    """A text table whose cells are text as written."""
+def tables_of(path: Path, sep: str, numbers: Container[str] = ("position", "ibd")) -> Iterator[pd.DataFrame]:
+    """
+    A text table part by part.
+
+    Columns of `numbers` hold numbers where all cells are; others are categories, whose names are text as written.
+    """
     try:
-        return pd.read_csv(path, sep=sep, dtype="str", keep_default_na=False)
-    except (
-        pd.errors.ParserError,
-        pd.errors.EmptyDataError,
-        UnicodeDecodeError,
-        OSError,
-        EOFError,
-        zlib.error,
-    ) as error:
+        names = pd.read_csv(path, sep=sep, dtype="str", keep_default_na=False, nrows=0).columns
+        kinds: dict[Hashable, str] = {name: "category" for name in names if str(name) not in numbers}
+        with pd.read_csv(path, sep=sep, dtype=kinds, keep_default_na=False, chunksize=_ROWS) as reader:
+            for frame in reader:
+                yield frame.reset_index(drop=True)
+    except _UNREADABLE as error:
         raise DataError(f"{path} cannot be read as a table: {error}.") from None
 
 
 def _read_csv(path: Path, people: tuple[str, ...] | None, sep: str | None) -> IbdMap:
     if sep is None:
         sep = "\t" if path.name.lower().removesuffix(".gz").endswith((".tsv", ".txt")) else ","
-    frame = table_of(path, sep)
-    refuse_columns(frame, ("position", *PAIR_COLUMNS), str(path))
-    return map_of_table(frame, people, str(path))
+    return map_of_table(tables_of(path, sep), people, str(path))

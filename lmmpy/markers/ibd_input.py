@@ -61,7 +61,7 @@ def as_ibd(ibd: Any) -> IbdMap:
                 "This frame has pairs but no column 'position'. Give chromosome, position, id1, id2, ibd; or "
                 "{('1', 40.0): frame} for one position."
             )
-        return map_of_table(ibd, None, "IBD frame")
+        return map_of_table([ibd], None, "IBD frame")
     if isinstance(ibd, str | Path):
         return _of_path(Path(ibd))
     raise DataError(

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from lmmpy.errors import DataError, shown
 from lmmpy.markers.ibd import IbdMap, position_frame
@@ -16,6 +17,7 @@ from lmmpy.relatedness.labels import as_texts, positions
 
 __all__ = ["PAIR_COLUMNS", "ids_of", "map_of_table", "numbers_of", "pairs_of_table", "refuse_columns", "sharing_of"]
 
+_Codes = NDArray[np.int32]
 PAIR_COLUMNS = ("id1", "id2", "ibd")
 
 
@@ -29,7 +31,7 @@ def refuse_columns(frame: pd.DataFrame, needed: Iterable[str], where: str) -> No
 
 def texts_of(column: Any, name: str, where: str) -> list[str]:
     """A column of ids as text."""
-    texts = as_texts(np.asarray(column))
+    texts = [None if text is not None and not text.strip() else text for text in as_texts(np.asarray(column))]
     if None in texts:
         at = [i for i, text in enumerate(texts) if text is None]
         raise DataError(f"{where}: {len(at)} values of {name!r} are missing, in rows {shown(at)} (counted from 0).")
@@ -38,8 +40,15 @@ def texts_of(column: Any, name: str, where: str) -> list[str]:
 
 def _codes(column: Any, name: str, where: str) -> tuple[Ints, list[str]]:
     """Each id as the number of a distinct one, and these as text: a column is long, its ids are few."""
-    codes, distinct = pd.factorize(np.asarray(column), use_na_sentinel=False)
-    return codes.astype(np.intp), texts_of(distinct, name, where)
+    codes, distinct = _factorized(column)
+    return codes, texts_of(distinct, name, where)
+
+
+def _factorized(column: Any) -> tuple[Ints, NDArray[Any]]:
+    """Numbers and distinct values, in order of appearance."""
+    is_category = isinstance(getattr(column, "dtype", None), pd.CategoricalDtype)
+    codes, distinct = pd.factorize(column if is_category else np.asarray(column), use_na_sentinel=False)
+    return codes.astype(np.intp), np.asarray(distinct)
 
 
 def ids_of(frames: Iterable[pd.DataFrame], where: str) -> tuple[str, ...]:
@@ -47,8 +56,7 @@ def ids_of(frames: Iterable[pd.DataFrame], where: str) -> tuple[str, ...]:
     seen: dict[str, None] = {}
     for frame in frames:
         (one, names), (other, more) = (_codes(frame[c], c, where) for c in ("id1", "id2"))
-        shift = np.concatenate([one, other + len(names)])
-        both = np.stack([shift[: len(one)], shift[len(one) :]], axis=1).ravel()
+        both = np.stack([one, other + len(names)], axis=1).ravel()
         everyone = [*names, *more]
         seen.update(dict.fromkeys(everyone[i] for i in pd.unique(both)))
     return tuple(seen)
@@ -86,36 +94,80 @@ def pairs_of_table(frame: pd.DataFrame, people: tuple[str, ...], place: dict[str
     return checked_pairs(first, second, sharing_of(frame["ibd"], "ibd", where), people, where)
 
 
-def map_of_table(frame: pd.DataFrame, people: Sequence[Any] | None, where: str) -> IbdMap:
+def map_of_table(frames: Iterable[pd.DataFrame], people: Sequence[Any] | None, where: str) -> IbdMap:
     """
     The map of a long table with the pairs of many positions.
 
     Parameters
     ----------
-    frame : DataFrame
-        position, id1, id2, ibd, and chromosome unless there is one only.
+    frames : iterable of DataFrame
+        The table, or its parts in order: position, id1, id2, ibd, and chromosome unless there is one only. Of each row
+        20 bytes are kept until all are there.
     people : sequence, optional
-        All ids; by default those of the table.
+        All ids; by default those of the table. Those who are nowhere in it share nothing with others.
     where : str
         What the table is, for messages.
     """
-    refuse_columns(frame, ("position", *PAIR_COLUMNS), where)
-    if not len(frame):
+    known = None if people is None else texts_of(list(people), "people", where)
+    number = {name: i for i, name in enumerate(known or ())}
+    places: dict[tuple[str, float], int] = {}
+    parts: list[tuple[_Codes, _Codes, _Codes, Floats]] = []
+    rows = 0
+    for frame in frames:
+        name = where if not rows else f"{where}, from row {rows:,}"
+        refuse_columns(frame, ("position", *PAIR_COLUMNS), name)
+        if known is None:
+            for one in ids_of([frame], name):
+                number.setdefault(one, len(number))
+        first, second = (numbers_of(frame[c], c, number, where).astype(np.int32) for c in ("id1", "id2"))
+        parts.append((_place_codes(frame, places, name), first, second, sharing_of(frame["ibd"], "ibd", name)))
+        rows += len(frame)
+    if not rows:
         raise DataError(f"{where}: there are no rows.")
-    everyone = ids_of([frame], where) if people is None else tuple(texts_of(list(people), "people", where))
-    place = {name: i for i, name in enumerate(everyone)}
-    first, second = (numbers_of(frame[name], name, place, where) for name in ("id1", "id2"))
-    ibd = sharing_of(frame["ibd"], "ibd", where)
-    chromosome = np.asarray(frame["chromosome"]) if "chromosome" in frame.columns else np.full(len(frame), "")
-    of_chromosome, names = _codes(chromosome, "chromosome", where)
-    of_position, places = pd.factorize(sharing_of(frame["position"], "position", where))
-    keys, of_row = np.unique(of_chromosome * len(places) + of_position, return_inverse=True)
+    of_row, first, second, ibd = (np.concatenate(part) for part in zip(*parts, strict=True))
+    del parts
+    at, was = position_frame([c for c, _ in places], np.array([p for _, p in places]), where)
+    return IbdMap(tuple(number), at, _held(of_row, first, second, ibd, was, at, tuple(number), where), where)
+
+
+def _place_codes(frame: pd.DataFrame, places: dict[tuple[str, float], int], where: str) -> _Codes:
+    """Number of the position of each row; new ones are added."""
+    given = frame["chromosome"] if "chromosome" in frame.columns else np.full(len(frame), "")
+    codes, distinct = _factorized(given)
+    names = ["" if text is None else text for text in as_texts(distinct)]
+    place = sharing_of(frame["position"], "position", where)
+    wrong = np.flatnonzero(~np.isfinite(place))
+    if len(wrong):
+        raise DataError(f"{where}: positions are missing or not finite in rows {shown(wrong)} (counted from 0).")
+    of_place, numbers = pd.factorize(place)
+    keys, of_key = np.unique(codes.astype(np.int64) * max(1, len(numbers)) + of_place, return_inverse=True)
+    at = [(names[key // len(numbers)], float(numbers[key % len(numbers)])) for key in keys.tolist()]
+    return np.array([places.setdefault(one, len(places)) for one in at], dtype=np.int32)[of_key]
+
+
+def _held(
+    of_row: _Codes,
+    first: _Codes,
+    second: _Codes,
+    ibd: Floats,
+    was: Ints,
+    at: pd.DataFrame,
+    people: tuple[str, ...],
+    where: str,
+) -> HeldPairs:
+    """The pairs of each position, checked."""
+    # Those who are nowhere in the table have no diagonal there either.
+    there = np.zeros(len(people), dtype=bool)
+    there[first] = there[second] = True
+    nowhere = np.flatnonzero(~there)
     order = np.argsort(of_row, kind="stable")
-    ends = np.searchsorted(of_row[order], np.arange(len(keys) + 1))
-    at, was = position_frame([names[i] for i in keys // len(places)], places[keys % len(places)], where)
-    parts = []
-    for new, old in enumerate(was.tolist()):
-        rows = order[ends[old] : ends[old + 1]]
-        name = f"{where}, position {at['chromosome'].iloc[new]}:{at['position'].iloc[new]:g}"
-        parts.append(checked_pairs(first[rows], second[rows], ibd[rows], everyone, name))
-    return IbdMap(everyone, at, HeldPairs(parts), where)
+    rows_of = np.split(order, np.cumsum(np.bincount(of_row))[:-1])
+    found = []
+    for name, position, old in zip(at["chromosome"], at["position"], was.tolist(), strict=True):
+        rows = rows_of[old]
+        i, j, values = first[rows].astype(np.intp), second[rows].astype(np.intp), ibd[rows]
+        if len(nowhere) and (i == j).any():
+            i, j = np.concatenate([i, nowhere]), np.concatenate([j, nowhere])
+            values = np.concatenate([values, np.ones(len(nowhere))])
+        found.append(checked_pairs(i, j, values, people, f"{where}, position {name}:{position:g}"))
+    return HeldPairs(found)

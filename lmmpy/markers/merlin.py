@@ -10,16 +10,18 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from lmmpy.errors import DataError, shown
 from lmmpy.markers.ibd import IbdMap
-from lmmpy.markers.ibd_files import MEMORY, map_of_files, paths_of, table_of
+from lmmpy.markers.ibd_files import MEMORY, map_of_files, paths_of, tables_of
 from lmmpy.markers.ibd_tables import map_of_table, refuse_columns, sharing_of
 from lmmpy.markers.pairs import Plain
 
 __all__ = ["read_merlin_ibd"]
 
 _COLUMNS = ("FAMILY", "ID1", "ID2", "MARKER", "P0", "P1", "P2")
+_NUMBERS = ("P0", "P1", "P2", "p0", "p1", "p2")
 _CHROMOSOME = re.compile(r"chr(?:om(?:osome)?)?[-_.]?(\d+|[XY])", re.IGNORECASE)
 # Probabilities are written with three decimals at the least.
 _SUM = 2e-3
@@ -78,7 +80,11 @@ def read_merlin_ibd(
 def _markers(map: Any) -> pd.DataFrame:
     """Chromosome and position by marker."""
     where = "The map" if isinstance(map, pd.DataFrame) else str(map)
-    frame = map if isinstance(map, pd.DataFrame) else table_of(paths_of(map, "map")[0], r"\s+")
+    frame = (
+        map
+        if isinstance(map, pd.DataFrame)
+        else pd.concat(tables_of(paths_of(map, "map")[0], r"\s+", ("POSITION", "LOCATION")))
+    )
     frame = frame.set_axis([str(name).upper() for name in frame.columns], axis=1)
     if "POSITION" not in frame.columns and "LOCATION" in frame.columns:
         frame = frame.rename(columns={"LOCATION": "POSITION"})
@@ -98,58 +104,73 @@ def _markers(map: Any) -> pd.DataFrame:
 
 def _places(marker: pd.Series, markers: pd.DataFrame | None, chromosome: Any, path: Path) -> pd.DataFrame:
     """Chromosome and position of each row."""
+    names, codes = marker.cat.categories, marker.cat.codes.to_numpy()
     if markers is not None:
-        unknown = marker[~marker.isin(markers.index)].unique()
+        unknown = names[~names.isin(markers.index)]
         if len(unknown):
             raise DataError(f"{path}: markers that the map does not have: {shown(unknown)}.")
-        return markers.loc[marker].reset_index(drop=True)
-    names = marker.unique()
-    numbers = pd.to_numeric(pd.Series(names), errors="coerce")
-    if numbers.isna().any():
+        return markers.loc[names].iloc[codes].reset_index(drop=True)
+    numbers = pd.to_numeric(pd.Series(names), errors="coerce").to_numpy(dtype=np.float64)
+    if np.isnan(numbers).any():
         raise DataError(
-            f"{path}: MARKER is not positions in cM: {shown(names[numbers.isna().to_numpy()])}. Give map='…map' for "
-            "the positions of markers."
+            f"{path}: MARKER is not positions in cM: {shown(names[np.isnan(numbers)])}. Give map='…map' for the "
+            "positions of markers."
         )
     found = _CHROMOSOME.search(path.name)
     of_file = str(chromosome) if chromosome is not None else found[1].lstrip("0") if found else ""
-    position = marker.map(dict(zip(names, numbers, strict=True))).to_numpy(dtype=np.float64)
-    return pd.DataFrame({"chromosome": of_file, "position": position})
+    return pd.DataFrame({"chromosome": pd.Categorical([of_file]).repeat(len(codes)), "position": numbers[codes]})
 
 
-def _people(frame: pd.DataFrame, ids: str | Callable[[str, str], str], path: Path) -> list[pd.Series]:
-    """Ids of the first and the second of each pair."""
-    family = frame["FAMILY"]
-    if ids == "id":
-        both = pd.concat([frame[["FAMILY", name]].set_axis(["family", "id"], axis=1) for name in ("ID1", "ID2")])
-        known = both.drop_duplicates()
-        twice = known[known["id"].duplicated(keep=False)].sort_values("id")
-        if len(twice):
-            who = [Plain(f"{one!r} of family {of!r}") for of, one in twice.itertuples(index=False)]
-            raise DataError(
-                f"{path}: ids are unique within families only: {shown(who)}. Name people FAMILY_ID with "
-                "ids='family_id', or give a function of family and id."
-            )
-        return [frame["ID1"], frame["ID2"]]
-    if isinstance(ids, str):
-        return [family + "_" + frame["ID1"], family + "_" + frame["ID2"]]
-    named = []
+def _people(
+    frame: pd.DataFrame, ids: str | Callable[[str, str], str], families: dict[str, str], path: Path
+) -> list[NDArray[np.object_]]:
+    """Names of the first and the second of each pair."""
+    made = []
     for column in ("ID1", "ID2"):
-        distinct = frame[["FAMILY", column]].drop_duplicates()
-        names = {(of, one): ids(of, one) for of, one in distinct.itertuples(index=False)}
-        named.append(pd.Series([names[key] for key in zip(family, frame[column], strict=True)]))
-    return named
+        family, person = frame["FAMILY"].cat, frame[column].cat
+        n = len(person.categories)
+        codes, pairs = pd.factorize(family.codes.to_numpy(dtype=np.int64) * n + person.codes.to_numpy())
+        distinct = [(str(family.categories[i // n]), str(person.categories[i % n])) for i in pairs.tolist()]
+        names = [_name(of, one, ids) for of, one in distinct]
+        for (of, one), name in zip(distinct, names, strict=True):
+            if families.setdefault(name, of) != of:
+                raise DataError(
+                    f"{path}: ids are unique within families only: {one!r} is in family {families[name]!r} and in "
+                    f"{of!r}. Name people FAMILY_ID with ids='family_id', or give a function of family and id that "
+                    "tells them apart."
+                )
+        made.append(np.array(names, dtype=object)[codes])
+    return made
+
+
+def _name(family: str, one: str, ids: str | Callable[[str, str], str]) -> str:
+    if isinstance(ids, str):
+        return one if ids == "id" else f"{family}_{one}"
+    return str(ids(family, one))
 
 
 def _read(path: Path, markers: pd.DataFrame | None, chromosome: Any, ids: str | Callable[[str, str], str]) -> IbdMap:
-    frame = table_of(path, r"\s+")
+    families: dict[str, str] = {}
+    parts = (_table(frame, path, markers, chromosome, ids, families) for frame in tables_of(path, r"\s+", _NUMBERS))
+    return map_of_table(parts, None, str(path))
+
+
+def _table(
+    frame: pd.DataFrame,
+    path: Path,
+    markers: pd.DataFrame | None,
+    chromosome: Any,
+    ids: str | Callable[[str, str], str],
+    families: dict[str, str],
+) -> pd.DataFrame:
+    """A part of the file as a long table; `families` of the people so far is added to."""
     frame = frame.set_axis([str(name).upper() for name in frame.columns], axis=1)
     refuse_columns(frame, _COLUMNS, str(path))
     P0, P1, P2 = (sharing_of(frame[name], name, str(path)) for name in ("P0", "P1", "P2"))
     wrong = ~(np.abs(P0 + P1 + P2 - 1.0) <= _SUM) | (np.minimum(np.minimum(P0, P1), P2) < -_SUM)
     if wrong.any():
-        rows = [Plain(" ".join(frame.iloc[i])) for i in np.flatnonzero(wrong)[:5]]
+        rows = [Plain(" ".join(map(str, frame.iloc[i]))) for i in np.flatnonzero(wrong)[:5]]
         raise DataError(f"{path}: {int(wrong.sum())} rows have no probabilities that sum to 1: {shown(rows)}.")
-    one, other = _people(frame, ids, path)
+    one, other = _people(frame, ids, families, path)
     places = _places(frame["MARKER"], markers, chromosome, path)
-    table = places.assign(id1=one.to_numpy(), id2=other.to_numpy(), ibd=0.5 * P1 + P2)
-    return map_of_table(table, None, str(path))
+    return places.assign(id1=one, id2=other, ibd=0.5 * P1 + P2)

@@ -17,12 +17,12 @@ from lmmpy.qtl.transform import inormal
 
 __all__ = [
     "AssociationScan",
-    "association",
     "Bivariate",
     "FamilyAnalysis",
     "MaternalEffects",
     "Multivariate",
     "Polygenic",
+    "association",
     "bivariate",
     "decompose",
     "gene_by_environment",

@@ -13,12 +13,12 @@ from lmmpy.design.columns import Columns
 from lmmpy.design.values import Categorical
 from lmmpy.engines import one_blas_thread
 from lmmpy.errors import DataError, ModelError, shown
-from lmmpy.inference.column_scanner import column_scanner
+from lmmpy.inference.column_scanner import ColumnScanner, column_scanner
 from lmmpy.markers import GenotypeSource, as_genotypes
 from lmmpy.model import LmmFit
 from lmmpy.model.assemble import warnings_from_caller
 from lmmpy.qtl.association_scan import AssociationScan
-from lmmpy.qtl.association_task import AssociationTask, Filters, Scanner, TraitScan
+from lmmpy.qtl.association_task import AssociationTask, Filters, TraitScan
 from lmmpy.qtl.loco import fits_without
 from lmmpy.qtl.null_digest import null_digest
 from lmmpy.qtl.people import null_fit, people_of
@@ -215,7 +215,9 @@ def _selected(source: GenotypeSource, variants: Any) -> Ints:
         asked = np.asarray([variants] if isinstance(variants, str) else variants)
         if asked.dtype == bool:
             if asked.shape != (len(table),):
-                raise DataError(f"variants: a mask must have {len(table):,} values, one a variant; it has {asked.size:,}.")
+                raise DataError(
+                    f"variants: a mask must have {len(table):,} values, one a variant; it has {asked.size:,}."
+                )
             found = np.flatnonzero(asked)
         else:
             found = _by_name(source, [str(name) for name in asked.tolist()])
@@ -236,9 +238,7 @@ def _by_name(source: GenotypeSource, names: list[str]) -> Ints:
     return np.flatnonzero(known.isin(names))
 
 
-def _by_chromosome(
-    fit: LmmFit, source: GenotypeSource, loco: Any, id: str | None, selected: Ints
-) -> dict[str, LmmFit]:
+def _by_chromosome(fit: LmmFit, source: GenotypeSource, loco: Any, id: str | None, selected: Ints) -> dict[str, LmmFit]:
     """The fit by chromosome; under "" the one of all others."""
     if loco is None or loco is False:
         return {"": fit}
@@ -258,7 +258,7 @@ def _trait(
 ) -> TraitScan:
     fit = next(iter(models.values()))
     who = people_of(fit, id)
-    scanners: dict[str, Scanner] = {
+    scanners: dict[str, ColumnScanner] = {
         chromosome: column_scanner(
             model.criterion, model.optimum, tests, exact=exact, precision=precision, control=model.request.control
         )

@@ -4,31 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from lmmpy.inference.column_scanner import ColumnScanner
 from lmmpy.inference.column_tests import ColumnTests
 from lmmpy.markers import GenotypeSource, impute_mean, summarise
 from lmmpy.qtl.people import People
 from lmmpy.scan import Block
 
-__all__ = ["AssociationTask", "Filters", "Scanner", "TraitScan", "selected_runs"]
+__all__ = ["AssociationTask", "Filters", "TraitScan"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
+Reals = NDArray[Any]
 
 # Of the tests of a scan the first of these that it has is the one of its columns beta … p_value.
 _MAIN = ("wald", "lrt", "score")
-
-
-class Scanner(Protocol):
-    """Tests columns beside those of X in one model; pickles. See `inference.column_scanner`."""
-
-    def __call__(self, G: Floats, k: int = 1) -> Mapping[str, ColumnTests]:
-        """By name of the test; G of shape (n, m·k), k columns a variant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +61,7 @@ class TraitScan:
     people : People
     places : ndarray of int, shape (people,)
         Their numbers among the people of the genotypes.
-    scanners : mapping of str to Scanner
+    scanners : mapping of str to ColumnScanner
         By chromosome; under "" the one of all chromosomes that are not there.
     modifier : ndarray, shape (n,), or None
         Of each row, what the effect of a variant is to depend on.
@@ -75,10 +70,10 @@ class TraitScan:
     name: str
     people: People
     places: Ints
-    scanners: Mapping[str, Scanner]
+    scanners: Mapping[str, ColumnScanner]
     modifier: Floats | None
 
-    def columns(self, G: NDArray[np.floating]) -> NDArray[np.floating]:
+    def columns(self, G: Reals) -> Reals:
         """From dosages of the people to columns over the rows, shape (n, m) or, with a modifier, (n, 2m)."""
         rows = np.asfortranarray(G[self.people.codes]) if self.people.repeated else G
         if self.modifier is None:
@@ -129,9 +124,9 @@ class AssociationTask:
         order = np.arange(len(frames) * len(which)).reshape(len(frames), -1).T.ravel()
         return pd.concat(frames, ignore_index=True).iloc[order].reset_index(drop=True)
 
-    def _read(self, which: Ints, rows: Ints) -> NDArray[np.floating]:
+    def _read(self, which: Ints, rows: Ints) -> Reals:
         dtype = np.float32 if self.single else np.float64
-        runs = selected_runs(which)
+        runs = _runs(which)
         if len(runs) == 1:
             return self.source.read(*runs[0], rows=rows, dtype=dtype)
         G = np.empty((len(rows), len(which)), dtype=dtype, order="F")
@@ -141,7 +136,7 @@ class AssociationTask:
             place += stop - start
         return G
 
-    def _of_trait(self, trait: TraitScan, G: NDArray[np.floating], variants: pd.DataFrame) -> pd.DataFrame:
+    def _of_trait(self, trait: TraitScan, G: Reals, variants: pd.DataFrame) -> pd.DataFrame:
         summary = summarise(G)
         notes = self.filters.notes(summary.missing, summary.maf, len(G), summary.varies)
         kept = np.flatnonzero(notes == "")
@@ -166,25 +161,21 @@ class AssociationTask:
         }
         return pd.DataFrame(table)
 
-    def _tests(
-        self, trait: TraitScan, G: NDArray[np.floating], variants: pd.DataFrame, kept: Ints
-    ) -> Mapping[str, ColumnTests]:
+    def _tests(self, trait: TraitScan, G: Reals, variants: pd.DataFrame, kept: Ints) -> Mapping[str, ColumnTests]:
         """Those of the variants that are kept; a block is of one chromosome where chromosomes have their own model."""
         chromosome = str(variants["chromosome"].iloc[0])
         scanner = trait.scanners.get(chromosome) or trait.scanners[""]
         return scanner(trait.columns(G), 1 if trait.modifier is None else 2)
 
 
-def selected_runs(which: Ints) -> list[tuple[int, int]]:
+def _runs(which: Ints) -> list[tuple[int, int]]:
     """Runs of following numbers, as pairs of the first and one behind the last."""
     edges = np.flatnonzero(np.diff(which) != 1) + 1
     starts, stops = np.concatenate([[0], edges]), np.concatenate([edges, [len(which)]])
     return [(int(which[start]), int(which[stop - 1]) + 1) for start, stop in zip(starts, stops, strict=True)]
 
 
-def _statistics(
-    tests: Mapping[str, ColumnTests], kept: Ints, m: int, interaction: bool
-) -> dict[str, NDArray[np.floating]]:
+def _statistics(tests: Mapping[str, ColumnTests], kept: Ints, m: int, interaction: bool) -> dict[str, Reals]:
     """The columns of the table that come from the tests, NaN for variants that are not tested."""
 
     def spread(values: Floats) -> Floats:
@@ -207,4 +198,3 @@ def _statistics(
         found["beta_main"], found["std_error_main"] = spread(main.beta[:, 0]), spread(main.std_error[:, 0])
         found["p_joint"] = spread(main.p_value)
     return found
-

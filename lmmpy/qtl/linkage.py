@@ -31,6 +31,7 @@ def linkage(
     rho_q: float | None = None,
     mixture: str | None = None,
     engine: str = "auto",
+    nearest: bool = False,
     resume: str | Path | None = None,
     n_jobs: int | None = None,
     progress: bool | None = None,
@@ -71,6 +72,10 @@ def linkage(
     engine : {"auto", "general"}
         "auto" fits positions together where the null model is of families and scalar terms; "general" one by one as
         `lmer` fits, which takes longer and is for comparison.
+    nearest : bool
+        Whether sharing that is no covariance, as where it was estimated pair by pair, is replaced by the nearest one,
+        in the least squares sense; `note` says where. Without, families of one trait take it as it is, as SOLAR does;
+        other models and `fit_at` refuse it.
     resume : path, optional
         A file (``.tsv`` or ``.parquet``) to which LODs are written as the scan goes, and from which it goes on if it
         was interrupted; see `run_scan`. Later passes have files of their own, ``scan.pass2.tsv``.
@@ -124,6 +129,7 @@ def linkage(
         passes=_checked_passes(passes),
         thresholds=_checked_thresholds(thresholds),
         engine=engine,
+        nearest=bool(nearest),
     )
     work = run_passes(fit, settings, (), resume, n_jobs, progress)
     return LinkageScan(fit=fit, settings=settings, **work)

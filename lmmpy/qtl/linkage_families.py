@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from lmmpy.design.values import Floats
 from lmmpy.engines.block_batch import BlockFamilies, Pairs, block_families
 from lmmpy.fitting.lockstep import minimise_together
-from lmmpy.qtl.linkage_model import LinkageModel, PeoplePairs, PositionFit, has_shares
+from lmmpy.qtl.linkage_model import LinkageModel, PositionFit, has_shares
+from lmmpy.qtl.linkage_sharing import PeoplePairs
 
 __all__ = ["FamilyLane", "family_lane"]
 

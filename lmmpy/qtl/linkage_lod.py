@@ -22,7 +22,6 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import log_ndtr, logsumexp, ndtri_exp
-from scipy.stats import chi2
 
 from lmmpy.errors import ModelError, shown
 
@@ -84,9 +83,20 @@ def log_p_values(chisq: ArrayLike, traits: int = 1, mixture: str = "solar") -> F
         log_p = np.logaddexp(log_ndtr(-np.sqrt(2.0 * x)), log_ndtr(np.sqrt(x)) - 0.5 * x - 0.5 * math.log(2.0))
     else:
         weights = _weights(traits, mixture)
-        parts = [math.log(w) + chi2.logsf(x, df) for df, w in weights.items() if df]
+        parts = [math.log(w) + _log_upper_tail(x, df) for df, w in weights.items() if df]
         log_p = np.asarray(logsumexp(parts, axis=0))
     return np.where(x == 0.0, 0.0, log_p)
+
+
+def _log_upper_tail(x: Floats, df: int) -> Floats:
+    """Log P(χ²_df > x), also where the probability itself is below what a double can be."""
+    tail = 2 - df % 2
+    log_p = math.log(2.0) + log_ndtr(-np.sqrt(x)) if tail == 1 else -0.5 * x
+    log_half = np.log(0.5 * np.where(x > 0.0, x, 1.0))
+    while tail < df:  # Abramowitz & Stegun 26.4.8
+        log_p = np.logaddexp(log_p, 0.5 * tail * log_half - 0.5 * x - math.lgamma(0.5 * tail + 1.0))
+        tail += 2
+    return np.asarray(log_p)
 
 
 def _weights(traits: int, mixture: str) -> dict[int, float]:
@@ -133,7 +143,7 @@ def equivalent_lod(lod: ArrayLike, traits: int, mixture: str = "solar") -> Float
     """
     raw = np.atleast_1d(np.asarray(lod, dtype=float))
     if traits == 1:
-        return np.maximum(raw, 0.0)
+        return np.asarray(np.maximum(raw, 0.0))
     log_p = log_p_values(2.0 * LN10 * raw, traits, mixture)
     z = np.maximum(-ndtri_exp(np.minimum(log_p, math.log(0.5))), 0.0)
     return np.asarray(z**2 / (2.0 * LN10))

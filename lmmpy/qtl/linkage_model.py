@@ -6,18 +6,18 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
 from lmmpy.covariance import Diagonal, Indexed, Unstructured
 from lmmpy.design import Design, RandomEffects
 from lmmpy.design.values import Categorical
 from lmmpy.engines import Criterion, make_criterion
+from lmmpy.errors import DataError
 from lmmpy.fitting import Control, fit_by_reference, fit_theta
 from lmmpy.formula import RandomTerm
 from lmmpy.inference.variance_parameters import components
-from lmmpy.relatedness import Relatedness
+from lmmpy.qtl.linkage_sharing import PeoplePairs
 
-__all__ = ["LinkageModel", "PeoplePairs", "PositionFit", "has_shares", "share_columns"]
+__all__ = ["LinkageModel", "PositionFit", "has_shares", "share_columns"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
@@ -26,31 +26,6 @@ Ints = NDArray[np.intp]
 _LEAST = 0.2
 # A likelihood that is lower than the null model's by less has the locus at zero.
 _SLACK = 1e-6
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class PeoplePairs:
-    """
-    Sharing at one position among the people of a fit.
-
-    Attributes
-    ----------
-    first, second : ndarray of int, shape (m,)
-        Numbers of people; everybody with himself is there, each pair once.
-    ibd : ndarray, shape (m,)
-    """
-
-    first: Ints
-    second: Ints
-    ibd: Floats
-
-    def relatedness(self, ids: tuple[str, ...]) -> Relatedness:
-        """The same as the relatedness of a random term."""
-        off = self.first != self.second
-        rows = np.concatenate([self.first, self.second[off]])
-        columns = np.concatenate([self.second, self.first[off]])
-        values = np.concatenate([self.ibd, self.ibd[off]])
-        return Relatedness(sparse.csc_array((values, (rows, columns)), shape=(len(ids),) * 2), labels=list(ids))
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -121,9 +96,17 @@ class LinkageModel:
         Parameters
         ----------
         pairs : PeoplePairs
+
+        Raises
+        ------
+        DataError
+            When the sharing cannot be a covariance.
         """
         control = Control(progress=False)
-        criterion = make_criterion(self.design(pairs), self.reml)
+        try:
+            criterion = make_criterion(self.design(pairs), self.reml)
+        except DataError as error:
+            raise pairs.explained(error) from error
         optimum = fit_theta(criterion, control, near=self._near(criterion))
         if not optimum.converged or optimum.adrift or optimum.value > self.value + _SLACK:
             criterion, optimum = fit_by_reference(criterion, control, None, "auto")
@@ -162,7 +145,7 @@ class LinkageModel:
     def null_shares(self) -> dict[str, float]:
         """The shares where the locus has none."""
         everybody = np.arange(len(self.ids))
-        design = self.design(PeoplePairs(everybody, everybody, np.ones(len(everybody))))
+        design = self.design(PeoplePairs("", everybody, everybody, np.ones(len(everybody))))
         theta = self._joined(np.zeros(design.random[-1].structure.n_theta))
         return share_columns(design, theta, self.labels)
 

@@ -20,7 +20,7 @@ from lmmpy.model import LmmFit
 from lmmpy.model.mean_variance import has_variance_functions
 from lmmpy.model.update import Changes, update_fit
 from lmmpy.qtl.linkage_model import LinkageModel
-from lmmpy.qtl.linkage_task import SharingReader
+from lmmpy.qtl.linkage_sharing import SharingReader
 from lmmpy.qtl.people import People
 
 __all__ = ["Locus", "check_null", "linkage_model", "selected_positions", "sharing_reader"]
@@ -110,7 +110,12 @@ class Locus:
         DataError
             When what is said to be shared cannot be a covariance, as estimates of pairs, one by one, need not be.
         """
-        related = reader(number).relatedness(people.ids)
+        pairs = reader(number)
+        try:
+            related = pairs.relatedness(people.ids)
+            related.logdet  # noqa: B018  # looked at here, where the position is known
+        except DataError as error:
+            raise pairs.explained(error) from error
         relmat = {**(fit.request.source.relmat or {}), self.name: related}
         changes = Changes(formula=f". ~ . + {self.term(people.column, independent)}", relmat=relmat)
         return update_fit(fit, changes, {}, stacklevel=3)
@@ -208,7 +213,7 @@ def _household(fit: LmmFit, analysis: Any) -> str | None:
     return left[0] if len(left) == 1 else None
 
 
-def sharing_reader(fit: LmmFit, people: People, ibd: IbdMap) -> SharingReader:
+def sharing_reader(fit: LmmFit, people: People, ibd: IbdMap, nearest: bool = False) -> SharingReader:
     """
     The sharing among the people of a fit.
 
@@ -220,6 +225,8 @@ def sharing_reader(fit: LmmFit, people: People, ibd: IbdMap) -> SharingReader:
     fit : LmmFit
     people : People
     ibd : IbdMap
+    nearest : bool
+        See `SharingReader`.
 
     Raises
     ------
@@ -244,7 +251,7 @@ def sharing_reader(fit: LmmFit, people: People, ibd: IbdMap) -> SharingReader:
             f"{shown(related)}. Add their sharing, or fit the null model without them (subset=). (Who is related to "
             "nobody need not be there.)"
         )
-    return SharingReader(ibd, numbers, absent.astype(np.intp))
+    return SharingReader(ibd, numbers, absent.astype(np.intp), nearest)
 
 
 def _has_relatives(fit: LmmFit, people: People, one: int) -> bool:

@@ -20,6 +20,10 @@ __all__ = ["linkage_document"]
 # So many chromosomes are shown, the best ones.
 _TOP = 10
 _SHOWN = ("h2", "rho_q", "p_value")
+_NOTES = {
+    "not converged": "positions did not converge",
+    "nearest covariance": "positions have sharing that is no covariance, and was replaced by the nearest one",
+}
 
 
 def linkage_document(found: LinkageScan, digits: int = 4) -> Document:
@@ -97,8 +101,10 @@ def _remarks(found: LinkageScan) -> list[str]:
             "LODs are those of one trait with the same p-value; lod_raw in the table is the difference of "
             f"log10-likelihoods (mixture: {found.settings.mixture})."
         )
-    if any(peak for peak in table["note"] == "not converged"):
-        lines.append(f"{int((table['note'] == 'not converged').sum())} positions did not converge; see note.")
+    for note, text in _NOTES.items():
+        count = int(table["note"].str.contains(note).sum())
+        if count:
+            lines.append(f"{count:,} {text}; see note.")
     last = found.passes[-1]
     if not found.complete:
         done = len(last.lod)

@@ -50,6 +50,8 @@ class Settings:
     thresholds : tuple of float
         What the best LOD of each pass must reach for the next one.
     engine : {"auto", "general"}
+    nearest : bool
+        Whether sharing that is no covariance is replaced by the nearest one.
     """
 
     ibd: IbdMap
@@ -61,6 +63,7 @@ class Settings:
     passes: int
     thresholds: tuple[float, ...]
     engine: str
+    nearest: bool = False
 
 
 @dataclass(frozen=True, eq=False, slots=True, kw_only=True)
@@ -127,7 +130,7 @@ def run_passes(
             break
         best = int(own.lod["lod"].to_numpy().argmax())
         locus = Locus.at(settings.ibd, best, settings.name, null)
-        reader = sharing_reader(null, settings.people, settings.ibd)
+        reader = sharing_reader(null, settings.people, settings.ibd, settings.nearest)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", SingularFitWarning)
             null = locus.added_to(null, reader, best, settings.people, settings.independent)
@@ -148,13 +151,21 @@ def _pass(
     model = linkage_model(null, people, settings.analysis, known, settings.independent)
     lane = family_lane(model) if settings.engine == "auto" else None
     places = frozenset((locus.chromosome, locus.position) for locus in known)
-    task = LinkageTask(sharing_reader(null, people, ibd), model, lane, places, settings.mixture)
+    task = LinkageTask(sharing_reader(null, people, ibd, settings.nearest), model, lane, places, settings.mixture)
     blocks = blocks_of(len(ibd), _ALONE if lane is None else _TOGETHER, "positions")
-    options = [settings.mixture, settings.independent, settings.engine, model.labels, number, len(blocks)]
+    options = [
+        settings.mixture,
+        settings.independent,
+        settings.engine,
+        settings.nearest,
+        model.labels,
+        number,
+        len(blocks),
+    ]
     fingerprint = {
         "null model": null_digest(null),
         "IBD": digest(ibd.fingerprint(), "\n".join(people.ids)),
-        "options": digest(*(str(option) for option in options)),
+        "options": digest(*model.labels, *(str(option) for option in options)),
     }
     outcome = run_scan(
         task, blocks, fingerprint=fingerprint, what="linkage", resume=resume, n_jobs=n_jobs, progress=progress

@@ -66,7 +66,7 @@ class LinkageScan(FamilyReport):
         (the household of an analysis is `c2`), and `e2` of the residual; NaN where a row's variance is no such sum, as
         with random slopes. With several traits ``h2[bmi]``, ``h2q[bmi]``, … and `rho_q`, and `lod_raw`,
         (ℓ₁ − ℓ₀)/ln 10. `p_value`, pointwise; `note`: "not converged", "in the null model" of a locus that is
-        conditioned on. After `adjusted` also `lod_adjusted`.
+        conditioned on, "nearest covariance" where that was taken. After `adjusted` also `lod_adjusted`.
         """
         return self.passes[0].lod
 
@@ -132,7 +132,7 @@ class LinkageScan(FamilyReport):
             raise DataError(f"{len(numbers) or 'No'} positions at {position:g} cM{where}; {hint}.")
         number = int(numbers[0])
         locus = Locus.at(settings.ibd, number, settings.name, own.null)
-        reader = sharing_reader(own.null, settings.people, settings.ibd)
+        reader = sharing_reader(own.null, settings.people, settings.ibd, settings.nearest)
         return locus.added_to(own.null, reader, number, settings.people, settings.independent)
 
     def fine(

@@ -7,52 +7,15 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from lmmpy.engines import one_blas_thread
-from lmmpy.markers import IbdMap
 from lmmpy.qtl.linkage_families import FamilyLane
 from lmmpy.qtl.linkage_lod import LN10, equivalent_lod, lod_p_values
-from lmmpy.qtl.linkage_model import LinkageModel, PeoplePairs, PositionFit
+from lmmpy.qtl.linkage_model import LinkageModel, PositionFit
+from lmmpy.qtl.linkage_sharing import PeoplePairs, SharingReader
 from lmmpy.scan import Block
 
-__all__ = ["LinkageTask", "SharingReader"]
-
-Ints = NDArray[np.intp]
-
-# Behind the number of a person of an IBD map whom the fit does not have.
-_NOBODY = -1
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class SharingReader:
-    """
-    The sharing among the people of a fit, position by position; pickles.
-
-    Attributes
-    ----------
-    ibd : IbdMap
-    people : ndarray of int, shape (people of the map,)
-        Number of each person of the map among those of the fit; −1 who is not in it.
-    alone : ndarray of int, shape (m,)
-        People of the fit whom the map does not have, and who are related to nobody.
-    """
-
-    ibd: IbdMap
-    people: Ints
-    alone: Ints
-
-    def __call__(self, number: int) -> PeoplePairs:
-        """Sharing at a position."""
-        first, second, ibd = self.ibd.pairs(number)
-        one, other = self.people[first], self.people[second]
-        kept = (one != _NOBODY) & (other != _NOBODY)
-        one, other, ibd = one[kept], other[kept], ibd[kept]
-        return PeoplePairs(
-            np.concatenate([np.minimum(one, other), self.alone]),
-            np.concatenate([np.maximum(one, other), self.alone]),
-            np.concatenate([ibd, np.ones(len(self.alone))]),
-        )
+__all__ = ["LinkageTask"]
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -87,16 +50,19 @@ class LinkageTask:
         with one_blas_thread():
             lane = self.lane
             fits = lane.fits(self.model, pairs) if lane is not None else [self.model.fit(one) for one in pairs]
-        found = iter(fits)
-        rows = [self._conditioned() if skip else next(found) for skip in taken]
-        notes = np.where(taken, "in the null model", np.where([row.converged for row in rows], "", "not converged"))
+        found = iter(zip(fits, pairs, strict=True))
+        rows, notes = [], []
+        for skip in taken:
+            row, note = (self._conditioned(), "in the null model") if skip else _noted(*next(found))
+            rows.append(row)
+            notes.append(note)
         return self._table(place, rows, notes)
 
     def _conditioned(self) -> PositionFit:
         """At a position of the null model the same variance cannot be shared out twice."""
         return PositionFit(self.model.value, self.model.null_shares(), True)
 
-    def _table(self, place: pd.DataFrame, rows: Sequence[PositionFit], notes: NDArray[np.str_]) -> pd.DataFrame:
+    def _table(self, place: pd.DataFrame, rows: Sequence[PositionFit], notes: Sequence[str]) -> pd.DataFrame:
         model, traits = self.model, self.model.null.traits
         values = np.array([row.value for row in rows], dtype=float)
         raw = np.maximum(0.5 * (model.value - values) / LN10, 0.0)
@@ -108,7 +74,13 @@ class LinkageTask:
             columns["lod_raw"] = raw
         columns["p_value"] = lod_p_values(raw, count, self.mixture)
         table = place[["chromosome", "position"]].assign(**columns)
-        return table.assign(note=pd.array(notes.tolist(), dtype="str"))
+        return table.assign(note=pd.array(list(notes), dtype="str"))
+
+
+def _noted(fit: PositionFit, pairs: PeoplePairs) -> tuple[PositionFit, str]:
+    """A fit, and what is to be said of it."""
+    said = ["nearest covariance"] * pairs.changed + ["not converged"] * (not fit.converged)
+    return fit, ", ".join(said)
 
 
 def _in_order(names: Iterable[str], traits: tuple[str, ...]) -> list[str]:

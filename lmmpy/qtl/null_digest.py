@@ -21,7 +21,14 @@ def null_digest(fit: LmmFit) -> str:
     fit : LmmFit
     """
     design = fit.design
-    parts: list[object] = [design.y, design.X, design.names, fit.reml, _rounded(fit.optimum.theta), _rounded([fit.sigma])]
+    parts: list[object] = [
+        design.y,
+        design.X,
+        design.names,
+        fit.reml,
+        _rounded(fit.optimum.theta),
+        _rounded([fit.sigma]),
+    ]
     parts += [x for x in (design.weights, design.offset) if x is not None]
     for term in design.random:
         parts += [term.name, term.columns, term.values, term.codes]

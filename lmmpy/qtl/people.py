@@ -59,8 +59,8 @@ class People:
         place = {id: i for i, id in enumerate(known)}
         absent = [id for id in self.ids if id not in place]
         if absent:
-            nobody = (
-                f" None of the fit's ids is there; theirs look like {shown(known[:3])}." * (len(absent) == len(self.ids))
+            nobody = f" None of the fit's ids is there; theirs look like {shown(known[:3])}." * (
+                len(absent) == len(self.ids)
             )
             raise DataError(
                 f"{what} lack {len(absent):,} of the {len(self.ids):,} people of the null fit, by column "
@@ -111,7 +111,9 @@ def people_of(fit: LmmFit, id: str | None = None) -> People:
     if fit.design.traits is not None:
         rows = rows[fit.design.traits.row]
     if (rows < 0).any():
-        raise DataError(f"{int((rows < 0).sum())} rows of the fit have no {name!r}, so that nobody knows whose they are.")
+        raise DataError(
+            f"{int((rows < 0).sum())} rows of the fit have no {name!r}, so that nobody knows whose they are."
+        )
     found, first, codes = np.unique(rows, return_index=True, return_inverse=True)
     order = np.argsort(first)
     rank = np.empty(len(order), dtype=np.intp)

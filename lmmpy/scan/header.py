@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,7 +50,7 @@ class Header:
             That says what differs.
         """
         advice = "Say another file to begin a scan of its own, or delete this one to begin again."
-        if found.get("format") != FORMAT:
+        if found["format"] != FORMAT:
             raise DataError(f"{path} was written by another version of lmmpy. {advice}")
         if found["what"] != self.what:
             raise DataError(f"{path} holds another scan ({found['what']}, not {self.what}). {advice}")
@@ -69,20 +70,19 @@ def _listed(names: list[str]) -> str:
 
 
 def comment(kind: str, content: Mapping[str, Any]) -> bytes:
-    """A line that is no row."""
-    return f"# {kind} {json.dumps(content, ensure_ascii=False)}\n".encode()
+    """A line that is no row, with a checksum."""
+    text = json.dumps(content, ensure_ascii=False).encode()
+    return b"# %s %s %08x\n" % (kind.encode(), text, zlib.crc32(text))
 
 
 def read_comment(kind: str, line: bytes) -> dict[str, Any] | None:
-    """What `comment` wrote in a whole line; None for other lines."""
+    """What `comment` wrote; None for a line that it did not write."""
     start = f"# {kind} ".encode()
-    if not line.startswith(start) or not line.endswith(b"\n"):
+    text, _, checksum = line[len(start) :].rpartition(b" ")
+    if not line.startswith(start) or checksum != b"%08x\n" % zlib.crc32(text):
         return None
-    try:
-        content = json.loads(line[len(start) :])
-    except ValueError:
-        return None
-    return content if isinstance(content, dict) else None
+    content: dict[str, Any] = json.loads(text)
+    return content
 
 
 def checked_fingerprint(fingerprint: Mapping[str, str]) -> dict[str, str]:

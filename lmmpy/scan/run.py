@@ -138,8 +138,7 @@ def _scan(
     tables: list[pd.DataFrame] = []
     layout = {} if journal is None or journal.layout is None else journal.layout
     left = sum(map(len, blocks))
-    unit = blocks[0].label.partition(" ")[0] if blocks else ""
-    progress = Progress(header.total, unit, shown, what=header.what, done=header.total - left)
+    progress = Progress(header.total, _unit(blocks), shown, what=header.what, done=header.total - left)
     with closing(progress), suppress(KeyboardInterrupt), closing(answers(task, blocks, n_jobs)) as found:
         for block, answer in zip(blocks, found, strict=True):
             table = _table(answer, journal)
@@ -187,8 +186,15 @@ def _outcome(table: pd.DataFrame, done: int, blocks: Sequence[Block], started: f
             if resume
             else ("They are in the table; with resume= and a file, the next call would go on from there.")
         )
-        warnings.warn(f"Interrupted: {items:,} of {total:,} are done. {advice}", LmmpyWarning, stacklevel=3)
+        warnings.warn(
+            f"Interrupted: {items:,} of {total:,} {_unit(blocks)} are done. {advice}", LmmpyWarning, stacklevel=3
+        )
     return Outcome(table, complete, items, total, time.perf_counter() - started)
+
+
+def _unit(blocks: Sequence[Block]) -> str:
+    """What is counted: the first word of "variants 2,001-3,000 of study.bed"."""
+    return blocks[0].label.partition(" ")[0] if blocks else "items"
 
 
 def _checked_total(blocks: Sequence[Block]) -> int:

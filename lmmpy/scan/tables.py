@@ -139,28 +139,33 @@ def decoded(text: bytes, layout: Layout) -> pd.DataFrame:
     """
     if not text:
         return empty_table(layout)
-    missing = {name: [_NOT_THERE["text" if kind == "text" else "float"]] for name, kind in layout.items()}
     table = pd.read_csv(
         BytesIO(text),
         sep="\t",
         header=None,
         names=list(layout),
         index_col=False,
-        dtype={name: _dtype(kind) for name, kind in layout.items()},
-        na_values={name: gone for name, gone in missing.items() if layout[name] == "text" or "float" in layout[name]},
+        # Python's float() is exact; what read_csv's own reading of numbers gives depends on pandas' version
+        converters={name: _number for name, kind in layout.items() if kind.startswith("float")},
+        dtype={name: _dtype(kind) for name, kind in layout.items() if not kind.startswith("float")},
+        na_values={name: [_NOT_THERE["text"]] for name, kind in layout.items() if kind == "text"},
         keep_default_na=False,
         skip_blank_lines=False,
         quoting=csv.QUOTE_NONE,
         lineterminator="\n",
-        # Python's own reading of numbers, which is exact
-        float_precision="round_trip",
         encoding="utf-8",
         encoding_errors="surrogatepass",
     )
     for name, kind in layout.items():
         if kind == "text":
             table[name] = _unescaped(table[name])
+        elif kind == "float32":
+            table[name] = table[name].astype(np.float32)
     return table
+
+
+def _number(field: str) -> float:
+    return np.nan if field == _NOT_THERE["float"] else float(field)
 
 
 def _dtype(kind: str) -> Any:

@@ -15,7 +15,7 @@ from lmmpy.design import Design
 from lmmpy.engines import make_criterion
 from lmmpy.engines.block_batch import BlockFamilies, Problems, block_families
 from lmmpy.engines.block_layout import joined_blocks
-from lmmpy.errors import DataError
+from lmmpy.errors import DataError, ModelError
 from lmmpy.relatedness import Relatedness
 from tests.engines.test_kin_contract import Case, design_of
 from tests.naive import logdet
@@ -116,7 +116,7 @@ def some_shares(count: int, seed: int) -> Array:
 
 
 def assert_same(problems: Problems, naives: list[Naive], seed: int = 3) -> None:
-    for shares in some_shares(problems.shares, seed):
+    for shares in some_shares(problems.n_shares, seed):
         everyone = np.arange(problems.count)
         together = np.tile(shares, (problems.count, 1))
         found, values = problems.evaluate(everyone, together), problems.evaluate(everyone, together, derivatives=False)
@@ -152,7 +152,7 @@ def test_further_columns(case: Case, k: int) -> None:
     problems = families_of(design, case.reml).with_columns(G, k)
     naives = [naive_of(design, case.reml, columns=part) for part in np.split(G, 3, axis=1)]
     assert_same(problems, naives)
-    shares = some_shares(problems.shares, 6)
+    shares = some_shares(problems.n_shares, 6)
     found = problems.estimates(shares)
     for j, naive in enumerate(naives):
         inverse = np.linalg.inv(naive.V(shares[j]))
@@ -271,12 +271,30 @@ def test_numbers_that_are_none_are_refused() -> None:
     families, one = families_of(design, True), np.zeros(1, dtype=np.intp)
     with pytest.raises(DataError, match="rows 0 and 0 in kernel 1 is nan"):
         families.with_kernels([(one, one, np.ones(1)), (one, one, np.full(1, np.nan))])
+    with pytest.raises(DataError, match="Kernel 0 names row -1; the rows of the design are 0 to 41"):
+        families.with_kernels([(one, one - 1, np.ones(1))])
     G = np.ones((design.n, 2))
     G[7, 1] = np.nan
     with pytest.raises(DataError, match="Column 1 of the further columns has no finite value at row 7"):
         families.with_columns(G)
     with pytest.raises(ValueError, match="no columns of their own"):
         families.alone().estimates(np.array([[0.5, 0.5]]))
+    for places, shares in (([0], [[1.0]]), ([1], [[0.5, 0.5]]), ([0, 0], [[0.5, 0.5]])):
+        with pytest.raises(ValueError, match="shares are .* or a place is not below 1"):
+            families.alone().evaluate(np.array(places), np.array(shares))
+
+
+def test_no_problems() -> None:
+    families = families_of(design_of(CASES[0]), True)
+    for problems in (families.with_kernels([]), families.with_columns(np.empty((families.design.n, 0)))):
+        assert problems.count == 0
+        assert problems.evaluate(np.empty(0, dtype=np.intp), np.empty((0, problems.n_shares))).value.shape == (0,)
+
+
+def test_columns_leave_degrees_of_freedom() -> None:
+    design = design_of(CASES[1])
+    with pytest.raises(ModelError, match="42 rows leave nothing"):
+        families_of(design, True).with_columns(np.random.default_rng(0).normal(size=(design.n, 39)), 39)
 
 
 @pytest.mark.parametrize("random", ["(x | g)", "diag(x | g)", "cs(x | g)"])

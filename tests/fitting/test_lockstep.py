@@ -237,6 +237,18 @@ def test_a_start_without_a_value_is_left_to_the_probe() -> None:
     assert found.converged[0] and found.value[0] == minimise_together(families.alone(), np.array([0.5, 0.5])).value[0]
 
 
+def test_a_residual_alone_has_nothing_to_search() -> None:
+    families, _ = simulated(1)
+    design = replace(families.design, random=())
+    linear = block_families(design, False)
+    assert linear is not None
+    found = minimise_together(linear.alone(), np.ones(1))
+    residual = design.y - design.X @ np.linalg.lstsq(design.X, design.y)[0]
+    assert found.converged[0] and found.evaluations[0] == 1
+    assert found.value[0] == pytest.approx(design.n * (1.0 + np.log(2.0 * np.pi * np.mean(residual**2))), rel=1e-12)
+    assert minimise_together(linear.with_kernels([]), np.ones(1)).value.shape == (0,)
+
+
 def test_collinear_columns_do_not_converge_and_hinder_nobody() -> None:
     fit = null(MODELS[0], False)
     rng = np.random.default_rng(3)

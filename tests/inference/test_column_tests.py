@@ -179,7 +179,7 @@ def test_single_precision(k: int) -> None:
         np.testing.assert_allclose(fast.beta / unit, slow.beta / unit, atol=2e-5)
     for i in (0, 3):
         some = G[:, i * k : (i + 1) * k]
-        beta, vcov, _ = squares(criterion.design, V, np.column_stack([criterion.design.X, some]))
+        beta, _, _ = squares(criterion.design, V, np.column_stack([criterion.design.X, some]))
         np.testing.assert_allclose(slow.beta[i], beta[-k:], rtol=1e-5, atol=1e-6)
 
 
@@ -260,6 +260,13 @@ def test_double_precision_where_single_differs(monkeypatch: pytest.MonkeyPatch) 
     found = null.score(G)
     assert found.note == "double precision: single differed where both were tried"
     np.testing.assert_array_equal(found.p_value, exact.score(G).p_value)
+
+
+def test_no_columns() -> None:
+    criterion, theta, G = single()
+    for k in (1, 2):
+        found = null_at_theta(criterion, theta).wald(G[:, :0], k)
+        assert found.beta.shape == (0, k) and found.p_value.shape == (0,)
 
 
 def refused(null: NullAtTheta, G: np.ndarray, match: str, k: int = 1, **options: object) -> None:

@@ -148,9 +148,7 @@ def test_a_fully_informative_marker_shows_the_true_sharing():
     dropped = drop_genes(ped, 1, seed=3)
     own = dropped.alleles[0]
     genotypes = pd.DataFrame({"m": [f"F{a}/F{b}" for a, b in own]}, index=list(ped.ids))
-    np.testing.assert_allclose(
-        dense(marker_ibd(ped, genotypes)), dense(dropped.ibd), rtol=0, atol=1e-12
-    )
+    np.testing.assert_allclose(dense(marker_ibd(ped, genotypes)), dense(dropped.ibd), rtol=0, atol=1e-12)
 
 
 def test_identical_twins_are_typed_by_either():

@@ -1,6 +1,7 @@
-"""A scan to interrupt: ``python -m tests.scan.work FOLDER`` runs it as FOLDER/options.json says, in a process of its own.
+"""A scan to interrupt.
 
-What it found is left in FOLDER/found.pickle.
+``python -m tests.scan.work FOLDER`` runs it in a process of its own, as FOLDER/options.json says; what it found is left
+in FOLDER/found.pickle.
 """
 
 import json

@@ -2,8 +2,9 @@
 What GEMMA 0.98.5 answers on two studies: python tests/reference/gemma/make.py (needs gemma on the PATH).
 
 `made.csv.gz` (written when it is not there): 500 people in sibships of five, a trait with half of its variance by 300
-SNPs, two covariates, 2 % of the genotypes missing. `family` is the study of tests/reference/family, one genotype in
-thirty taken away by a rule. GEMMA centres the relatedness that it is given, which matters for what is by ML.
+SNPs, two covariates, 2 % of the genotypes missing. `family` is the study of tests/reference/family, all of whose 60
+SNPs are in `family_genotypes.csv.gz`, one genotype in thirty taken away by a rule. GEMMA centres the relatedness that
+it is given, which matters for what is by ML.
 """
 
 import subprocess
@@ -40,10 +41,9 @@ def run(name: str, y: np.ndarray, X: np.ndarray, snps: pd.DataFrame, K: np.ndarr
     """Write the table of one run."""
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
-        lines = [
-            f"{snp},A,G,{','.join('NA' if np.isnan(g) else f'{g:g}' for g in snps[snp].to_numpy(float, na_value=np.nan))}"
-            for snp in snps
-        ]
+        G = snps.to_numpy(float, na_value=np.nan)
+        counts = [",".join("NA" if np.isnan(g) else f"{g:g}" for g in column) for column in G.T]
+        lines = [f"{snp},A,G,{count}" for snp, count in zip(snps, counts, strict=True)]
         (place / "genotypes").write_text("\n".join(lines) + "\n")
         np.savetxt(place / "trait", y, fmt="%.5f")
         np.savetxt(place / "covariates", X, fmt="%g")

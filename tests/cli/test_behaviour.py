@@ -1,0 +1,197 @@
+"""How commands fail, stop and go on: one line on standard error, and an exit status."""
+
+from __future__ import annotations
+
+import dataclasses
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lmmpy.cli import assoc as assoc_command
+from lmmpy.cli import main
+from lmmpy.cli.files import read_kinship, read_pedigree, read_table
+from lmmpy.errors import DataError
+
+PHENOTYPES = ["phenotypes.csv", "--pedigree", "pedigree.csv"]
+ASSOC = ["assoc", "bmi ~ age", *PHENOTYPES, "--genotypes", "genotypes.csv"]
+PEDIGREE = {"id": "ID", "father": "FA", "mother": "MO", "sex": "SEX", "twin": "MZTWIN"}
+
+
+# ---- errors
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["fit", "bmi ~ age +", "phenotypes.csv"], "lmmpy fit: error: "),
+        (["fit", "bmi ~ nix + (1 | household)", "phenotypes.csv"], "no column 'nix'"),
+        # a name of the command's own code is no variable of a formula
+        (["fit", "bmi ~ called + (1 | household)", "phenotypes.csv"], "'called'"),
+        (["fit", "bmi ~ arguments + (1 | household)", "phenotypes.csv"], "no column 'arguments'"),
+        (["fit", "bmi ~ age + (1 | household)", "none.csv"], "There is no file none.csv."),
+        (["fit", "bmi ~ age + (1 | household)", *PHENOTYPES], "add + kin(ped)"),
+        (["fit", "bmi ~ age + (1 | household)", "phenotypes.csv", "--plot"], "--plot writes files: say with --out"),
+        (["fit", "bmi ~ age", "phenotypes.csv", "--out", "no/where"], "no is not there"),
+        (["fit", "bmi ~ age + kin(ped)", *PHENOTYPES, "--id", "nix"], "no column 'nix'"),
+        (["fit", "bmi ~ age", "phenotypes.csv", "--text", "nix"], "phenotypes.csv has no column 'nix'"),
+        (["polygenic", "bmi ~ age", "phenotypes.csv"], "give --pedigree FILE, or --kinship FILE"),
+        (["polygenic", "bmi ~ age", *PHENOTYPES, "--ped-father", "dad"], "The pedigree has no column 'dad'"),
+        (["polygenic", "bmi ~ age", *PHENOTYPES, "--ped-id", "who"], "name it with --ped-id"),
+        (["linkage", "bmi ~ age", *PHENOTYPES, "--ibd", "none"], "none"),
+        (["linkage", "bmi ~ age", *PHENOTYPES, "--ibd", "ibd.csv.gz", "--map", "m.map"], "--map is for Merlin's"),
+        (["linkage", "bmi ~ age", *PHENOTYPES, "--ibd", "ibd.csv.gz", "--chromosome", "7"], "'7'"),
+        (["assoc", "bmi ~ age", *PHENOTYPES, "--bfile", "none"], "none"),
+        (["assoc", "bmi ~ age", "phenotypes.csv", "--genotypes", "genotypes.csv"], "--grm standardized"),
+        ([*ASSOC, "--resume"], "say which"),
+        ([*ASSOC, "--maf", "0.7"], "min_maf"),
+        ([*ASSOC, "--kinship", "nix-y=K.csv"], "no name that a formula can have"),
+        (["assoc", "bmi ~ kin(ped)", *PHENOTYPES, "--genotypes", "genotypes.csv", "--household", "x"], "+ (1 | x)"),
+    ],
+)
+def test_an_error_is_one_line(here, capsys, words, message):
+    assert main(words) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert message in err
+    assert err.startswith(f"lmmpy {words[0]}: error: ")
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "words", [["nix"], ["fit", "y ~ 1"], ["assoc", "y ~ 1", "d.csv"], ["fit", "a", "b", "--nix"], []]
+)
+def test_wrong_options_are_one_line(capsys, words):
+    with pytest.raises(SystemExit) as stop:
+        main(words)
+    assert stop.value.code == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.count("\n") == 1
+    assert "--help" in err
+
+
+def test_warnings_are_lines_on_standard_error(here, capsys):
+    data = pd.read_csv("phenotypes.csv")
+    data.assign(y=np.arange(len(data)) % 7, g=np.arange(len(data)) % 4).to_csv("w.csv", index=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert main(["fit", "y ~ 1 + (1 | g)", "w.csv"]) == 0
+    err = capsys.readouterr().err
+    assert err.startswith("lmmpy fit: warning: ")
+    assert err.count("\n") == 1
+
+
+# ---- interruption
+
+
+def test_a_scan_goes_on_only_when_told(here, capsys):
+    assert main([*ASSOC, "--out", "a"]) == 0
+    whole = (here / "a.assoc.tsv").read_text()
+    assert main([*ASSOC, "--out", "a"]) == 2
+    assert "a.scan.tsv is there from a scan before" in capsys.readouterr().err
+    (here / "a.assoc.tsv").unlink()
+    assert main([*ASSOC, "--out", "a", "--resume"]) == 0
+    assert (here / "a.assoc.tsv").read_text() == whole
+    other = ["assoc", "bmi ~ sex", *PHENOTYPES, "--genotypes", "genotypes.csv", "--out", "a", "--resume"]
+    assert main(other) == 2
+    assert "null model" in capsys.readouterr().err
+
+
+def stopped(monkeypatch) -> None:
+    """Let scans end after a quarter of their variants, as Ctrl-C does."""
+    whole = assoc_command.association
+
+    def part(*arguments, **options):
+        scan = whole(*arguments, **options)
+        return dataclasses.replace(scan, complete=False, table=scan.table.head(15))
+
+    monkeypatch.setattr(assoc_command, "association", part)
+
+
+def test_an_interrupted_scan_says_how_to_go_on(here, capsys, monkeypatch):
+    stopped(monkeypatch)
+    assert main([*ASSOC, "--out", "a"]) == 130
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "15 of 60 variants done" in err
+    assert "go on with: lmmpy assoc 'bmi ~ age' phenotypes.csv" in err
+    assert err.endswith("--out a --resume\n")
+    assert not (here / "a.assoc.tsv").exists()
+
+
+def test_without_out_nothing_is_kept(here, capsys, monkeypatch):
+    stopped(monkeypatch)
+    assert main(ASSOC) == 130
+    assert "without --out nothing is kept" in capsys.readouterr().err
+
+
+def test_interrupted_before_the_scan(here, capsys, monkeypatch):
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(assoc_command, "association", stop)
+    assert main([*ASSOC, "--out", "a"]) == 130
+    assert "before there was anything to keep" in capsys.readouterr().err
+
+
+# ---- files
+
+
+KINDS = {"d.csv": ",", "d.tsv": "\t", "d.txt": " ", "d.phe": "  ", "d.csv.gz": ","}
+
+
+@pytest.mark.parametrize(("name", "sep"), KINDS.items())
+def test_tables_of_all_kinds(tmp_path, name, sep):
+    text = "\n".join(sep.join(row) for row in [("#IID", "y", "g"), ("007", "1.5", "01"), ("010", "-9", "02")])
+    path = tmp_path / name
+    if name.endswith(".gz"):
+        import gzip
+
+        path.write_bytes(gzip.compress(text.encode()))
+    else:
+        path.write_text(text + "\n")
+    frame = read_table(str(path), ["IID"], ["-9"])
+    assert frame["IID"].tolist() == ["007", "010"]
+    assert frame["y"].isna().tolist() == [False, True]
+    assert frame["g"].tolist() == [1, 2]
+
+
+def test_tables_that_cannot_be_read(tmp_path):
+    (tmp_path / "e.csv").write_text("")
+    (tmp_path / "r.csv").write_text('a,b\n1,2\n1,2,3\n1,"2')
+    with pytest.raises(DataError, match=r"not '\.xlsx'"):
+        read_table("d.xlsx")
+    with pytest.raises(DataError, match=r"e\.csv cannot be read as a table"):
+        read_table(str(tmp_path / "e.csv"))
+    with pytest.raises(DataError, match=r"r\.csv cannot be read as a table"):
+        read_table(str(tmp_path / "r.csv"))
+
+
+def test_a_fam_file_is_a_pedigree(tmp_path):
+    path = tmp_path / "s.fam"
+    path.write_text("f 01 0 0 1 -9\nf 02 0 0 2 -9\nf 03 01 02 1 -9\n")
+    ped = read_pedigree(str(path), PEDIGREE, "IID")
+    assert ped.ids == ("01", "02", "03")
+    assert ped.id == "IID"
+    assert ped.additive().dense()[2].tolist() == [0.5, 0.5, 1.0]
+
+
+def test_ids_of_a_pedigree_are_text(tmp_path):
+    path = tmp_path / "p.csv"
+    path.write_text("ID,FA,MO,SEX\n001,,,1\n002,,,2\n003,001,002,2\n")
+    assert read_pedigree(str(path), PEDIGREE, "who").ids == ("001", "002", "003")
+
+
+def test_kinship_files(tmp_path):
+    path = tmp_path / "K.csv"
+    path.write_text(",b,a\na,0.25,1\nb,1,0.25\n")
+    K = read_kinship(str(path), "who")
+    assert (K.labels, K.id) == (("a", "b"), "who")
+    assert K.dense().tolist() == [[1.0, 0.25], [0.25, 1.0]]
+    path.write_text(",a,b,c\na,1,0,0\nb,0,1,0\n")
+    with pytest.raises(DataError, match="2 rows and 3 columns besides the first"):
+        read_kinship(str(path), "who")
+    with pytest.raises(DataError, match=r"square table \.csv or \.tsv with ids"):
+        read_kinship(str(tmp_path / "K.bin"), "who")
