@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import fields, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,7 +69,8 @@ def joined_tests(parts: Sequence[ColumnTests]) -> ColumnTests:
     if len(parts) == 1:
         return parts[0]
     names = [field.name for field in fields(ColumnTests) if field.name != "note"]
-    return replace(parts[0], **{name: np.concatenate([getattr(part, name) for part in parts]) for name in names})
+    joined: dict[str, Any] = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
+    return replace(parts[0], **joined)
 
 
 def _gone(beta: Floats) -> NDArray[np.bool_]:

@@ -305,7 +305,7 @@ def _blocks(
         raise ModelError(f"memory is a number of bytes, not {memory!r}.")
     # dosages, their copy over the rows, what is solved for, and the same turned, in double precision
     row = sum(8 * (2 * len(t.places) + (2 if t.modifier is None else 4) * len(t.people.codes)) for t in traits)
-    size = int(min(max(memory // row, 1), _MOST_VARIANTS))
+    size = min(max(int(memory) // row, 1), _MOST_VARIANTS)
     breaks: list[int] = []
     if by_chromosome:
         chromosome = source.variants["chromosome"].to_numpy()[selected]

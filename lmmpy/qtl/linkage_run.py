@@ -171,9 +171,8 @@ def _pass(
         task, blocks, fingerprint=fingerprint, what="linkage", resume=resume, n_jobs=n_jobs, progress=progress
     )
     method = "positions one by one" if lane is None else "positions together, by families"
-    own = LinkagePass(
-        number=number, null=null, conditions=known, lod=outcome.table, complete=outcome.complete, method=method
-    )
+    table = outcome.table if len(outcome.table) else task.nothing()
+    own = LinkagePass(number=number, null=null, conditions=known, lod=table, complete=outcome.complete, method=method)
     return own, outcome
 
 

@@ -72,7 +72,16 @@ class LinkageScan(FamilyReport):
 
     @property
     def best(self) -> pd.Series:
-        """The row of `lod` with the highest LOD."""
+        """
+        The row of `lod` with the highest LOD.
+
+        Raises
+        ------
+        DataError
+            When the scan was interrupted before the first positions were done.
+        """
+        if self.lod.empty:
+            raise DataError("No position is done; the scan was interrupted.")
         return self.lod.iloc[int(self.lod["lod"].to_numpy().argmax())]
 
     def peaks(

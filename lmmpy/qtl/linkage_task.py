@@ -58,6 +58,11 @@ class LinkageTask:
             notes.append(note)
         return self._table(place, rows, notes)
 
+    def nothing(self) -> pd.DataFrame:
+        """A table of no position."""
+        place = pd.DataFrame({"chromosome": pd.array([""], dtype="str"), "position": [0.0]})
+        return self._table(place, [self._conditioned()], [""]).head(0)
+
     def _conditioned(self) -> PositionFit:
         """At a position of the null model the same variance cannot be shared out twice."""
         return PositionFit(self.model.value, self.model.null_shares(), True)

@@ -45,4 +45,4 @@ def _rounded(values: object) -> tuple[str, ...]:
     """To 7 significant digits of the largest."""
     array = np.asarray(values, dtype=float).ravel()
     size = float(np.abs(array).max(initial=0.0)) or 1.0
-    return tuple(f"{x:.6f}" for x in (array / size + 0.0)) + (f"{size:.6e}",)
+    return (*(f"{x:.6f}" for x in array / size + 0.0), f"{size:.6e}")

@@ -280,7 +280,7 @@ def test_numbers_that_are_none_are_refused() -> None:
     with pytest.raises(ValueError, match="no columns of their own"):
         families.alone().estimates(np.array([[0.5, 0.5]]))
     for places, shares in (([0], [[1.0]]), ([1], [[0.5, 0.5]]), ([0, 0], [[0.5, 0.5]])):
-        with pytest.raises(ValueError, match="shares are .* or a place is not below 1"):
+        with pytest.raises(ValueError, match=r"shares are .* or a place is not below 1"):
             families.alone().evaluate(np.array(places), np.array(shares))
 
 
