@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from lmmpy.cli.nulls import has_kin
 from lmmpy.cli.options import Commands, add_data, add_output, add_relatives, new_command, outputs, relatives, table
 from lmmpy.cli.outputs import Outputs
 from lmmpy.cli.scope import called
@@ -67,6 +68,8 @@ def run(arguments: argparse.Namespace) -> None:
     """
     out = outputs(arguments)
     related = bool(arguments.pedigree or arguments.kinship)
+    if arguments.pedigree and not has_kin(arguments.formula):
+        raise ModelError("The formula has no kin() term, so that --pedigree changes nothing: add + kin(ped).")
     fit = called(
         lmer,
         arguments.formula,
@@ -78,20 +81,10 @@ def run(arguments: argparse.Namespace) -> None:
         residual=arguments.residual,
         relmat=relatives(arguments) or None,
     )
-    _unused(arguments, fit)
     ddf = arguments.ddf
     out.report(str(fit.summary(ddf=ddf) if ddf is not None else fit.summary()))
     if out.prefix is not None:
         _write(out, fit, ddf, arguments.level)
-
-
-def _unused(arguments: argparse.Namespace, fit: LmmFit) -> None:
-    """Relatedness that no term uses is a mistake: without kin() in the formula it changes nothing."""
-    if (arguments.pedigree or arguments.kinship) and all(t.relatedness.is_identity for t in fit.design.random):
-        raise ModelError(
-            "The formula has no kin() term, so that --pedigree or --kinship changes nothing: add + kin(ped) or "
-            "+ kin(K)."
-        )
 
 
 def _write(out: Outputs, fit: LmmFit, ddf: str | None, level: float) -> None:

@@ -3,6 +3,9 @@
 The columns of a model are ordered as X, G, y; its Gram matrix in the metric of V⁻¹ holds everything that a likelihood
 needs. X and y are in stable coordinates (`crossproducts`), the columns of G have been made orthogonal to X and to each
 other, all of length one: so the Gram matrix at λ = 0 is the identity but for the products of G and y.
+
+V is (I + λS)/√(1 + λs), s the mean diagonal entry of S: no likelihood depends on its scale, and so the sums keep their
+digits at both ends of the range.
 """
 
 from __future__ import annotations
@@ -19,6 +22,8 @@ __all__ = ["ColumnSums", "NullSums", "cholesky_factors", "inverse_factors"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
+
+_SCALE = np.sqrt(1.0 + RATIOS)
 
 
 class NullSums:
@@ -37,7 +42,7 @@ class NullSums:
     inside : ndarray, shape (m, p + 1)
         The columns rotated.
     shrink : ndarray, shape (129, m)
-        1/(1 + λd) at the grid of ratios.
+        √(1 + λs)/(1 + λd) at the grid of ratios.
     gram : ndarray, shape (129, p + 1, p + 1)
         [Q e]ᵀV⁻¹[Q e] at the grid.
     logdet : ndarray, shape (129,)
@@ -49,13 +54,13 @@ class NullSums:
         self.spectrum = spectrum
         self.inside = spectrum.inside(columns)
         d = spectrum.eigenvalues / spectrum.typical
-        self.shrink = 1.0 / (1.0 + RATIOS[:, None] * d)
-        self.logdet = np.array([np.log1p(ratio * d).sum() for ratio in RATIOS])
+        self.shrink = _SCALE[:, None] / (1.0 + RATIOS[:, None] * d)
+        self.logdet = np.array([np.log1p(ratio * d).sum() for ratio in RATIOS]) - spectrum.n * np.log(_SCALE)
         first, second = np.tril_indices(self.p + 1)
         products = self.inside[:, first] * self.inside[:, second]
         values = self.shrink @ products
         if not spectrum.is_complete:
-            values += (first == second) - products.sum(axis=0)
+            values += _SCALE[:, None] * ((first == second) - products.sum(axis=0))
         self.gram = np.empty((len(RATIOS), self.p + 1, self.p + 1))
         self.gram[:, first, second] = self.gram[:, second, first] = values
         self.at_zero = np.append((first == second).astype(float), 0.0)
@@ -110,7 +115,7 @@ class ColumnSums:
             np.multiply(inside[a], other, out=products)
             values[:, f] = null.shrink @ products
             if not null.spectrum.is_complete:
-                values[:, f] += at_zero[f] - products.sum(axis=0)
+                values[:, f] += _SCALE[:, None] * (at_zero[f] - products.sum(axis=0))
         curves = coefficients(values.reshape(len(RATIOS), -1)).reshape(values.shape)
         return cls(null, k, at_zero.T.copy(), values, np.ascontiguousarray(curves.transpose(2, 0, 1)))
 

@@ -139,6 +139,7 @@ def _by_fits(criterion: Criterion, optimum: Optimum, tests: tuple[str, ...], con
     design = criterion.design
     by_reml = block_families(design, reml=True) if "wald" in tests else None
     by_ml = block_families(design, reml=False) if "lrt" in tests else None
-    if by_reml is not None or by_ml is not None:
-        return BlockScanner(by_reml, by_ml, np.asarray(optimum.theta, dtype=float))
-    return RefitScanner(criterion, optimum.theta, tests, control)
+    refits = RefitScanner(criterion, optimum.theta, tests, control)
+    if by_reml is None and by_ml is None:
+        return refits
+    return BlockScanner(by_reml, by_ml, np.asarray(optimum.theta, dtype=float), refits)

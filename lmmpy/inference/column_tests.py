@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,16 +25,17 @@ from lmmpy.engines.row_solver_triangle import over_columns
 from lmmpy.errors import DataError, ModelError, shown
 from lmmpy.fitting.saturation import is_at_limit, may_saturate
 from lmmpy.fitting.start import typical_scale
+from lmmpy.inference.column_reduction import Pieces, Reduced, orthonormalised, reduced
 
 __all__ = ["ColumnTests", "NullAtTheta", "null_at_theta"]
 
 Floats = NDArray[np.float64]
 Reals = NDArray[Any]
 
-# What X and the columns before must leave of a column, of its squares in the metric V⁻¹.
-_COLLINEAR = 1e-8
 # A column that varies by no more than that around its mean, relatively and squared, is constant but for rounding.
 _CONSTANT = 1e-24
+# What X may leave of the constant that it spans, relatively.
+_SPANNED = 1e-8
 # Columns that are prepared at a time.
 _AT_A_TIME = 32
 _TESTS = ("score", "wald", "lrt")
@@ -68,25 +69,6 @@ class ColumnTests:
     last_p_value: Floats
     collinear: NDArray[np.bool_]
     note: str = ""
-
-
-class _Pieces(NamedTuple):
-    """Of G = X B + H R with H orthogonal to X: U and I of H, R, and the squares of X B, in the metric V⁻¹."""
-
-    U: Floats
-    I: Floats  # noqa: E741 - the information
-    R: Floats
-    squares_of_X: Floats
-
-
-class _Reduced(NamedTuple):
-    """β̂ and I⁻¹ of G, by how much all columns and all but the last reduce r², and whether some is collinear."""
-
-    beta: Floats
-    vcov: Floats
-    gain: Floats
-    gain_before: Floats
-    collinear: NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -188,13 +170,13 @@ class NullAtTheta:
         """
         self._check(G, k, tests, reference)
         pieces, note = self._trusted(G, k)
-        reduced = _reduced(pieces)
-        made: dict[str, Callable[[_Reduced, int], ColumnTests]]
+        gains = reduced(pieces)
+        made: dict[str, Callable[[Reduced, int], ColumnTests]]
         made = {"score": partial(self._score, reference), "wald": partial(self._wald, reference), "lrt": self._lrt}
         found = {}
         with np.errstate(divide="ignore", invalid="ignore"):
             for name in tests:
-                found[name] = replace(made[name](reduced, k), note=note)
+                found[name] = replace(made[name](gains, k), note=note)
         return found
 
     def _check(self, G: Reals, k: int, tests: Sequence[str], reference: str) -> None:
@@ -213,7 +195,7 @@ class NullAtTheta:
                 "covariates."
             )
 
-    def _trusted(self, G: Reals, k: int) -> tuple[_Pieces, str]:
+    def _trusted(self, G: Reals, k: int) -> tuple[Pieces, str]:
         """In single precision if that is the solver's, unless it differs from double precision where both are tried."""
         pieces = self._pieces(G, k, self.solver.single)
         if not self.solver.checked or not G.shape[1]:
@@ -225,12 +207,12 @@ class NullAtTheta:
             return pieces, ""
         return self._pieces(G, k, single=False), "double precision: single differed where both were tried"
 
-    def _pieces(self, G: Reals, k: int, single: bool) -> _Pieces:
+    def _pieces(self, G: Reals, k: int, single: bool) -> Pieces:
         task = partial(self._pieces_of_some, G, k, single)
         parts = over_columns(task, G.shape[1], k, self.solver.parallel)
-        return _Pieces(*(np.concatenate(found) for found in zip(*parts, strict=True)))
+        return Pieces(*(np.concatenate(found) for found in zip(*parts, strict=True)))
 
-    def _pieces_of_some(self, G: Reals, k: int, single: bool, columns: slice) -> _Pieces:
+    def _pieces_of_some(self, G: Reals, k: int, single: bool, columns: slice) -> Pieces:
         """A column after the other in memory, and few at a time, so that they stay in the cache."""
         width, m = columns.stop - columns.start, (columns.stop - columns.start) // k
         H = np.empty((width, self.n), dtype=np.float32 if single else np.float64)
@@ -243,9 +225,9 @@ class NullAtTheta:
             self._centre(F, first)
             along = F @ self.weighted
             F -= along @ self.basis.T
-            R[start // k : some.stop // k] = _orthonormalised(F.reshape(-1, k, self.n))
+            R[start // k : some.stop // k] = orthonormalised(F.reshape(-1, k, self.n))
             U[some], squares[some], H[some] = F @ self.Py, np.einsum("mp,mp->m", along, along), F
-        return _Pieces(U.reshape(m, k), self.solver.gram_of(H, k, single), R, squares.reshape(m, k))
+        return Pieces(U.reshape(m, k), self.solver.gram_of(H, k, single), R, squares.reshape(m, k))
 
     def _centre(self, F: Floats, first: int) -> None:
         """Less the means where X spans the constant; a column that is constant, zero. Of shape (columns, n)."""
@@ -260,16 +242,16 @@ class NullAtTheta:
             F -= mean[:, None]
             F[np.einsum("mn,mn->m", F, F) <= _CONSTANT * self.n * mean**2] = 0.0
 
-    def _score(self, reference: str, found: _Reduced, k: int) -> ColumnTests:
+    def _score(self, reference: str, found: Reduced, k: int) -> ColumnTests:
         dof = self.n - self.p if self.reml else self.n
         before = (self.r2 - found.gain_before) / (dof - (k - 1) * self.reml)
         return self._compared(found, k, np.full(len(found.gain), self.r2 / dof), before, reference)
 
-    def _wald(self, reference: str, found: _Reduced, k: int) -> ColumnTests:
+    def _wald(self, reference: str, found: Reduced, k: int) -> ColumnTests:
         variance = self._left(found.gain) / (self.n - self.p - k)
         return self._compared(found, k, variance, variance, reference)
 
-    def _compared(self, found: _Reduced, k: int, variance: Floats, before: Floats, reference: str) -> ColumnTests:
+    def _compared(self, found: Reduced, k: int, variance: Floats, before: Floats, reference: str) -> ColumnTests:
         """Gains over variances: `variance` is σ² for the whole group, `before` for the last column alone."""
         dof = self.n - self.p - k
         every, last = found.gain / variance, (found.gain - found.gain_before) / before
@@ -279,7 +261,7 @@ class NullAtTheta:
             tail = partial(_f_tail, dof)
         return _masked(found, variance, (every, tail(k, every)), (last, tail(1, last)))
 
-    def _lrt(self, found: _Reduced, k: int) -> ColumnTests:
+    def _lrt(self, found: Reduced, k: int) -> ColumnTests:
         left, before = self._left(found.gain), self._left(found.gain_before)
         every, last = self.n * -np.log1p(-found.gain / self.r2), self.n * np.log(before / left)
         return _masked(found, left / self.n, (every, special.chdtrc(k, every)), (last, special.chdtrc(1, last)))
@@ -292,9 +274,7 @@ def _f_tail(dof: int, k: int, statistic: Floats) -> Floats:
     return np.asarray(special.fdtrc(k, dof, statistic))
 
 
-def _masked(
-    found: _Reduced, variance: Floats, every: tuple[Floats, Floats], last: tuple[Floats, Floats]
-) -> ColumnTests:
+def _masked(found: Reduced, variance: Floats, every: tuple[Floats, Floats], last: tuple[Floats, Floats]) -> ColumnTests:
     """NaN for collinear groups."""
     gone = found.collinear
 
@@ -305,49 +285,6 @@ def _masked(
     numbers = (found.beta, std_error, *every, *last)
     beta, std_error, statistic, p_value, last_statistic, last_p_value = (shown_only(x) for x in numbers)
     return ColumnTests(beta, std_error, statistic, p_value, last_statistic, last_p_value, gone)
-
-
-def _orthonormalised(F: Floats) -> Floats:
-    """Make the columns of each group, shape (m, k, n), orthonormal in place; R of shape (m, k, k), Fᵀ = HᵀR."""
-    m, k, _ = F.shape
-    R = np.zeros((m, k, k))
-    for j in range(k):
-        column = F[:, j]
-        for i in range(j):
-            R[:, i, j] = np.einsum("mn,mn->m", F[:, i], column)
-            column -= F[:, i] * R[:, i, j, None]
-        R[:, j, j] = np.sqrt(np.einsum("mn,mn->m", column, column))
-        column *= 1.0 / np.where(R[:, j, j] > 0.0, R[:, j, j], 1.0)[:, None]
-    return R
-
-
-def _reduced(pieces: _Pieces) -> _Reduced:
-    """Solve for each group, its columns one after the other."""
-    U, information, R = pieces.U, pieces.I, pieces.R
-    k = U.shape[1]
-    own = np.einsum("mab,mac,mcb->mb", R, information, R)
-    pivots, gains = _eliminated(information, U)
-    collinear = ~(pivots * np.einsum("maa->ma", R) ** 2 > _COLLINEAR * (own + pieces.squares_of_X)).all(axis=1)
-    eye = np.eye(k)
-    information = np.where(collinear[:, None, None], eye, information)
-    back = np.linalg.inv(np.where(collinear[:, None, None], eye, R))
-    vcov = back @ np.linalg.inv(information) @ back.transpose(0, 2, 1)
-    beta = np.einsum("mab,mb->ma", back, np.linalg.solve(information, U[:, :, None])[:, :, 0])
-    return _Reduced(beta, vcov, gains.sum(axis=1), gains[:, :-1].sum(axis=1), collinear)
-
-
-def _eliminated(information: Floats, U: Floats) -> tuple[Floats, Floats]:
-    """Pivots of I, and UᵀI⁻¹U column by column, each of shape (m, k)."""
-    A, u = information.copy(), U.copy()
-    pivots, gains = np.empty(u.shape), np.empty(u.shape)
-    for j in range(u.shape[1]):
-        pivots[:, j] = A[:, j, j]
-        safe = np.where(pivots[:, j] > 0.0, pivots[:, j], 1.0)
-        gains[:, j] = u[:, j] ** 2 / safe
-        factor = A[:, j, j + 1 :] / safe[:, None]
-        u[:, j + 1 :] -= factor * u[:, j, None]
-        A[:, j + 1 :, j + 1 :] -= factor[:, :, None] * A[:, None, j, j + 1 :]
-    return pivots, gains
 
 
 def null_at_theta(criterion: Criterion, theta: Floats, precision: str = "auto") -> NullAtTheta:
@@ -395,7 +332,7 @@ def null_at_theta(criterion: Criterion, theta: Floats, precision: str = "auto") 
     along = weighted.T @ e
     left, Py = e - basis @ along, Ve - weighted @ along
     one = np.full(design.n, 1.0 / np.sqrt(design.n))
-    intercept = bool(np.linalg.norm(one - Q @ (Q.T @ one)) < np.sqrt(_COLLINEAR) * 1e-4)
+    intercept = bool(np.linalg.norm(one - Q @ (Q.T @ one)) < _SPANNED)
     return NullAtTheta(solver, basis, weighted, Py, float(left @ Py), criterion.reml, intercept)
 
 

@@ -12,7 +12,7 @@ from scipy import special
 
 from lmmpy.inference.column_tests import ColumnTests
 
-__all__ = ["joined_tests", "lrt_tests", "wald_tests"]
+__all__ = ["joined_tests", "lrt_tests", "replaced_tests", "wald_tests"]
 
 Floats = NDArray[np.float64]
 
@@ -71,6 +71,16 @@ def joined_tests(parts: Sequence[ColumnTests]) -> ColumnTests:
     names = [field.name for field in fields(ColumnTests) if field.name != "note"]
     joined: dict[str, Any] = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
     return replace(parts[0], **joined)
+
+
+def replaced_tests(found: ColumnTests, places: NDArray[np.intp], others: ColumnTests) -> ColumnTests:
+    """The tests with those of some groups replaced."""
+    mended: dict[str, Any] = {}
+    for field in fields(ColumnTests):
+        if field.name != "note":
+            mended[field.name] = getattr(found, field.name).copy()
+            mended[field.name][places] = getattr(others, field.name)
+    return replace(found, **mended)
 
 
 def _gone(beta: Floats) -> NDArray[np.bool_]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from lmmpy.engines.block_batch import BlockFamilies, ColumnEstimates
 from lmmpy.fitting.lockstep import minimise_together
 from lmmpy.inference.column_tests import ColumnTests
-from lmmpy.inference.estimate_tests import joined_tests, lrt_tests, wald_tests
+from lmmpy.inference.estimate_tests import joined_tests, lrt_tests, replaced_tests, wald_tests
+from lmmpy.inference.exact_refits import RefitScanner
 
 __all__ = ["BlockScanner"]
 
@@ -19,6 +20,14 @@ Floats = NDArray[np.float64]
 
 # Columns that are fitted side by side: their copies in the metric of the weights are 64 MB at 4,000 rows.
 _TOGETHER = 1_000
+
+
+class _Fitted(NamedTuple):
+    """−2 log-likelihoods, shape (m,); estimates, NaN where collinear; and of which models the search failed."""
+
+    value: Floats
+    estimates: ColumnEstimates
+    failed: NDArray[np.bool_]
 
 
 class BlockScanner:
@@ -33,10 +42,15 @@ class BlockScanner:
         For the likelihood ratios.
     theta : ndarray, shape (n_theta,)
         Of the null model, by REML or ML.
+    refits : RefitScanner
+        For columns whose search side by side does not converge.
     """
 
-    def __init__(self, by_reml: BlockFamilies | None, by_ml: BlockFamilies | None, theta: Floats) -> None:
+    def __init__(
+        self, by_reml: BlockFamilies | None, by_ml: BlockFamilies | None, theta: Floats, refits: RefitScanner
+    ) -> None:
         self._families = {"wald": by_reml, "lrt": by_ml}
+        self._refits = refits
         self._start: dict[str, Floats] = {}
         self._value: dict[str, float] = {}
         for test, families in self._families.items():
@@ -57,25 +71,33 @@ class BlockScanner:
         return {test: joined_tests([part[test] for part in parts]) for test in parts[0]}
 
     def _tests(self, G: NDArray[Any], k: int) -> dict[str, ColumnTests]:
-        G, found = np.asarray(G, dtype=float), {}
+        G, found, failed = np.asarray(G, dtype=float), {}, np.zeros(G.shape[1] // k, dtype=bool)
         if self._families["wald"] is not None:
             design = self._families["wald"].design
-            _, estimates = self._fitted("wald", G, k)
-            found["wald"] = wald_tests(estimates.beta, estimates.vcov, design.n - design.p - k)
+            some = self._fitted("wald", G, k)
+            failed |= some.failed
+            found["wald"] = wald_tests(some.estimates.beta, some.estimates.vcov, design.n - design.p - k)
         if self._families["lrt"] is not None:
-            null = np.full(G.shape[1] // k, self._value["lrt"])
-            value, estimates = self._fitted("lrt", G, k)
-            before = null
+            some = self._fitted("lrt", G, k)
+            failed |= some.failed
+            before = np.full(len(failed), self._value["lrt"])
             if k > 1:
-                keep = np.arange(G.shape[1]) % k < k - 1
-                before = self._fitted("lrt", G[:, keep], k - 1)[0]
-            found["lrt"] = lrt_tests(estimates.beta, estimates.vcov, null - value, before - value)
-        return found
+                fewer = self._fitted("lrt", G[:, np.arange(G.shape[1]) % k < k - 1], k - 1)
+                failed |= fewer.failed
+                before = fewer.value
+            gain, last = self._value["lrt"] - some.value, before - some.value
+            found["lrt"] = lrt_tests(some.estimates.beta, some.estimates.vcov, gain, last)
+        places = np.flatnonzero(failed)
+        if not len(places):
+            return found
+        columns = G.reshape(len(G), -1, k)[:, places].reshape(len(G), -1)
+        return {test: replaced_tests(found[test], places, again) for test, again in self._refits(columns, k).items()}
 
-    def _fitted(self, test: str, G: Floats, k: int) -> tuple[Floats, ColumnEstimates]:
-        """−2 log-likelihoods, and estimates, NaN where collinear."""
+    def _fitted(self, test: str, G: Floats, k: int) -> _Fitted:
         families, start = self._families[test], self._start[test]
         assert families is not None
         problems = families.with_columns(G, k)
         minima = minimise_together(problems, start, probe=0.5 * (start + 1.0 / len(start)))
-        return minima.value, problems.estimates(minima.shares)
+        estimates = problems.estimates(minima.shares)
+        failed = ~minima.converged & np.isfinite(minima.value)
+        return _Fitted(minima.value, estimates, failed)

@@ -219,12 +219,11 @@ def _strands(n: int, switch: Floats, rng: np.random.Generator) -> NDArray[np.boo
 
 def _shared(alleles: Labels, first: Ints, second: Ints, number: int) -> Pairs:
     """The pairs who share at a position: half the number of the four comparisons of alleles that agree."""
-    one, other = alleles[number, first], alleles[number, second]
-    same = (one[:, 0] == other[:, 0]).view(np.int8) + (one[:, 1] == other[:, 1])
-    same += one[:, 0] == other[:, 1]
-    same += one[:, 1] == other[:, 0]
+    father, mother = np.ascontiguousarray(alleles[number].T)
+    (a, b), (c, d) = ((father.take(at), mother.take(at)) for at in (first, second))
+    same = (a == c).view(np.int8) + (b == d) + (a == d) + (b == c)
     at = np.flatnonzero(same)
-    return Pairs(first[at], second[at], 0.5 * same[at])
+    return Pairs(first[at], second[at], 0.5 * same[at].astype(np.float64))
 
 
 def _contents(alleles: Labels) -> list[Labels]:

@@ -147,10 +147,11 @@ def tables_of(path: Path, sep: str, numbers: Container[str] = ("position", "ibd"
     """
     try:
         names = pd.read_csv(path, sep=sep, dtype="str", keep_default_na=False, nrows=0).columns
-        kinds: dict[Hashable, str] = {name: "category" for name in names if str(name) not in numbers}
+        kinds: dict[Hashable, str] = {name: "str" for name in names if str(name) not in numbers}
         with pd.read_csv(path, sep=sep, dtype=kinds, keep_default_na=False, chunksize=_ROWS) as reader:
             for frame in reader:
-                yield frame.reset_index(drop=True)
+                # Not by read_csv, which makes numbers of categories that look so: "007" is not 7.
+                yield frame.astype(dict.fromkeys(kinds, "category")).reset_index(drop=True)
     except _UNREADABLE as error:
         raise DataError(f"{path} cannot be read as a table: {error}.") from None
 

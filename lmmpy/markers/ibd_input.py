@@ -13,6 +13,7 @@ import pandas as pd
 from scipy import sparse
 
 from lmmpy.errors import DataError, shown
+from lmmpy.markers.gene_drop import DroppedGenes
 from lmmpy.markers.ibd import IbdMap, position_frame
 from lmmpy.markers.ibd_files import read_ibd_csv
 from lmmpy.markers.ibd_sources import ReadPairs
@@ -34,7 +35,7 @@ def as_ibd(ibd: Any) -> IbdMap:
 
     Parameters
     ----------
-    ibd : IbdMap, mapping, DataFrame or path
+    ibd : IbdMap, DroppedGenes, mapping, DataFrame or path
         A mapping goes from positions to sharing. A position is a number (cM, of the one chromosome there is, named ""),
         a pair (chromosome, position), or a text "1:40". Sharing is a square frame with ids as index and columns, a
         `Relatedness` with labels, or a long frame id1, id2, ibd. Square ones are turned into pairs when they are asked
@@ -53,6 +54,8 @@ def as_ibd(ibd: Any) -> IbdMap:
     """
     if isinstance(ibd, IbdMap):
         return ibd
+    if isinstance(ibd, DroppedGenes):
+        return ibd.ibd
     if isinstance(ibd, Mapping):
         return _of_mapping(ibd)
     if isinstance(ibd, pd.DataFrame):

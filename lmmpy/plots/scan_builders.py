@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -54,7 +54,10 @@ def _placed(table: pd.DataFrame, p: str, what: str) -> pd.DataFrame:
 
 
 def manhattan_frame(
-    table: pd.DataFrame, p: str = "p_value", thin: tuple[int, int] | None = (1_200, 400)
+    table: pd.DataFrame,
+    p: str = "p_value",
+    thin: tuple[int, int] | None = (1_200, 400),
+    keep: Collection[str] = (),
 ) -> pd.DataFrame:
     """
     −log10 p along the genome.
@@ -68,6 +71,8 @@ def manhattan_frame(
     thin : pair of int, optional
         Cells along and up; of the points of a chromosome that share a cell only the highest is kept, as nobody could
         see the others. Every point that is highest anywhere stays. None keeps all.
+    keep : collection of str
+        Variants that stay wherever they are.
 
     Returns
     -------
@@ -89,7 +94,11 @@ def manhattan_frame(
     rank = {name: place for place, name in enumerate(chromosome_order(frame["chromosome"].unique()))}
     order = np.lexsort((frame["x"].to_numpy(), frame["chromosome"].map(rank).to_numpy()))
     frame = frame.iloc[order]
-    return frame if thin is None else frame.iloc[_visible(frame, thin)]
+    if thin is None:
+        return frame
+    stays = frame["variant"].isin([str(name) for name in keep]).to_numpy()
+    stays[_visible(frame, thin)] = True
+    return frame[stays]
 
 
 def _visible(frame: pd.DataFrame, cells: tuple[int, int]) -> NDArray[np.intp]:

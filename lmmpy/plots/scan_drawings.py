@@ -60,7 +60,8 @@ def manhattan(
         See `manhattan_frame`, which has the numbers.
     """
     ax = one_axes(ax, (9.0, 3.4))
-    frame = manhattan_frame(table, p) if thin else manhattan_frame(table, p, None)
+    labels = None if labels is None else list(labels)
+    frame = manhattan_frame(table, p, keep=labels or ()) if thin else manhattan_frame(table, p, None)
     chosen: dict[str, Any] = {} if colors is None else {"colors": tuple(colors)}
     return draw_manhattan(frame, ax, genome_wide=genome_wide, suggestive=suggestive, labels=labels, **chosen)
 

@@ -289,7 +289,7 @@ def _modifier(fit: LmmFit, name: str) -> NDArray[np.float64]:
         raise DataError(f"interaction: {name!r} is missing in {int((~np.isfinite(own)).sum())} rows of the fit.")
     X = fit.design.X
     left = own - X @ np.linalg.lstsq(X, own, rcond=None)[0]
-    if not np.linalg.norm(left) <= 1e-6 * max(np.linalg.norm(own), 1.0):
+    if not float(np.linalg.norm(left)) <= 1e-6 * max(float(np.linalg.norm(own)), 1.0):
         raise ModelError(
             f"interaction: the null model has no {name!r} among its fixed effects, without which the product would "
             f"stand for it. Add it: fit.update('. ~ . + {name}')."

@@ -145,7 +145,7 @@ class LinkageModel:
     def null_shares(self) -> dict[str, float]:
         """The shares where the locus has none."""
         everybody = np.arange(len(self.ids))
-        design = self.design(PeoplePairs("", everybody, everybody, np.ones(len(everybody))))
+        design = self.design(PeoplePairs(str, everybody, everybody, np.ones(len(everybody))))
         theta = self._joined(np.zeros(design.random[-1].structure.n_theta))
         return share_columns(design, theta, self.labels)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,8 +33,8 @@ class PeoplePairs:
 
     Attributes
     ----------
-    label : str
-        The position, for messages.
+    label : callable
+        Says the position, for messages.
     first, second : ndarray of int, shape (m,)
         Numbers of people; everybody with himself is there, each pair once.
     ibd : ndarray, shape (m,)
@@ -40,7 +42,7 @@ class PeoplePairs:
         Whether it was replaced by the nearest covariance.
     """
 
-    label: str
+    label: Callable[[], str]
     first: Ints
     second: Ints
     ibd: Floats
@@ -60,7 +62,7 @@ class PeoplePairs:
     def explained(self, error: DataError) -> DataError:
         """What a relatedness says against this sharing, with the position and what to do."""
         return DataError(
-            f"Sharing at {self.label}: {error} Sharing that was estimated pair by pair need not be a covariance; "
+            f"Sharing at {self.label()}: {error} Sharing that was estimated pair by pair need not be a covariance; "
             "linkage(..., nearest=True) takes the nearest one."
         )
 
@@ -93,7 +95,7 @@ class SharingReader:
         kept = (one != _NOBODY) & (other != _NOBODY)
         one, other, ibd = one[kept], other[kept], ibd[kept]
         pairs = PeoplePairs(
-            self.ibd.label(number),
+            partial(self.ibd.label, number),
             np.concatenate([np.minimum(one, other), self.alone]),
             np.concatenate([np.maximum(one, other), self.alone]),
             np.concatenate([ibd, np.ones(len(self.alone))]),

@@ -78,8 +78,8 @@ class LinkageTask:
         if count > 1:
             columns["lod_raw"] = raw
         columns["p_value"] = lod_p_values(raw, count, self.mixture)
-        table = place[["chromosome", "position"]].assign(**columns)
-        return table.assign(note=pd.array(list(notes), dtype="str"))
+        text = pd.array(list(notes), dtype="str")
+        return pd.DataFrame({"chromosome": place["chromosome"], "position": place["position"], **columns, "note": text})
 
 
 def _noted(fit: PositionFit, pairs: PeoplePairs) -> tuple[PositionFit, str]:

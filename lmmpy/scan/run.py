@@ -181,14 +181,11 @@ def _outcome(table: pd.DataFrame, done: int, blocks: Sequence[Block], started: f
     total, items = sum(map(len, blocks)), sum(map(len, blocks[:done]))
     complete = done == len(blocks)
     if not complete:
-        advice = (
-            f"The same call, with resume={resume!r}, goes on from there."
-            if resume
-            else ("They are in the table; with resume= and a file, the next call would go on from there.")
-        )
-        warnings.warn(
-            f"Interrupted: {items:,} of {total:,} {_unit(blocks)} are done. {advice}", LmmpyWarning, stacklevel=3
-        )
+        advice = "They are in the table; with resume= and a file, the next call would go on from there."
+        if resume:
+            advice = f"The same call, with resume={resume!r}, goes on from there."
+        text = f"Interrupted: {items:,} of {total:,} {_unit(blocks)} are done. {advice}"
+        warnings.warn(text, LmmpyWarning, stacklevel=3)
     return Outcome(table, complete, items, total, time.perf_counter() - started)
 
 

@@ -52,8 +52,8 @@ def _type_of(column: pd.Series[Any], label: str) -> str:
     dtype = column.dtype
     if isinstance(dtype, np.dtype) and (dtype.kind in "bui" or dtype in (np.float32, np.float64)):
         return dtype.name
-    texts = dtype.kind == "O" and all(type(value) is str for value in column.dropna())
-    if isinstance(dtype, pd.StringDtype) or texts:
+    objects = isinstance(dtype, np.dtype) and dtype.kind == "O"
+    if isinstance(dtype, pd.StringDtype) or (objects and all(type(value) is str for value in column.dropna())):
         return "text"
     raise ModelError(
         f"{label}: column {column.name!r} of a scan's table is {dtype}; it can be of float32 or float64, integers, "

@@ -10,7 +10,7 @@ import pytest
 
 from lmmpy import Pedigree, datasets
 from lmmpy.errors import DataError
-from lmmpy.markers import drop_genes, unlinked
+from lmmpy.markers import as_ibd, drop_genes, unlinked
 
 
 @pytest.fixture(scope="module")
@@ -120,6 +120,7 @@ def test_an_unknown_parent_gives_a_new_allele():
 
 def test_a_seed_gives_the_same_again(family):
     one, other = (unlinked(family, 5, seed=9) for _ in range(2))
+    assert as_ibd(drop_genes(family, 5, seed=9)).fingerprint() == one.fingerprint()
     assert one.fingerprint() == other.fingerprint() != unlinked(family, 5, seed=10).fingerprint()
     back = pickle.loads(pickle.dumps(one))
     assert back.fingerprint() == one.fingerprint()

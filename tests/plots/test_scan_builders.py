@@ -92,6 +92,17 @@ def test_thinning_keeps_what_is_highest_in_each_cell():
     assert list(thinned.index) == [whole.index[i] for i in sorted(best.values())]
 
 
+def test_named_variants_are_not_thinned_away():
+    table = scan(5_000)
+    dull = table.loc[table["p_value"].idxmax(), "variant"]
+    dropped = set(table["variant"]) - set(manhattan_frame(table, thin=(40, 20))["variant"])
+    named = [dull, *sorted(dropped)[:3]]
+    frame = manhattan_frame(table, thin=(40, 20), keep=named)
+    assert set(named) <= set(frame["variant"])
+    assert len(frame) <= len(manhattan_frame(table, thin=(40, 20))) + 4
+    assert frame["x"].is_monotonic_increasing
+
+
 def test_half_a_million_variants_become_few():
     rng = np.random.default_rng(2)
     n = 500_000

@@ -317,7 +317,7 @@ def test_the_nearest_covariance_is_the_one_with_negative_eigenvalues_at_zero():
     order = rng.permutation(5)
     K = K[np.ix_(order, order)]
     first, second = np.nonzero(np.triu(K))
-    found = nearest_sharing(PeoplePairs("1:0 cM", first, second, K[first, second]), 5)
+    found = nearest_sharing(PeoplePairs(str, first, second, K[first, second]), 5)
     values, vectors = np.linalg.eigh(K)
     assert found.changed
     np.testing.assert_allclose(found.matrix(5).toarray(), (vectors * np.maximum(values, 0.0)) @ vectors.T, atol=1e-12)

@@ -94,7 +94,7 @@ def test_wherever_the_journal_is_cut(tmp_path: Path) -> None:
     blocks, results = blocks_of(12, 3, "variants"), tmp_path / "scan.tsv"
     whole = scan(blocks=blocks).table
     journal = journal_of(results, blocks)
-    places = [*range(0, len(journal), 11), len(journal) - 1, len(journal)]
+    places = [*range(0, len(journal), 19), len(journal) - 1, len(journal)]
     for place in places:
         results.unlink(missing_ok=True)
         (tmp_path / "scan.tsv.partial").write_bytes(journal[:place])
@@ -107,7 +107,7 @@ def test_whichever_byte_of_the_journal_is_wrong(tmp_path: Path) -> None:
     journal = journal_of(results, blocks)
     first = journal.index(b"\n")
     refused = 0
-    for place in range(0, len(journal), 13):
+    for place in range(0, len(journal), 23):
         results.unlink(missing_ok=True)
         changed = bytearray(journal)
         changed[place] ^= 1 << (place % 7)
@@ -118,7 +118,7 @@ def test_whichever_byte_of_the_journal_is_wrong(tmp_path: Path) -> None:
             # whose scan it is can no longer be read
             refused += 1
             assert place <= first
-    assert refused == first // 13 + 1
+    assert refused == first // 23 + 1
 
 
 def journal_of(results: Path, blocks: Any) -> bytes:

@@ -1,0 +1,69 @@
+"""Exact tests by blocks: what a search does not find is found by the ordinary one."""
+
+from functools import cache
+
+import numpy as np
+import pytest
+
+import lmmpy as lmm
+from lmmpy.fitting import Control
+from lmmpy.fitting import lockstep as search
+from lmmpy.inference import exact_blocks
+from lmmpy.inference.column_scanner import column_scanner
+from lmmpy.inference.exact_blocks import BlockScanner
+from lmmpy.inference.exact_refits import RefitScanner
+
+
+@cache
+def null() -> lmm.LmmFit:
+    data = lmm.datasets.load("family")
+    ped = lmm.Pedigree.from_frame(lmm.datasets.load("family_pedigree"))  # noqa: F841
+    return lmm.lmer("fvii ~ age + (1 | household) + kin(ID, ped)", data)
+
+
+def scanner(kind=None):
+    fit = null()
+    made = column_scanner(fit.criterion, fit.optimum, ("wald", "lrt"), exact=True, precision="auto", control=Control())
+    return made if kind is None else RefitScanner(fit.criterion, fit.optimum.theta, ("wald", "lrt"), Control())
+
+
+def columns(m):
+    return np.random.default_rng(3).binomial(2, 0.3, size=(null().nobs, m)).astype(float)
+
+
+@pytest.mark.parametrize("k", [1, 2])
+def test_blocks_and_single_fits_agree(k):
+    G = columns(4)
+    by_blocks, one_by_one = scanner(), scanner("single")
+    assert isinstance(by_blocks, BlockScanner)
+    for test, found in by_blocks(G, k).items():
+        other = one_by_one(G, k)[test]
+        np.testing.assert_allclose(found.beta, other.beta, atol=1e-6)
+        for name in ("std_error", "statistic", "p_value", "last_statistic", "last_p_value"):
+            np.testing.assert_allclose(getattr(found, name), getattr(other, name), rtol=1e-5, atol=1e-8)
+
+
+def test_what_does_not_converge_is_fitted_alone(monkeypatch):
+    G = columns(3)
+    whole = scanner()(G)
+
+    def lame(problems, start, probe=None):
+        found = search.minimise_together(problems, start, probe)
+        found.converged[1:2] = False
+        found.value[1:2] += 5.0
+        return found
+
+    made = scanner()
+    monkeypatch.setattr(exact_blocks, "minimise_together", lame)
+    for test, found in made(G).items():
+        np.testing.assert_allclose(found.statistic, whole[test].statistic, rtol=1e-5)
+
+
+def test_a_column_of_x_has_no_test():
+    G = columns(3)
+    G[:, 1] = null().design.X[:, 1] * 2.0 + 1.0
+    for kind in (None, "single"):
+        for found in scanner(kind)(G).values():
+            assert found.collinear.tolist() == [False, True, False]
+            assert np.isnan(found.p_value[1])
+            assert np.isfinite(found.p_value[[0, 2]]).all()
