@@ -139,7 +139,8 @@ def _take_better(found: Minima, places: Ints, other: Minima) -> None:
 
 
 def _noise(value: Floats) -> Floats:
-    return np.asarray(_NOISE * (1.0 + np.abs(value)))
+    """What rounding makes of a value; none of one that cannot be computed."""
+    return np.asarray(_NOISE * (1.0 + np.abs(np.where(np.isfinite(value), value, 0.0))))
 
 
 def _search(problems: _Problems, places: Ints, start: Floats, tolerance: float, most: int) -> Minima:

@@ -96,7 +96,7 @@ def manhattan_frame(
     frame = frame.iloc[order]
     if thin is None:
         return frame
-    stays = frame["variant"].isin([str(name) for name in keep]).to_numpy()
+    stays = frame["variant"].isin([str(name) for name in keep]).to_numpy(copy=True)
     stays[_visible(frame, thin)] = True
     return frame[stays]
 

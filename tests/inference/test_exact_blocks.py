@@ -48,7 +48,7 @@ def test_what_does_not_converge_is_fitted_alone(monkeypatch):
     whole = scanner()(G)
 
     def lame(problems, start, probe=None):
-        found = search.minimise_together(problems, start, probe)
+        found = search.minimise_together(problems, start, probe=probe)
         found.converged[1:2] = False
         found.value[1:2] += 5.0
         return found
