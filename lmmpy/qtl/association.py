@@ -32,6 +32,8 @@ _TESTS = {"score": ("score",), "wald": ("wald",), "lrt": ("lrt",), "all": ("wald
 # Bytes of genotypes in a block, with the copies that are made of it, unless the caller says it.
 _MEMORY = 1 << 30
 _MOST_VARIANTS = 4_096
+# Columns that the tests work on at a time.
+_CHUNK = 256
 
 
 def association(
@@ -306,6 +308,8 @@ def _blocks(
     # dosages, their copy over the rows, what is solved for, and the same turned, in double precision
     row = sum(8 * (2 * len(t.places) + (2 if t.modifier is None else 4) * len(t.people.codes)) for t in traits)
     size = min(max(int(memory) // row, 1), _MOST_VARIANTS)
+    if size > _CHUNK:  # whole chunks, so that the bits of a result do not depend on the memory
+        size -= size % _CHUNK
     breaks: list[int] = []
     if by_chromosome:
         chromosome = source.variants["chromosome"].to_numpy()[selected]

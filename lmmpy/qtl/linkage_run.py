@@ -14,6 +14,7 @@ from lmmpy.errors import SingularFitWarning
 from lmmpy.markers import IbdMap
 from lmmpy.model import LmmFit
 from lmmpy.qtl.linkage_families import family_lane
+from lmmpy.qtl.linkage_model import LinkageModel
 from lmmpy.qtl.linkage_null import Locus, linkage_model, sharing_reader
 from lmmpy.qtl.linkage_task import LinkageTask
 from lmmpy.qtl.null_digest import null_digest
@@ -153,20 +154,8 @@ def _pass(
     places = frozenset((locus.chromosome, locus.position) for locus in known)
     task = LinkageTask(sharing_reader(null, people, ibd, settings.nearest), model, lane, places, settings.mixture)
     blocks = blocks_of(len(ibd), _ALONE if lane is None else _TOGETHER, "positions")
-    options = [
-        settings.mixture,
-        settings.independent,
-        settings.engine,
-        settings.nearest,
-        model.labels,
-        number,
-        len(blocks),
-    ]
-    fingerprint = {
-        "null model": null_digest(null),
-        "IBD": digest(ibd.fingerprint(), "\n".join(people.ids)),
-        "options": digest(*model.labels, *(str(option) for option in options)),
-    }
+    # without a file to go on from nobody reads it
+    fingerprint = {} if resume is None else _fingerprint(number, null, settings, model, len(blocks))
     outcome = run_scan(
         task, blocks, fingerprint=fingerprint, what="linkage", resume=resume, n_jobs=n_jobs, progress=progress
     )
@@ -174,6 +163,16 @@ def _pass(
     table = outcome.table if len(outcome.table) else task.nothing()
     own = LinkagePass(number=number, null=null, conditions=known, lod=table, complete=outcome.complete, method=method)
     return own, outcome
+
+
+def _fingerprint(number: int, null: LmmFit, settings: Settings, model: LinkageModel, blocks: int) -> dict[str, str]:
+    """What the LODs of a pass depend on."""
+    options = [settings.mixture, settings.independent, settings.engine, settings.nearest, number, blocks]
+    return {
+        "null model": null_digest(null),
+        "IBD": digest(settings.ibd.fingerprint(), "\n".join(settings.people.ids)),
+        "options": digest(*model.labels, *(str(option) for option in options)),
+    }
 
 
 def _file(resume: str | Path | None, number: int) -> Path | None:
