@@ -124,7 +124,9 @@ def _valleys(value: Floats) -> tuple[Ints, Ints]:
     wall = np.full((1, value.shape[1]), np.inf)
     padded = np.vstack([wall, value, wall])
     # Strictly so on one side: of equal values one is enough.
-    at, test = np.nonzero((padded[1:-1] <= padded[:-2]) & (padded[1:-1] < padded[2:]))
+    found = (padded[1:-1] <= padded[:-2]) & (padded[1:-1] < padded[2:])
+    found[value.argmin(axis=0), np.arange(value.shape[1])] = True  # where nothing is finite
+    at, test = np.nonzero(found)
     return at, test
 
 

@@ -26,6 +26,8 @@ from lmmpy.plots.drawings import (
 from lmmpy.plots.group_builders import caterpillar_frame, groups_frame, qq_ranef_frame, shrinkage_frame
 from lmmpy.plots.group_drawings import draw_caterpillar, draw_group, draw_shrinkage, draw_shrinkage_pair
 from lmmpy.plots.quantiles import qq_frame
+from lmmpy.plots.scan_builders import lod_frame, manhattan_frame, qq_p_frame, regional_frame
+from lmmpy.plots.scan_drawings import lod_curves, manhattan, qq, regional
 
 __all__ = [
     "FitPlots",
@@ -43,11 +45,19 @@ __all__ = [
     "forest_frame",
     "groups_frame",
     "influence_frame",
+    "lod_curves",
+    "lod_frame",
+    "manhattan",
+    "manhattan_frame",
     "profile_frame",
     "profile_limits_frame",
+    "qq",
     "qq_frame",
+    "qq_p_frame",
     "qq_ranef_frame",
     "qq_residual_frame",
+    "regional",
+    "regional_frame",
     "residual_frame",
     "scale_location_frame",
     "shrinkage_frame",

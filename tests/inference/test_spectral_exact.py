@@ -316,6 +316,27 @@ def test_only_what_is_asked_for():
     assert exact.tests(G[:, :1].astype(np.float32)).p_wald.shape == (1,)
 
 
+def test_a_null_model_without_fixed_effects():
+    _, data, relmat = problem("kinship")
+    criterion = lmer("y ~ 0 + kin(id, K)", data, relmat=relmat).criterion
+    G = columns(60, 1)
+    naive, found = by_brute_force(criterion.design, G), spectral_exact(criterion).tests(G)
+    for name in ("wald", "p_lrt", "score"):
+        assert getattr(found.joint, name)[0] == pytest.approx(naive["joint"][name], rel=DIGITS)
+
+
+def test_a_response_that_has_no_residual_beside_the_columns():
+    """Exactly reproduced: no test, of the group as of the column alone."""
+    criterion = null("kinship").criterion
+    G = columns(60, 4)
+    G[:, 1] = criterion.design.y - 0.5 * G[:, 0]
+    assert spectral_exact(criterion).tests(G, k=2).collinear.tolist() == [True, False]
+    G[:, 1] += 1e-4 * G[:, 3]
+    found = spectral_exact(criterion).tests(G, k=2)
+    assert not found.collinear.any()
+    assert found.p_wald[0] < 1e-200
+
+
 @pytest.mark.filterwarnings("ignore::lmmpy.errors.SingularFitWarning")
 def test_models_of_another_kind_are_left_to_others():
     _, data, relmat = problem("repeated")

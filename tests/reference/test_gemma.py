@@ -12,7 +12,7 @@ import pytest
 
 from lmmpy import Relatedness, lmer
 from lmmpy.inference.spectral_exact import spectral_exact
-from tests.qtl.family import kinship, people, solar
+from tests.qtl.family import pedigree, people, solar
 from tests.reference.gemma.studies import HERE, STUDIES, study
 
 TOLERANCES = {
@@ -74,7 +74,7 @@ def test_agrees_with_solar(snp):
     """
     theirs = solar()["snp7"]
     data = people()
-    exact = spectral_exact(lmer("bmi ~ age + sex + kin(ID, A)", data, reml=False, relmat={"A": kinship()}).criterion)
+    exact = spectral_exact(lmer("bmi ~ age + sex + kin(ID, A)", data, reml=False, relmat={"A": pedigree()}).criterion)
     tests = exact.tests(data.loc[data.bmi.notna(), [snp]].to_numpy(dtype=float), tests=("lrt",))
     constant = 0.5 * exact.n * np.log(2.0 * np.pi)
     assert exact.loglik + constant == pytest.approx(theirs["null"]["loglike"], abs=2e-6)
