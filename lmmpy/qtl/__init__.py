@@ -23,6 +23,7 @@ from lmmpy.qtl.decomposition import decompose, parent_of_origin
 from lmmpy.qtl.gxe import gene_by_environment
 from lmmpy.qtl.linkage import linkage
 from lmmpy.qtl.linkage_scan import LinkageScan
+from lmmpy.qtl.lod_adjust import LodAdjustment, lod_adjust
 from lmmpy.qtl.maternal import maternal_effects
 from lmmpy.qtl.maternal_result import MaternalEffects
 from lmmpy.qtl.multivariate import multivariate
@@ -38,6 +39,7 @@ __all__ = [
     "FamilyAnalysis",
     "IbdMap",
     "LinkageScan",
+    "LodAdjustment",
     "MaternalEffects",
     "Multivariate",
     "Polygenic",
@@ -51,6 +53,7 @@ __all__ = [
     "grm",
     "inormal",
     "linkage",
+    "lod_adjust",
     "marker_ibd",
     "maternal_effects",
     "multivariate",
