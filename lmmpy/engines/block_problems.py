@@ -10,12 +10,16 @@ from numpy.typing import NDArray
 
 from lmmpy.engines import _block_batch
 from lmmpy.engines.block_layout import BlockLayout
-from lmmpy.engines.threads import one_blas_thread
+from lmmpy.engines.threads import workers
 
 __all__ = ["Alike", "ColumnEstimates", "Columns", "ProblemValues", "Problems"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
+
+
+# Problems that a thread computes at a time.
+_TOGETHER = 4
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -80,7 +84,9 @@ class Alike:
         """Value, gradient, average information, and [Q own]ᵀV⁻¹[Q own]."""
         a, T, c = len(places), self.n_shares, self.Q.shape[1] + self.own.shape[2]
         found = (np.empty(a), np.full((a, T), np.nan), np.full((a, T, T), np.nan), np.full((a, c, c), np.nan))
-        with one_blas_thread():
+        shares = np.ascontiguousarray(shares, dtype=float)
+
+        def some(part: slice) -> None:
             _block_batch.evaluate(
                 self.layout.starts,
                 self.layout.offsets,
@@ -89,13 +95,16 @@ class Alike:
                 self.Q,
                 self.own,
                 self.constants,
-                places,
-                np.ascontiguousarray(shares, dtype=float),
+                places[part],
+                shares[part],
                 float(self.dof),
                 self.reml,
                 derivatives,
-                *found,
+                *(numbers[part] for numbers in found),
             )
+
+        with workers(a > _TOGETHER) as each:
+            each(some, [slice(start, start + _TOGETHER) for start in range(0, a, _TOGETHER)])
         return found
 
 

@@ -6,9 +6,7 @@ number of threads; they share the panels and columns among themselves.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -16,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmmpy.engines.cholmod import NotPositiveDefiniteError
-from lmmpy.engines.threads import blas_threads, one_blas_thread
+from lmmpy.engines.threads import workers
 
 __all__ = ["PANEL", "Triangle", "column_grams", "factorised", "over_columns", "row_grams"]
 
@@ -88,7 +86,7 @@ def factorised(V: Floats) -> Triangle:
     starts = range(0, len(V), PANEL)
     panels: list[Floats] = [np.empty((min(PANEL, len(V) - start), start)) for start in starts]
     inverses: list[Floats] = []
-    with _workers() as each:
+    with workers() as each:
         for j, start in enumerate(starts):
             end = start + len(panels[j])
             own = V[start:end, start:end] - panels[j] @ panels[j].T
@@ -167,17 +165,5 @@ def over_columns(task: Callable[[slice], B], columns: int, k: int = 1, parallel:
     """
     width = max(1, PANEL // k) * k
     slices = [slice(start, min(start + width, columns)) for start in range(0, columns, width)] or [slice(0, 0)]
-    with _workers(parallel and len(slices) > 1) as each:
+    with workers(parallel and len(slices) > 1) as each:
         return each(task, slices)
-
-
-@contextmanager
-def _workers(parallel: bool = True) -> Iterator[Callable[..., list[Any]]]:
-    """A `map` to a list by threads whose BLAS has one thread each."""
-    threads = blas_threads() if parallel else 1
-    with one_blas_thread():
-        if threads == 1:
-            yield lambda task, items: [task(item) for item in items]
-            return
-        with ThreadPoolExecutor(threads) as pool:
-            yield lambda task, items: list(pool.map(task, items))

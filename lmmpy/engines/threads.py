@@ -6,12 +6,15 @@ cost many times the work. With one thread the same data give the same bits on a 
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
+from typing import Any
 
 from threadpoolctl import ThreadpoolController
 
-__all__ = ["all_blas_threads", "blas_threads", "one_blas_thread", "threads_for"]
+__all__ = ["all_blas_threads", "blas_threads", "one_blas_thread", "threads_for", "workers"]
 
 # Rows and columns of a matrix from which a dense factorisation is quicker by all threads.
 _MANY_THREADS = 2_000
@@ -50,3 +53,22 @@ def all_blas_threads() -> AbstractContextManager[object]:
 def threads_for(size: float, least: float = _MANY_THREADS) -> AbstractContextManager[object]:
     """Threads for a dense operation, by its order or whatever `least` is a number of: all where they are worth it."""
     return all_blas_threads() if size >= least else nullcontext()
+
+
+@contextmanager
+def workers(parallel: bool = True) -> Iterator[Callable[..., list[Any]]]:
+    """
+    A `map` to a list, by as many threads as BLAS was given, whose BLAS has one thread each.
+
+    Parameters
+    ----------
+    parallel : bool
+        Whether threads may share the work; else this one does it.
+    """
+    threads = blas_threads() if parallel else 1
+    with one_blas_thread():
+        if threads == 1:
+            yield lambda task, items: [task(item) for item in items]
+            return
+        with ThreadPoolExecutor(threads) as pool:
+            yield lambda task, items: list(pool.map(task, items))

@@ -7,21 +7,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import special
-from threadpoolctl import ThreadpoolController
 
 from lmmpy.engines.criterion import Criterion
 from lmmpy.engines.crossproducts import fixed_basis, with_response
 from lmmpy.engines.spectrum_batch import Spectrum, spectrum_of
 from lmmpy.engines.spectrum_search import Optima, factors_at, optima
 from lmmpy.engines.spectrum_sums import ColumnSums, NullSums
-from lmmpy.engines.threads import one_blas_thread
+from lmmpy.engines.threads import one_blas_thread, workers
 from lmmpy.errors import ModelError
 
 __all__ = ["ExactTests", "GroupTests", "SpectralExact", "spectral_exact"]
@@ -175,16 +173,12 @@ class SpectralExact:
         self._check(G, tests, k)
         m, width = G.shape[1] // k, max(1, _CHUNK // k)
         starts = range(0, max(m, 1), width)
-        threads = min(_blas_threads(), len(starts))
 
         def part(start: int) -> ExactTests:
             return self._chunk(G[:, start * k : (start + width) * k], tests, k, width)
 
-        with one_blas_thread():
-            if threads <= 1:
-                return _joined([part(start) for start in starts])
-            with ThreadPoolExecutor(threads) as pool:
-                return _joined(list(pool.map(part, starts)))
+        with workers(len(starts) > 1) as each:
+            return _joined(each(part, starts))
 
     def _check(self, G: NDArray[np.floating], tests: Collection[str], k: int) -> None:
         unknown = [name for name in tests if name not in TESTS]
@@ -327,12 +321,6 @@ def _squares(factor: Floats, few: int) -> tuple[Floats, Floats]:
 def _lrt(found: GroupTests, without: Floats, by_ml: Optima, few: int) -> GroupTests:
     gain = np.maximum(without - by_ml.value, 0.0)
     return replace(found, lrt=gain, p_lrt=special.chdtrc(few, gain))
-
-
-def _blas_threads() -> int:
-    """Threads that BLAS may use now."""
-    libraries = ThreadpoolController().select(user_api="blas").lib_controllers
-    return max((int(library.num_threads) for library in libraries), default=1)
 
 
 def _missing(m: int, k: int) -> ExactTests:

@@ -86,7 +86,8 @@ def _by_joblib(task: Task, blocks: Sequence[Block], jobs: int | None, ahead: int
                         warnings.simplefilter("ignore", UserWarning)
                         found.close()
     except BrokenExecutor as error:
+        first_line = str(error).partition("\n")[0]
         raise ModelError(
             "A process of the scan was ended from outside, perhaps because memory ran out: take fewer processes "
-            f"(n_jobs) or smaller blocks. ({str(error).splitlines()[0]})"
+            f"(n_jobs) or smaller blocks. ({first_line})"
         ) from error

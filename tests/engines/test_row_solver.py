@@ -13,7 +13,7 @@ from scipy import sparse
 
 from lmmpy.design import Design, build_design
 from lmmpy.engines import ENGINES, Criterion, NotPositiveDefiniteError, make_criterion
-from lmmpy.engines import row_solver_triangle as triangle_module
+from lmmpy.engines import threads as threads_module
 from lmmpy.engines.choose import MARGINAL_ENGINES
 from lmmpy.engines.components import connected_components
 from lmmpy.engines.row_solver import OperatorsRowSolver, RowSolver, row_solver
@@ -125,7 +125,7 @@ def test_neither_threads_nor_pickling_change_a_bit(
     design, theta, G = large
     found = []
     for threads in (1, 2, 3):
-        monkeypatch.setattr(triangle_module, "blas_threads", lambda threads=threads: threads)
+        monkeypatch.setattr(threads_module, "blas_threads", lambda threads=threads: threads)
         solver = by_factors_in(design, theta, precision)
         found.append((solver.solve(G), solver.grams(G, 2)))
         copy = pickle.loads(pickle.dumps(solver))

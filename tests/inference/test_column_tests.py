@@ -14,7 +14,7 @@ from scipy import stats
 import lmmpy as lmm
 from lmmpy.design import Design, build_design
 from lmmpy.engines import Criterion, make_criterion
-from lmmpy.engines import row_solver_triangle as triangle_module
+from lmmpy.engines import threads as threads_module
 from lmmpy.engines.row_solver_triangle import Triangle
 from lmmpy.errors import DataError, ModelError
 from lmmpy.inference.column_tests import ColumnTests, NullAtTheta, null_at_theta
@@ -239,7 +239,7 @@ def test_neither_threads_nor_pickling_change_a_bit(precision: str, monkeypatch: 
     criterion, theta, G = single()
     found = []
     for threads in (1, 2):
-        monkeypatch.setattr(triangle_module, "blas_threads", lambda threads=threads: threads)
+        monkeypatch.setattr(threads_module, "blas_threads", lambda threads=threads: threads)
         null = null_at_theta(criterion, theta, precision)
         found += [null.score(G), pickle.loads(pickle.dumps(null)).score(G)]
     for other in found[1:]:

@@ -10,8 +10,8 @@ from scipy import optimize, stats
 from threadpoolctl import threadpool_limits
 
 from lmmpy import Relatedness, lmer
+from lmmpy.engines import threads as threads_module
 from lmmpy.errors import ModelError
-from lmmpy.inference import spectral_exact as module
 from lmmpy.inference.spectral_exact import ExactTests, GroupTests, spectral_exact
 from tests.naive import STEP, logdet
 
@@ -293,7 +293,7 @@ def test_the_same_bits_in_any_company(kind, k, monkeypatch):
     same(exact.tests(G[:, groups], k=k), whole, order)
     same(exact.tests(np.asfortranarray(G[:, groups[: 5 * k]]), k=k), whole, order[:5])
     with monkeypatch.context() as patch:
-        patch.setattr(module, "_blas_threads", lambda: 3)
+        patch.setattr(threads_module, "blas_threads", lambda: 3)
         same(exact.tests(G, k=k), whole)
     with threadpool_limits(2, user_api="blas"):
         same(exact.tests(G, k=k), whole)

@@ -1,0 +1,1 @@
+"""How often scans for linkage and association find what is not there, and what is."""
