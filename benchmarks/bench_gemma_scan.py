@@ -42,18 +42,19 @@ def command(made: Cohort) -> list[str]:
     return ["gemma", *files, "-lmm", "4", "-o", "scan"]
 
 
-def log_likelihood(log: str) -> float:
-    """Of the null model by REML, as GEMMA's log has it."""
+def criterion(log: str, X: np.ndarray) -> float:
+    """−2 log-likelihood (REML) of the null model, of six digits; GEMMA's has ½ log |XᵀX| besides."""
     found = re.search(r"^## REMLE log-likelihood in the null model = +(\S+)$", log, re.MULTILINE)
     if found is None:
         raise ValueError("GEMMA's log has no REML log-likelihood of the null model")
-    return float(found[1])
+    return float(np.linalg.slogdet(X.T @ X)[1]) - 2.0 * float(found[1])
 
 
 def table(path: Path) -> dict[str, np.ndarray]:
     """Estimates and p-values by variant, in lmmpy's words."""
     read = pd.read_csv(path, sep="\t", usecols=["rs", *COLUMNS])
-    return {"variant": read["rs"].to_numpy(dtype=str), **{ours: read[name].to_numpy() for name, ours in COLUMNS.items()}}
+    values = {ours: read[name].to_numpy() for name, ours in COLUMNS.items()}
+    return {"variant": read["rs"].to_numpy(dtype=str), **values}
 
 
 class Scan:
@@ -87,7 +88,9 @@ class Scan:
         """Keep the table, and tell the times."""
         np.savez(self.output, **table(HERE / "output" / "scan.assoc.txt"))
         told = {"note": f"{run.whole:.3g} s with the reading of K", "table": str(self.output)}
-        return Answer(-2.0 * log_likelihood(run.log), [], None, told, run.counted, run.peak_rss_mb)
+        return Answer(
+            criterion(run.log, np.loadtxt(self.made.covariates)), [], None, told, run.counted, run.peak_rss_mb
+        )
 
 
 if __name__ == "__main__":

@@ -82,10 +82,10 @@ def _told_linkage(inputs: Inputs, scan: Any) -> dict[str, Any]:
 # ---- association
 
 
-def _fitted(inputs: Inputs) -> Any:
+def _fitted(inputs: Inputs, reml: bool) -> Any:
     """From the matrix to the null model."""
     K = lmm.Relatedness(inputs.kept["K"], labels=list(inputs.frame["id"].cat.categories), id="id")
-    return lmm.lmer(inputs.job.formula, inputs.frame, reml=inputs.job.reml, relmat={"K": K})
+    return lmm.lmer(inputs.job.formula, inputs.frame, reml=reml, relmat={"K": K})
 
 
 def _matrix(inputs: Inputs) -> None:
@@ -93,29 +93,27 @@ def _matrix(inputs: Inputs) -> None:
 
 
 def _null(inputs: Inputs) -> None:
+    """By ML, as GEMMA's is to its score test."""
     _matrix(inputs)
-    inputs.null = _fitted(inputs)
+    inputs.null = _fitted(inputs, reml=False)
 
 
 def _scan(inputs: Inputs, null: Any, **options: Any) -> Any:
     return qtl.association(null, str(inputs.cohort.prefix), progress=False, **options)
 
 
-def _with_null(**options: Any) -> Callable[[Inputs], Any]:
+def _with_null(reml: bool, **options: Any) -> Callable[[Inputs], Any]:
     def do(inputs: Inputs) -> tuple[Any, float]:
         begin = time.perf_counter()
-        null = _fitted(inputs)
+        null = _fitted(inputs, reml)
         seconds = time.perf_counter() - begin
         return _scan(inputs, null, **options), seconds
 
     return do
 
 
-def _given_null(**options: Any) -> Callable[[Inputs], Any]:
-    def do(inputs: Inputs) -> tuple[Any, float]:
-        return _scan(inputs, inputs.null, **options), 0.0
-
-    return do
+def _given_null(inputs: Inputs) -> tuple[Any, float]:
+    return _scan(inputs, inputs.null), 0.0
 
 
 def results(scan: Any) -> dict[str, Any]:
@@ -148,10 +146,10 @@ def _biobank_null(inputs: Inputs) -> None:
 EXACT = {"test": "all", "exact": True}
 CALLS: Mapping[str, Call] = {
     "linkage": Call(_family_null, _linkage, _told_linkage),
-    "exact": Call(_matrix, _with_null(**EXACT), _told_scan),
-    "score": Call(_null, _given_null(), _told_scan),
-    "score-and-null": Call(_matrix, _with_null(), _told_scan),
-    "biobank": Call(_biobank_null, _given_null(), _told_scan),
+    "exact": Call(_matrix, _with_null(reml=True, **EXACT), _told_scan),
+    "score": Call(_null, _given_null, _told_scan),
+    "score-and-null": Call(_matrix, _with_null(reml=False), _told_scan),
+    "biobank": Call(_biobank_null, _given_null, _told_scan),
 }
 
 
@@ -178,7 +176,7 @@ class Asked:
         assert self.inputs is not None
         scan = result[0] if isinstance(result, tuple) else result
         null = next(iter(scan.fits.values())) if hasattr(scan, "fits") else scan.fit
-        criterion = null.reml_criterion if job.reml else -2.0 * null.loglik
+        criterion = null.reml_criterion if null.reml else -2.0 * null.loglik
         return Answer(float(criterion), null.fixef.tolist(), None, self.call.tell(self.inputs, result))
 
 

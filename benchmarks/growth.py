@@ -37,6 +37,10 @@ def _lmer(formula: str, frame: pd.DataFrame) -> Any:
     return lmm.lmer(formula, frame)
 
 
+def _effects(fit: Any) -> int:
+    return sum(len(table) * table.shape[1] for table in fit.ranef().values())
+
+
 @dataclass(frozen=True, slots=True)
 class Line:
     """A design that grows in one direction.
@@ -57,16 +61,19 @@ class Line:
         The slope that the algorithm has for large sizes.
     fit : callable
         The call that is timed, given the formula and the frame.
+    effects : callable
+        Counts the random effects of what it returns (or what else is on the axis `q`).
     """
 
     name: str
     formula: str
     axis: str
-    make: Callable[[int], pd.DataFrame]
+    make: Callable[[int], Any]
     first: int
     last: int
     expected: str = LINEAR
-    fit: Callable[[str, pd.DataFrame], Any] = _lmer
+    fit: Callable[[str, Any], Any] = _lmer
+    effects: Callable[[Any], int] = _effects
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,8 +200,7 @@ def _point(line: Line, size: int) -> tuple[Point, float]:
         summaries.append(seconds)
         if len(fits) == 3 or sum(fits) > SHORT:
             break
-    q = sum(len(table) * table.shape[1] for table in fit.ranef().values())  # type: ignore[attr-defined]
-    return Point(len(frame), q, min(fits), min(summaries)), sum(fits) + sum(summaries)
+    return Point(len(frame), line.effects(fit), min(fits), min(summaries)), sum(fits) + sum(summaries)
 
 
 def _next(points: Sequence[Point]) -> float:
@@ -255,7 +261,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, and write the lines as JSON after each of them."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.growth", description="Time against size.")
     parser.add_argument("output", type=Path)
-    parser.add_argument("--lines", default=NAME, metavar="NAME", help="growth, or kin-growth")
+    parser.add_argument("--lines", default=NAME, metavar="NAME", help="growth, kin-growth, or scan-growth")
     parser.add_argument("--budget", type=float, default=180.0, metavar="S", help="seconds in all")
     parser.add_argument("--largest", type=float, default=1.0, metavar="F", help="shrink the largest sizes by this")
     options = parser.parse_args(arguments)

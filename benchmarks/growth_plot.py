@@ -12,10 +12,14 @@ from benchmarks.growth import Measured
 STYLES = (("#0072B2", "o"), ("#D55E00", "s"), ("#009E73", "^"), ("#CC79A7", "D"))
 AXES = {"n": "rows, n (levels fixed)", "q": "random effects, q (rows of a level fixed)"}
 ANIMALS = {"n": "animals, n (a record each)"}
+SCANS = {"n": "people, n (10,000 variants, with the null model)", "q": "variants, m (2,000 people, null model given)"}
 WHAT = {"lmer": "lmer()", "summary": "str(fit.summary())"}
+WHAT_OF_SCANS = {"lmer": "qtl.association()"}
 
 
-def draw(lines: Sequence[Measured], output: Path, axes: Mapping[str, str] = AXES) -> None:
+def draw(
+    lines: Sequence[Measured], output: Path, axes: Mapping[str, str] = AXES, what: Mapping[str, str] = WHAT
+) -> None:
     """Draw a row of panels for `lmer()` and one for the summary, a column for each axis that there is."""
     import matplotlib as mpl
 
@@ -23,17 +27,16 @@ def draw(lines: Sequence[Measured], output: Path, axes: Mapping[str, str] = AXES
     mpl.rcParams["svg.hashsalt"] = "growth"  # the same ids each time
     import matplotlib.pyplot as plt
 
-    figure, panels = plt.subplots(
-        2, len(axes), figsize=(5.5 * len(axes), 10), sharex="col", sharey="row", layout="constrained", squeeze=False
-    )
-    for row, (what, title) in zip(panels, WHAT.items(), strict=True):
+    shape, size = (len(what), len(axes)), (5.5 * len(axes), 5.0 * len(what))
+    figure, panels = plt.subplots(*shape, figsize=size, sharex="col", sharey="row", layout="constrained", squeeze=False)
+    for row, (measured, title) in zip(panels, what.items(), strict=True):
         for panel, (axis, label) in zip(row, axes.items(), strict=True):
             chosen = [line for line in lines if line.axis == axis]
             for line, (colour, marker) in zip(chosen, STYLES, strict=False):
-                slope = line.slope(what)
+                slope = line.slope(measured)
                 told = line.name if slope is None else f"{line.name}: slope {slope:.2f}"
-                panel.loglog(line.sizes(), line.seconds(what), color=colour, marker=marker, label=told)
-            panel.set(title=f"{title} against {axis}", xlabel=label, ylabel="seconds")
+                panel.loglog(line.sizes(), line.seconds(measured), color=colour, marker=marker, label=told)
+            panel.set(title=f"{title} against {label.partition(',')[0]}", xlabel=label, ylabel="seconds")
             panel.tick_params(labelbottom=True, labelleft=True)
             panel.grid(True, which="major", color="0.92")
     for panel in panels.flat:  # only now do the panels of a row have their common limits

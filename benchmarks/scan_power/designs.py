@@ -22,6 +22,7 @@ Floats = NDArray[np.float64]
 SEED = 20241201
 KIN = "y ~ age + sex + kin(ID, pedigree)"
 HOUSE = "y ~ age + sex + (1 | household) + kin(ID, pedigree)"
+TWO = "cbind(y1, y2) ~ age + sex + kin(ID, pedigree)"
 # Of the locus with two alleles, and of the SNPs with an effect.
 TWO_ALLELES, EFFECT = 0.3, 0.3
 # Frequencies of the SNPs without effect.
@@ -122,7 +123,7 @@ def _settings() -> tuple[Setting, ...]:
             title="no locus, the log-normal trait; by `lod_adjust`",
         ),
         Setting(
-            name="two traits", kind="bivariate", studies=400, items=3, formula="cbind(y1, y2) ~ age + sex + kin(ID, pedigree)",
+            name="two traits", kind="bivariate", studies=400, items=3, formula=TWO,
             title="no locus; two traits, all correlations 0.5",
         ),
     )  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -48,8 +48,8 @@ MARKERS = 500
 # SNPs from which relatedness is estimated; those that are tested are not among them.
 BACKGROUND = 1000
 COLUMNS = {
-    "linkage": ("lod", "h2", "h2q", "information"),
-    "bivariate": ("lod", "lod_raw", "p_value"),
+    "linkage": ("lod", "h2", "h2q", "noted", "information"),
+    "bivariate": ("lod", "lod_raw", "p_value", "noted"),
     "adjusted": ("lod", "lod_adjusted", "multiplier"),
     "association": ("maf", "lm", "score", "wald_at_null", "lrt_at_null", "wald", "lrt", "information"),
     "structure": ("maf", "lm", "pedigree", "covariate", "grm"),
@@ -86,7 +86,9 @@ def _study(setting: Setting, number: int) -> pd.DataFrame:
     if others and not said:
         said = str(others[0].message)
     table = {"study": number, "item": np.arange(items) if rows else -1}
-    table |= {name: np.broadcast_to(np.asarray(rows.get(name, math.nan), float), items) for name in COLUMNS[setting.kind]}
+    table |= {
+        name: np.broadcast_to(np.asarray(rows.get(name, math.nan), float), items) for name in COLUMNS[setting.kind]
+    }
     converged = not any(issubclass(one.category, ConvergenceWarning) for one in others)
     return pd.DataFrame({**table, "warned": bool(others), "converged": converged, "said": " ".join(said.split())})
 
@@ -96,7 +98,7 @@ def _study(setting: Setting, number: int) -> pd.DataFrame:
 
 @lru_cache(maxsize=8)
 def _template(formula: str) -> LmmFit:
-    """A fit of the formula to traits that stand for those that are drawn; relatedness and families are looked at once."""
+    """A fit of the formula to noise, for those that are drawn to take its place: relatedness is looked at once."""
     who = family()
     noise = default_rng(0).standard_normal((3, who.n))
     frame = who.frame.assign(**dict(zip(("y", "y1", "y2"), noise, strict=True)))
@@ -123,8 +125,8 @@ def _lm(y: Floats, X: Floats, G: Floats) -> Floats:
 def _linkage(setting: Setting, rng: Generator) -> Rows:
     genes = drop_genes(family().pedigree, setting.items, rng)
     null = _template(setting.formula).refit(_analysed(setting, draw_trait(setting, genes, None, rng)))
-    found = qtl.linkage(null, genes.ibd, progress=False).lod
-    rows = {name: found[name].to_numpy() for name in ("lod", "h2", "h2q")}
+    found = qtl.linkage(null, genes.ibd, progress=False).lod.assign(noted=_noted)
+    rows = {name: found[name].to_numpy() for name in ("lod", "h2", "h2q", "noted")}
     if setting.share > 0.0:
         rows["information"] = locus_information(setting, genes.ibd.pairs(0))
     return rows
@@ -134,10 +136,15 @@ def _analysed(setting: Setting, trait: Floats) -> Floats:
     return np.asarray(qtl.inormal(trait), dtype=float) if setting.normal_scores else trait
 
 
+def _noted(lod: pd.DataFrame) -> pd.Series:
+    """Whether a note says that something is the matter with a position, as that its search did not converge."""
+    return lod["note"] != ""
+
+
 def _bivariate(setting: Setting, rng: Generator) -> Rows:
     genes = drop_genes(family().pedigree, setting.items, rng)
     null = _template(setting.formula).refit(draw_two_traits(setting, rng))
-    found = qtl.linkage(null, genes.ibd, progress=False).lod
+    found = qtl.linkage(null, genes.ibd, progress=False).lod.assign(noted=_noted)
     return {name: found[name].to_numpy() for name in COLUMNS["bivariate"]}
 
 
@@ -214,7 +221,7 @@ def structured_counts(alleles: Any, n_alleles: int, population: Any, rng: Genera
     for locus in alleles:  # all alleles are handed down at some locus
         founder[locus] = population[:, None]
     has = rng.random((L, n_alleles)) < frequency[founder].T
-    return np.asarray(np.take_along_axis(has, alleles.reshape(L, -1).astype(int), axis=1).reshape(L, -1, 2).sum(axis=2).T, float)
+    return np.array([own[locus].sum(axis=1) for own, locus in zip(has, alleles, strict=True)], dtype=float).T
 
 
 def _structure_nulls(who: Family, trait: Floats, population: Any, related: Any) -> dict[str, LmmFit]:

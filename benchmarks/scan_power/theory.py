@@ -20,7 +20,7 @@ from scipy import optimize, stats
 from benchmarks.scan_power.designs import Setting, effect_of, family
 from lmmpy.markers.pairs import Pairs
 
-__all__ = ["association_power", "expected_lod", "lod_power", "locus_information", "snp_information"]
+__all__ = ["association_power", "expected_lod", "locus_information", "lod_power", "snp_information"]
 
 Floats = NDArray[np.float64]
 

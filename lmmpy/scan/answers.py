@@ -21,8 +21,8 @@ Answer = pd.DataFrame | LmmpyError
 _OF_THE_DATA = (OSError, ValueError, ArithmeticError, LookupError, EOFError)
 
 # A task is no more than one thread's at a time: its factorisations have work space, its files a place; and the
-# number of BLAS threads and the filters of warnings are the process's.
-_ONE_AT_A_TIME = threading.Lock()
+# number of BLAS threads and the filters of warnings are the process's. A task may itself scan: simulations do.
+_ONE_AT_A_TIME = threading.RLock()
 
 
 def answer(task: Task, block: Block) -> Answer:
