@@ -11,16 +11,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks import bootstrap, growth, inference, kin, kin_growth, structured
+from benchmarks import bootstrap, growth, inference, kin, kin_growth, scan_growth, scans, structured
 from benchmarks.machine import describe
 from benchmarks.peers import PEERS, Peer
 from benchmarks.problems import PROBLEMS
-from benchmarks.report import Report, asked_anew, kin_anew, read, structured_anew, updated, write
+from benchmarks.report import Report, asked_anew, kin_anew, read, scans_anew, structured_anew, updated, write
 from benchmarks.runner import ProblemResult, Progress, Settings, Versions, run_problem
 
-MODELS = (*PROBLEMS.values(), *inference.MODELS.values(), *kin.MODELS.values(), *structured.MODELS.values())
-HEAVY = {problem.name for problem in MODELS if problem.heavy} | {growth.NAME, kin_growth.NAME}
-NAMES = (*PROBLEMS, *inference.TASKS, *kin.TASKS, *structured.TASKS, bootstrap.NAME, growth.NAME, kin_growth.NAME)
+TASKS = (inference, kin, structured, scans)
+MODELS = (*PROBLEMS.values(), *(problem for module in TASKS for problem in module.MODELS.values()))
+GROWTHS = (growth.NAME, kin_growth.NAME, scan_growth.NAME)
+HEAVY = {problem.name for problem in MODELS if problem.heavy} | set(GROWTHS)
+NAMES = (*PROBLEMS, *(name for module in TASKS for name in module.TASKS), bootstrap.NAME, *GROWTHS)
 DEFAULT_OUTPUT = Path(__file__).parent / "RESULTS.md"
 
 
@@ -55,6 +57,7 @@ def _steps(peers: Sequence[Peer], wanted: Sequence[str]) -> Iterator[tuple[str, 
         (inference.TASKS, inference.run, "inference", asked_anew),
         (kin.TASKS, kin.run, "kin", kin_anew),
         (structured.TASKS, structured.run, "structured", structured_anew),
+        (scans.TASKS, scans.run, "scans", scans_anew),
     )
     for names, run, place, anew in kinds:
         for name in (name for name in names if name in wanted):
@@ -99,10 +102,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         report = keep(**{place: anew(report, result)})
     if bootstrap.NAME in wanted:
         report = keep(refits=bootstrap.run(settings, told)[0])
-    if growth.NAME in wanted:
-        report = keep(growth=growth.run(options.growth_budget, settings.threads, told))
-    if kin_growth.NAME in wanted:
-        keep(kin_growth=growth.run(options.growth_budget, settings.threads, told, kin_growth.NAME))
+    for name in (name for name in GROWTHS if name in wanted):
+        lines = growth.run(options.growth_budget, settings.threads, told, name)
+        report = keep(**{name.replace("-", "_"): lines})
     print(f"written: {options.output}")
     return 0
 

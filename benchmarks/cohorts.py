@@ -94,7 +94,7 @@ def relate(made: Cohort) -> None:
         return
     command = ["gemma", "-bfile", "study", "-gk", "1", "-o", "K"]
     subprocess.run(command, cwd=made.folder, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    K = pd.read_csv(made.relatedness, sep="\t", header=None, dtype=float, float_precision="round_trip").to_numpy()
+    K = pd.read_csv(made.relatedness, sep="\t", header=None, dtype=float).to_numpy()
     with tempfile.NamedTemporaryFile(dir=made.folder, suffix=".npy", delete=False) as file:
         np.save(file, K)
     shutil.move(file.name, made.matrix)

@@ -6,16 +6,16 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from benchmarks import bootstrap, inference, kin, structured
+from benchmarks import bootstrap, inference, kin, scan_pages, scans, structured
+from benchmarks.cells import NOTHING, cell, goal_of, number, table, time_of
 from benchmarks.client import Reply
 from benchmarks.growth import Measured, from_json
-from benchmarks.growth_plot import ANIMALS, draw
+from benchmarks.growth_plot import ANIMALS, SCANS, WHAT_OF_SCANS, draw
 from benchmarks.peers import BASELINE
-from benchmarks.problems import PROBLEMS, Problem, Target
+from benchmarks.problems import PROBLEMS, Problem
 from benchmarks.runner import PeerResult, ProblemResult, Status
 from benchmarks.targets import AGREEMENT, OURS, judge, off
 
-NOTHING = "–"
 COLUMNS = ("peer", "median", "min to max", "ratio", "criterion", "− lme4's", "peak MB", "loaded MB", "note")
 SLOW_BLAS = (
     "**R ran on the reference BLAS here.** That makes lme4 several times slower on problems with large dense "
@@ -46,6 +46,10 @@ class Report:
         The pedigrees that grow.
     structured : tuple of ProblemResult
         The tasks of `structured.TASKS`, likewise.
+    scans : tuple of ProblemResult
+        The tasks of `scans.TASKS`, likewise.
+    scan_growth : tuple of Measured
+        The scans that grow.
     """
 
     setting: dict[str, str]
@@ -56,27 +60,8 @@ class Report:
     kin: tuple[ProblemResult, ...] = ()
     kin_growth: tuple[Measured, ...] = ()
     structured: tuple[ProblemResult, ...] = ()
-
-
-def _time(seconds: float | None) -> str:
-    if seconds is None:
-        return NOTHING
-    return f"{1000 * seconds:.3g} ms" if seconds < 1 else f"{seconds:.3g} s"
-
-
-def _number(value: float | None, pattern: str) -> str:
-    return NOTHING if value is None else format(value, pattern)
-
-
-def _cell(text: str) -> str:
-    """Make free text safe inside a Markdown table."""
-    return " ".join(text.split()).replace("|", "\\|")
-
-
-def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a Markdown table: the first column to the left, the rest to the right."""
-    rule = ["---", *["---:"] * (len(header) - 1)]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in (header, rule, *rows))
+    scans: tuple[ProblemResult, ...] = ()
+    scan_growth: tuple[Measured, ...] = ()
 
 
 def mark(result: ProblemResult, peer: PeerResult) -> str:
@@ -87,25 +72,25 @@ def mark(result: ProblemResult, peer: PeerResult) -> str:
 
 def _note(result: ProblemResult, peer: PeerResult) -> str:
     if peer.status is not Status.OK:
-        return _cell(f"{peer.status}: {peer.message}")
+        return cell(f"{peer.status}: {peer.message}")
     notes = ["one call, without warm-up"] if peer.warmup is None else []
     notes += [MEANING[sign]] if (sign := mark(result, peer)) else []
     notes += peer.reply.warnings[:1] if peer.reply else []
-    return _cell("; ".join(notes))
+    return cell("; ".join(notes))
 
 
 def _detail_row(result: ProblemResult, peer: PeerResult) -> list[str]:
     ok = peer.median is not None
-    span = f"{_time(min(peer.seconds))} to {_time(max(peer.seconds))}" if ok else NOTHING
+    span = f"{time_of(min(peer.seconds))} to {time_of(max(peer.seconds))}" if ok else NOTHING
     return [
         peer.peer,
-        _time(peer.median),
+        time_of(peer.median),
         span,
-        _number(result.ratio(peer), ".3g"),
-        _number(peer.criterion, ".6f"),
-        _number(result.difference(peer), "+.1e"),
-        _number(peer.peak_rss_mb if ok else None, ".0f"),
-        _number(peer.loaded_rss_mb if ok else None, ".0f"),
+        number(result.ratio(peer), ".3g"),
+        number(peer.criterion, ".6f"),
+        number(result.difference(peer), "+.1e"),
+        number(peer.peak_rss_mb if ok else None, ".0f"),
+        number(peer.loaded_rss_mb if ok else None, ".0f"),
         _note(result, peer),
     ]
 
@@ -125,13 +110,13 @@ def _detail(result: ProblemResult) -> str:
 
 def _summary_cell(result: ProblemResult, peer: PeerResult) -> str:
     if peer.stopped_after is not None:
-        return f"over {_time(peer.stopped_after)}"
+        return f"over {time_of(peer.stopped_after)}"
     if peer.status is not Status.OK:
         return str(peer.status)
     if peer.peer == BASELINE:
-        return _time(peer.median)
+        return time_of(peer.median)
     ratio = result.ratio(peer)
-    figure = _time(peer.median) if ratio is None else f"{ratio:.3g}"
+    figure = time_of(peer.median) if ratio is None else f"{ratio:.3g}"
     return f"{figure} {mark(result, peer)}".rstrip()
 
 
@@ -151,11 +136,6 @@ def _summary(results: Sequence[ProblemResult]) -> str:
     return table(["problem", *names, "lmmpy's peak MB"], rows)
 
 
-def _goal(target: Target, figure: float) -> str:
-    told = f"{figure:g} s" if target.seconds else f"{figure:g}"
-    return told if target.memory_gib is None else f"{told}, {target.memory_gib:g} GiB"
-
-
 def _target_rows(results: Sequence[ProblemResult]) -> list[list[str]]:
     rows = []
     for result in results:
@@ -164,17 +144,17 @@ def _target_rows(results: Sequence[ProblemResult]) -> list[list[str]]:
             continue
         figure = NOTHING
         if verdict.measured is not None:
-            figure = _time(verdict.measured) if target.seconds else f"{verdict.measured:.3g}"
+            figure = time_of(verdict.measured) if target.seconds else f"{verdict.measured:.3g}"
         if verdict.bound:
             figure = f"under {figure}"
         if target.memory_gib is not None:
-            figure += f", {_number(verdict.memory_gib, '.2f')} GiB"
+            figure += f", {number(verdict.memory_gib, '.2f')} GiB"
         faster = ", ".join(f"{name} {ratio:.2g}" for name, ratio in verdict.faster)
         rows.append(
             [
                 result.problem.name,
-                _goal(target, target.must),
-                _goal(target, target.aim),
+                goal_of(target, target.must),
+                goal_of(target, target.aim),
                 figure,
                 verdict.met,
                 faster or "nobody",
@@ -200,16 +180,16 @@ def _inference_rows(result: ProblemResult) -> Iterable[list[str]]:
     verdict, target = judge(result), result.problem.target
     for peer in result.peers:
         ours = peer.peer == OURS
-        goal = _goal(target, target.must) if ours and target is not None else NOTHING
+        goal = goal_of(target, target.must) if ours and target is not None else NOTHING
         yield [
             result.problem.name,
             peer.peer,
-            _time(peer.median),
-            _number(result.ratio(peer), ".3g"),
+            time_of(peer.median),
+            number(result.ratio(peer), ".3g"),
             goal,
             verdict.met if ours and verdict is not None else NOTHING,
-            _number(inference.disagreement(result, peer), ".1e"),
-            _number(peer.peak_rss_mb, ",.0f"),
+            number(inference.disagreement(result, peer), ".1e"),
+            number(peer.peak_rss_mb, ",.0f"),
             _note(result, peer),
         ]
 
@@ -235,13 +215,13 @@ def _inference(results: Sequence[ProblemResult]) -> list[str]:
 
 def _kin_note(result: ProblemResult, peer: PeerResult) -> str:
     if peer.stopped_after is not None or peer.status is not Status.OK:
-        return _cell(f"{peer.status}: {peer.message}")
+        return cell(f"{peer.status}: {peer.message}")
     told = (peer.reply.varcomp or {}) if peer.reply else {}
     if peer.peer == OURS and "std_error" in told:
         correlation = f"; r_g {told['rg estimate']:.4f}, SE {told['rg std_error']:.4f}" if "rg estimate" in told else ""
         return f"h² {told['estimate']:.4f}, SE {told['std_error']:.4f}{correlation}"
     whole = told.get("whole process, seconds")
-    return NOTHING if whole is None else f"{_time(whole)} with the reading of K"
+    return NOTHING if whole is None else f"{time_of(whole)} with the reading of K"
 
 
 def _kin_rows(result: ProblemResult) -> Iterable[list[str]]:
@@ -250,16 +230,16 @@ def _kin_rows(result: ProblemResult) -> Iterable[list[str]]:
         ours = peer.peer == OURS
         verdict = kin.verdict(result, peer)
         beside = target if ours else kin.TASKS[result.problem.name].beside[peer.peer]
-        goal = NOTHING if beside is None else _goal(beside, beside.must)
+        goal = NOTHING if beside is None else goal_of(beside, beside.must)
         yield [
             result.problem.name,
             peer.peer,
-            _time(peer.median),
-            _number(kin.ratio(result, peer), ".3g"),
+            time_of(peer.median),
+            number(kin.ratio(result, peer), ".3g"),
             goal,
             NOTHING if verdict is None else verdict.met,
-            _number(None if ours else result.difference(peer), "+.1e"),
-            _number(peer.peak_rss_mb, ",.0f"),
+            number(None if ours else result.difference(peer), "+.1e"),
+            number(peer.peak_rss_mb, ",.0f"),
             _kin_note(result, peer),
         ]
 
@@ -288,19 +268,19 @@ def _structured_rows(result: ProblemResult) -> Iterable[list[str]]:
     verdict, target = judge(result), result.problem.target
     for peer in result.peers:
         ours, base = peer.peer == OURS, peer is result.baseline()
-        goal = _goal(target, target.must) if ours and target is not None else NOTHING
+        goal = goal_of(target, target.must) if ours and target is not None else NOTHING
         notes = [text for text in (structured.note(peer), _note(result, peer)) if text]
         yield [
             result.problem.name,
             peer.peer,
-            _time(peer.median),
-            NOTHING if base else _number(result.ratio(peer), ".3g"),
+            time_of(peer.median),
+            NOTHING if base else number(result.ratio(peer), ".3g"),
             goal,
             verdict.met if ours and verdict is not None else NOTHING,
-            NOTHING if base else _number(result.difference(peer), "+.1e"),
-            _number(structured.disagreement(result, peer), ".1e"),
-            _number(peer.peak_rss_mb, ",.0f"),
-            _cell("; ".join(notes)),
+            NOTHING if base else number(result.difference(peer), "+.1e"),
+            number(structured.disagreement(result, peer), ".1e"),
+            number(peer.peak_rss_mb, ",.0f"),
+            cell("; ".join(notes)),
         ]
 
 
@@ -321,7 +301,7 @@ def _structured(results: Sequence[ProblemResult]) -> list[str]:
     )
     header = ("task", "package", "median", "ratio", "must", "met", "criterion", "apart", "peak MB", "note")
     told = [
-        f"- {r.problem.name}: `{_cell(r.problem.formula)}`, {r.problem.method}, {r.n_rows:,} rows: "
+        f"- {r.problem.name}: `{cell(r.problem.formula)}`, {r.problem.method}, {r.n_rows:,} rows: "
         + structured.TASKS[r.problem.name].told
         for r in results
     ]
@@ -337,7 +317,7 @@ def _refits(result: ProblemResult | None) -> list[str]:
     rows = []
     for peer in result.peers:
         per_unit = None if unit is None or peer.median is None else peer.median / unit
-        rows.append([peer.peer, _time(peer.median), _number(per_unit, ".3g"), _note(result, peer)])
+        rows.append([peer.peer, time_of(peer.median), number(per_unit, ".3g"), _note(result, peer)])
     reading = (
         f"{bootstrap.REPLICATES:,} replicates of `{result.problem.formula}` on sleepstudy, beside as many evaluations "
         "of lmmpy's criterion with its derivatives at the optimum: a replicate simulates, fits and reads off estimates."
@@ -352,14 +332,14 @@ def _growth_rows(lines: Sequence[Measured]) -> list[list[str]]:
         sizes = f"{getattr(first, line.axis):,} to {getattr(last, line.axis):,}"
         rows.append(
             [
-                f"{line.name}: `{_cell(line.formula)}`",
+                f"{line.name}: `{cell(line.formula)}`",
                 line.axis,
                 sizes,
-                _time(last.lmer),
-                _number(line.slope("lmer"), ".2f"),
+                time_of(last.lmer),
+                number(line.slope("lmer"), ".2f"),
                 line.expected,
-                _time(last.summary),
-                _number(line.slope("summary"), ".2f"),
+                time_of(last.summary),
+                number(line.slope("summary"), ".2f"),
             ]
         )
     return rows
@@ -410,7 +390,7 @@ def _json_growth(line: Measured) -> dict[str, Any]:
 
 def markdown(report: Report) -> str:
     """Return the page."""
-    setting = table(["", ""], [[key, _cell(value)] for key, value in report.setting.items()])
+    setting = table(["", ""], [[key, cell(value)] for key, value in report.setting.items()])
     reading = (
         "Median time of one whole fitting call from a data frame, as a ratio to R's lme4 in the same run "
         "(lme4's own column is its time; below 1 is faster than lme4). "
@@ -428,8 +408,9 @@ def markdown(report: Report) -> str:
     caution = [SLOW_BLAS] if report.setting.get("R BLAS", "").startswith("blas/") else []
     parts = ["# Benchmark results", reading, _summary(report.results), *caution]
     parts += _targets(report.results) + _inference(report.inference) + _kin(report.kin)
-    parts += _structured(report.structured)
+    parts += _structured(report.structured) + scan_pages.section(report.scans)
     parts += _refits(report.refits) + _growth(report.growth) + _kin_growth(report.kin_growth)
+    parts += scan_pages.growth_section(report.scan_growth)
     parts += ["## What they were made on", setting]
     parts += ["## By problem", columns, *[_detail(result) for result in report.results]]
     return "\n\n".join(parts) + "\n"
@@ -462,6 +443,13 @@ def _json_kin(result: ProblemResult) -> dict[str, Any]:
     return {**_json_problem(result), "verdicts": told}
 
 
+def _json_scan(result: ProblemResult) -> dict[str, Any]:
+    """Return a result with a verdict for each thing that lmmpy is asked."""
+    verdicts = {peer.peer: scans.verdict(result, peer) for peer in result.peers}
+    told = {name: asdict(verdict) for name, verdict in verdicts.items() if verdict is not None}
+    return {**_json_problem(result), "verdicts": told}
+
+
 def as_json(report: Report) -> str:
     """Return every sample and estimate."""
     found = {
@@ -473,6 +461,8 @@ def as_json(report: Report) -> str:
         "kin": [_json_kin(result) for result in report.kin],
         "kin-growth": [_json_growth(line) for line in report.kin_growth],
         "structured": [_json_problem(result) for result in report.structured],
+        "scans": [_json_scan(result) for result in report.scans],
+        "scan-growth": [_json_growth(line) for line in report.scan_growth],
     }
     return json.dumps(found, indent=1) + "\n"
 
@@ -504,8 +494,9 @@ def read(output: Path) -> Report:
     refits = None if found["bootstrap"] is None else _read_problem(found["bootstrap"], bootstrap.PROBLEM)
     related = _read_problems(found.get("kin", []), kin.MODELS)
     several = _read_problems(found.get("structured", []), structured.MODELS)
-    growth, animals = (_read_growth(found.get(name, [])) for name in ("growth", "kin-growth"))
-    return Report(found["setting"], results, refits, growth, asked, related, animals, several)
+    scanned = _read_problems(found.get("scans", []), scans.MODELS)
+    growth, animals, sizes = (_read_growth(found.get(name, [])) for name in ("growth", "kin-growth", "scan-growth"))
+    return Report(found["setting"], results, refits, growth, asked, related, animals, several, scanned, sizes)
 
 
 def _anew(results: Iterable[ProblemResult], result: ProblemResult, order: Iterable[str]) -> tuple[ProblemResult, ...]:
@@ -533,6 +524,11 @@ def structured_anew(report: Report, result: ProblemResult) -> tuple[ProblemResul
     return _anew(report.structured, result, structured.TASKS)
 
 
+def scans_anew(report: Report, result: ProblemResult) -> tuple[ProblemResult, ...]:
+    """The scans' results with one task's anew, in the order of the tasks."""
+    return _anew(report.scans, result, scans.TASKS)
+
+
 def write(report: Report, output: Path) -> None:
     """Write the page to `output`, and beside it `results.json` and the pictures of the growth."""
     output.parent.mkdir(parents=True, exist_ok=True)
@@ -542,3 +538,5 @@ def write(report: Report, output: Path) -> None:
         draw(report.growth, output.with_name("growth.svg"))
     if report.kin_growth:
         draw(report.kin_growth, output.with_name("kin-growth.svg"), ANIMALS)
+    if report.scan_growth:
+        draw(report.scan_growth, output.with_name("scan-growth.svg"), SCANS, WHAT_OF_SCANS)

@@ -29,6 +29,7 @@ _NIL = 1e-6
 # Points of a tail, and how many p-values are beyond the last.
 _POINTS, _BEYOND = 60, 5
 _DIGITS = 6
+_SHOWN = 5
 
 
 def lod_of(p: Floats) -> Floats:
@@ -69,7 +70,7 @@ def measures(setting: Setting, table: pd.DataFrame) -> dict[str, Any]:
 
     Of every test the rates of p-values at or below each level, each with its error between studies (items of one
     study are not independent), and the tail of the p-values; where a share is to be found what theory says; means of
-    the other columns; and what happened.
+    the other columns; what happened; and the first study.
 
     Parameters
     ----------
@@ -86,6 +87,7 @@ def measures(setting: Setting, table: pd.DataFrame) -> dict[str, Any]:
         "tests": tests,
         "means": {name: _mean(whole["study"], whole[name]) for name in others},
         "happened": _happened(table),
+        "first": _first(whole, COLUMNS[setting.kind]),
     }
     if setting.kind in ("linkage", "adjusted"):
         found["LOD zero"] = _rate(whole["study"].to_numpy(), (whole["lod"] < _NIL).to_numpy())
@@ -139,6 +141,12 @@ def _theory(setting: Setting, information: Floats) -> dict[str, Any]:
     dof = family().n - 4  # intercept, age, sex, the SNP
     power = {name: _short(association_power(information, dof, level)) for name, level in _levels(setting).items()}
     return {"lambda": _short(information.mean()), "power": power}
+
+
+def _first(whole: pd.DataFrame, columns: tuple[str, ...]) -> dict[str, list[float | None]]:
+    """The first study as it was, up to `_SHOWN` loci or SNPs, so that it can be made again and compared."""
+    own = whole[whole["study"] == whole["study"].min()].head(_SHOWN)
+    return {name: [None if math.isnan(x) else _short(x) for x in own[name].tolist()] for name in columns}
 
 
 def _happened(table: pd.DataFrame) -> dict[str, Any]:

@@ -111,4 +111,5 @@ def lod_power(information: Floats, lod: float) -> float:
 
 def association_power(information: Floats, dof: int, level: float) -> float:
     """P(F(1, dof; λ) above the quantile of the level), over studies."""
-    return float(stats.ncf.sf(stats.f.isf(level, 1, dof), 1, dof, information).mean())
+    # not ncf.sf, which scipy 1.17 has as −0.95 where that is 0.05, of a non-centrality of zero
+    return float(1.0 - stats.ncf.cdf(stats.f.isf(level, 1, dof), 1, dof, information).mean())

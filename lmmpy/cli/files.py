@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from lmmpy.errors import DataError, shown
+from lmmpy.errors import DataError, LmmpyError, shown
 from lmmpy.markers import read_grm
 from lmmpy.markers.solar_mibd import read_phi2
 from lmmpy.relatedness import Pedigree, Relatedness
@@ -21,6 +23,18 @@ _IDS = ("ID", "id", "Id", "IID", "iid")
 _FAM = ["FID", "IID", "FA", "MO", "SEX", "PHENOTYPE"]
 # What other programs write, without ids or with ids in a file beside it.
 _PROGRAMS = re.compile(r"\.[cs]XX\.txt$|\.rel(?:\.bin)?$|\.grm\.bin$")
+
+
+@contextmanager
+def _reading(path: str, what: str = "a table") -> Iterator[None]:
+    """A context in which errors of readers name the file; those of the system do already."""
+    try:
+        yield
+    except LmmpyError:
+        raise
+    except (ValueError, EOFError, zlib.error, NotImplementedError) as error:
+        # ParserError, EmptyDataError, ArrowInvalid and UnicodeDecodeError are ValueErrors
+        raise DataError(f"{path} cannot be read as {what}: {error}") from error
 
 
 def read_table(path: str, text: Sequence[str] = (), missing: Sequence[str] = ()) -> pd.DataFrame:
@@ -47,17 +61,17 @@ def read_table(path: str, text: Sequence[str] = (), missing: Sequence[str] = ())
     """
     suffix = Path(path.removesuffix(".gz")).suffix.lower()
     if suffix == ".parquet":
-        return _as_text(pd.read_parquet(path), text)
+        with _reading(path):
+            frame = pd.read_parquet(path)
+        return _as_text(frame, text)
     if suffix not in _SEPARATORS:
         raise DataError(f"{path}: tables are {shown(_SEPARATORS, 9)} (perhaps .gz) or '.parquet', not {suffix!r}.")
     options: dict[str, Any] = {"sep": _SEPARATORS[suffix], "skipinitialspace": True}
-    try:
+    with _reading(path):
         names = [str(name) for name in pd.read_csv(path, nrows=0, **options).columns]
         dtype = {name: str for name in names if name.lstrip("#") in text}
         na_values = {name: list(missing) for name in names if name not in dtype}
         frame = pd.read_csv(path, dtype=dtype, na_values=na_values, **options)
-    except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise DataError(f"{path} cannot be read as a table: {error}") from error
     frame.columns = [str(name).strip().lstrip("#") for name in frame.columns]
     return _as_text(frame, text)
 
@@ -100,10 +114,8 @@ def read_header(path: str) -> list[str]:
     suffix = Path(path.removesuffix(".gz")).suffix.lower()
     if suffix not in _SEPARATORS:
         return list(map(str, read_table(path).columns))
-    try:
+    with _reading(path):
         names = pd.read_csv(path, nrows=0, sep=_SEPARATORS[suffix], skipinitialspace=True).columns
-    except pd.errors.EmptyDataError as error:
-        raise DataError(f"{path} is empty.") from error
     return [str(name).strip().lstrip("#") for name in names]
 
 
@@ -126,7 +138,7 @@ def read_pedigree(path: str, names: dict[str, str], id: str) -> Pedigree:
         So that ``kin(ped)`` looks for `id`.
     """
     if path.endswith(".fam"):
-        frame = pd.read_csv(path, sep=r"\s+", header=None, names=_FAM, dtype=str)
+        frame = _read_fam(path)
         names = {"id": "IID", "father": "FA", "mother": "MO", "sex": "SEX", "twin": "MZTWIN"}
     else:
         frame = read_table(path, [names[key] for key in ("id", "father", "mother")])
@@ -172,7 +184,8 @@ def read_kinship(path: str, id: str, people: Sequence[str] | None = None) -> Rel
             f"{path}: relatedness is a square table .csv or .tsv with ids, SOLAR's phi2.gz, GEMMA's .cXX.txt, GCTA's "
             ".grm.bin or PLINK's .rel."
         )
-    frame = pd.read_csv(path, sep=_SEPARATORS[suffix], index_col=0, dtype={0: str}, skipinitialspace=True)
+    with _reading(path, "a square table"):
+        frame = pd.read_csv(path, sep=_SEPARATORS[suffix], index_col=0, dtype={0: str}, skipinitialspace=True)
     frame.index = frame.index.astype(str)
     frame.columns = frame.columns.astype(str)
     if frame.shape[0] != frame.shape[1]:
@@ -184,7 +197,27 @@ def read_kinship(path: str, id: str, people: Sequence[str] | None = None) -> Rel
 
 
 def read_ids(path: str) -> list[str]:
-    """Ids, one a line; of a .fam those in its second column."""
-    with open(path, encoding="utf-8") as file:
-        rows = [line.split() for line in file if line.strip()]
-    return [row[1] if path.endswith(".fam") else row[0] for row in rows]
+    """
+    Ids, one a line; of a .fam those in its second column.
+
+    Raises
+    ------
+    DataError
+        When it cannot be read as text, or a .fam has other columns.
+    """
+    if path.endswith(".fam"):
+        return [str(id) for id in _read_fam(path)["IID"]]
+    with _reading(path, "text"), open(path, encoding="utf-8") as file:
+        return [line.split()[0] for line in file if line.strip()]
+
+
+def _read_fam(path: str) -> pd.DataFrame:
+    with _reading(path, "text"), open(path, encoding="utf-8") as file:
+        rows = [(number, line.split()) for number, line in enumerate(file, 1) if line.strip()]
+    wrong = [number for number, row in rows if len(row) != len(_FAM)]
+    if wrong:
+        raise DataError(
+            f"{path}: a .fam has {len(_FAM)} columns (family, person, father, mother, sex, phenotype); these lines do "
+            f"not: {shown(wrong)}."
+        )
+    return pd.DataFrame([row for _, row in rows], columns=_FAM, dtype=str)

@@ -93,7 +93,7 @@ def run(arguments: argparse.Namespace) -> None:
     FormulaError, DataError, ModelError, InterruptionError
     """
     out = outputs(arguments)
-    resume = scan_file(out, arguments)
+    resume = scan_file(out, arguments, passes=True)
     ibd = _sharing(arguments)
     data = table(arguments)
     related = relatives(arguments)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -158,9 +159,16 @@ def add_scan(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def scan_file(out: Outputs, arguments: argparse.Namespace) -> Path | None:
+def scan_file(out: Outputs, arguments: argparse.Namespace, passes: bool = False) -> Path | None:
     """
     The file to which a scan is written as it goes, so that it can go on after an interruption.
+
+    Parameters
+    ----------
+    out : Outputs
+    arguments : Namespace
+    passes : bool
+        Whether the scan has passes, with files of their own.
 
     Raises
     ------
@@ -172,11 +180,17 @@ def scan_file(out: Outputs, arguments: argparse.Namespace) -> Path | None:
         if arguments.resume:
             raise ModelError("--resume goes on with the scan of an --out PREFIX; say which.")
         return None
-    partial = path.with_name(f"{path.name}.partial")
-    there = next((one for one in (path, partial) if one.exists()), None)
-    if there is not None and not arguments.resume:
+    names = [path.name, f"{path.name}.partial"]
+    there = [name for name in names if path.with_name(name).exists()]
+    if passes:
+        later = re.compile(re.escape(path.stem) + r"\.pass\d+\.tsv(\.partial)?")
+        there += sorted(name for name in os.listdir(path.parent) if later.fullmatch(name))
+    if there and not arguments.resume:
+        files = [str(path.with_name(name)) for name in there]
+        goes_on = "go on with it by --resume, " if there[0] in names else ""
         raise ModelError(
-            f"{there} is there from a scan before: go on with it by --resume, remove it, or take another --out."
+            f"{', '.join(files)} {'is' if len(files) == 1 else 'are'} there from a scan before: {goes_on}remove "
+            f"{'it' if len(files) == 1 else 'them'}, or take another --out."
         )
     return path
 

@@ -13,23 +13,54 @@ from lmmpy.engines import Criterion
 from lmmpy.engines.block_batch import block_families
 from lmmpy.errors import ModelError
 from lmmpy.fitting import Control, Optimum, fit_theta
+from lmmpy.inference.column_span import ColumnSpan
 from lmmpy.inference.column_tests import ColumnTests, NullAtTheta, null_at_theta
+from lmmpy.inference.estimate_tests import no_tests, placed_tests
 from lmmpy.inference.exact_blocks import BlockScanner
 from lmmpy.inference.exact_refits import RefitScanner
 from lmmpy.inference.exact_spectral import SpectralScanner
 from lmmpy.inference.spectral_exact import spectral_exact
 
-__all__ = ["ColumnScanner", "HeldScanner", "column_scanner"]
+__all__ = ["ColumnScanner", "column_scanner"]
 
 Reals = NDArray[Any]
 
 
-class ColumnScanner(Protocol):
-    """Tests columns beside those of X in one model; pickles."""
+class Lane(Protocol):
+    """One way to test columns that X does not determine."""
 
     @property
     def method(self) -> str:
         """How, in words."""
+
+    def __call__(self, G: Reals, k: int = 1) -> Mapping[str, ColumnTests]:
+        """See `ColumnScanner`; at least one column."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class ColumnScanner:
+    """
+    Tests columns beside those of X in one model; pickles.
+
+    Attributes
+    ----------
+    lane : Lane
+    span : ColumnSpan
+        Of X: what it determines has no test.
+    tests : tuple of {"score", "wald", "lrt"}
+    single : bool
+        Whether columns may be of single precision.
+    """
+
+    lane: Lane
+    span: ColumnSpan
+    tests: tuple[str, ...]
+    single: bool
+
+    @property
+    def method(self) -> str:
+        """How, in words."""
+        return self.lane.method
 
     def __call__(self, G: Reals, k: int = 1) -> Mapping[str, ColumnTests]:
         """
@@ -46,10 +77,18 @@ class ColumnScanner(Protocol):
         dict of str to ColumnTests
             By name of the test.
         """
+        m = G.shape[1] // k
+        kept = np.flatnonzero(~self.span.determined(G, k))
+        if not len(kept):
+            return {test: no_tests(m, k) for test in self.tests}
+        if len(kept) == m:
+            return self.lane(G, k)
+        some = np.asfortranarray(G.reshape(len(G), m, k)[:, kept].reshape(len(G), -1))
+        return {test: placed_tests(found, kept, m, k) for test, found in self.lane(some, k).items()}
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class HeldScanner:
+class _Held:
     """Tests at the variance ratios of the null model.
 
     Attributes
@@ -67,7 +106,7 @@ class HeldScanner:
         return f"variances of the null model; {self.null.description}"
 
     def __call__(self, G: Reals, k: int = 1) -> Mapping[str, ColumnTests]:
-        """See `ColumnScanner`."""
+        """See `Lane`."""
         return self.null.tests(G, k, self.tests)
 
 
@@ -75,8 +114,8 @@ class HeldScanner:
 class _WithScore:
     """Exact tests, and score tests at the variance ratios of the null model by ML."""
 
-    exact: ColumnScanner
-    score: HeldScanner
+    exact: Lane
+    score: _Held
 
     @property
     def method(self) -> str:
@@ -116,26 +155,33 @@ def column_scanner(
     ModelError
         For exact tests of a model whose variances are known or constrained, and as `null_at_theta` does.
     """
-    again = tuple(test for test in tests if test != "score") if exact else ()
-    if not again:
-        return HeldScanner(null_at_theta(criterion, optimum.theta, precision), tuple(tests))
+    lane, span = _lane(criterion, optimum, tuple(tests), exact, precision, control), ColumnSpan.of(criterion.design)
+    return ColumnScanner(lane, span, tuple(tests), isinstance(lane, _Held) and lane.null.solver.single)
+
+
+def _lane(
+    criterion: Criterion, optimum: Optimum, tests: tuple[str, ...], exact: bool, precision: str, control: Control
+) -> Lane:
+    if not exact:
+        return _Held(null_at_theta(criterion, optimum.theta, precision), tests)
     if optimum.held or optimum.constraint is not None:
         what = "known" if optimum.held else "constrained"
         raise ModelError(
             f"The variances of the null model are {what}; exact=True would estimate them. Take exact=False."
         )
-    spectral = spectral_exact(criterion)
+    again = tuple(test for test in tests if test != "score")
+    spectral = spectral_exact(criterion) if again else None
     if spectral is not None:
-        return SpectralScanner(spectral, tuple(tests))
-    found = _by_fits(criterion, optimum, again, control)
+        return SpectralScanner(spectral, tests)
     if "score" not in tests:
-        return found
+        return _by_fits(criterion, optimum, again, control)
     by_ml = criterion.by_ml()
     theta = fit_theta(by_ml, control, near=optimum.theta).theta if criterion.reml else optimum.theta
-    return _WithScore(found, HeldScanner(null_at_theta(by_ml, theta, precision), ("score",)))
+    score = _Held(null_at_theta(by_ml, theta, precision), ("score",))
+    return _WithScore(_by_fits(criterion, optimum, again, control), score) if again else score
 
 
-def _by_fits(criterion: Criterion, optimum: Optimum, tests: tuple[str, ...], control: Control) -> ColumnScanner:
+def _by_fits(criterion: Criterion, optimum: Optimum, tests: tuple[str, ...], control: Control) -> Lane:
     design = criterion.design
     by_reml = block_families(design, reml=True) if "wald" in tests else None
     by_ml = block_families(design, reml=False) if "lrt" in tests else None

@@ -57,6 +57,8 @@ class ColumnTests:
         Of the last column of a group, those before it in the model.
     collinear : ndarray of bool, shape (m,)
         Whether X and the columns before determine a column of the group.
+    failed : ndarray of bool, shape (m,)
+        Whether a model with the group was fitted and the search did not converge.
     note : str
         Why numbers are in double precision where single was to do; else empty.
     """
@@ -68,6 +70,7 @@ class ColumnTests:
     last_statistic: Floats
     last_p_value: Floats
     collinear: NDArray[np.bool_]
+    failed: NDArray[np.bool_]
     note: str = ""
 
 
@@ -284,7 +287,7 @@ def _masked(found: Reduced, variance: Floats, every: tuple[Floats, Floats], last
     std_error = np.sqrt(variance[:, None] * np.einsum("maa->ma", found.vcov))
     numbers = (found.beta, std_error, *every, *last)
     beta, std_error, statistic, p_value, last_statistic, last_p_value = (shown_only(x) for x in numbers)
-    return ColumnTests(beta, std_error, statistic, p_value, last_statistic, last_p_value, gone)
+    return ColumnTests(beta, std_error, statistic, p_value, last_statistic, last_p_value, gone, np.zeros_like(gone))
 
 
 def null_at_theta(criterion: Criterion, theta: Floats, precision: str = "auto") -> NullAtTheta:

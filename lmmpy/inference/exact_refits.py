@@ -10,16 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmmpy.engines import Criterion, make_criterion
+from lmmpy.errors import ModelError
 from lmmpy.fitting import Control, fit_theta
 from lmmpy.inference.column_tests import ColumnTests
-from lmmpy.inference.estimate_tests import lrt_tests, wald_tests
+from lmmpy.inference.estimate_tests import lrt_tests, wald_tests, without
 
 __all__ = ["RefitScanner"]
 
 Floats = NDArray[np.float64]
-
-# What X leaves of a column, relatively in squares, below which the column is taken as one of X; as a design does.
-_COLLINEAR = 1e-14
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -29,6 +27,7 @@ class _Fitted:
     value: float
     beta: Floats
     vcov: Floats
+    converged: bool
 
 
 class RefitScanner:
@@ -49,13 +48,15 @@ class RefitScanner:
         self._design, self._theta, self._tests = criterion.design, theta, tests
         self._control = replace(control, progress=False)  # a terminal would be told of each search
         self._name = criterion.name
-        design = self._design
-        self._root = np.ones(design.n) if design.weights is None else np.sqrt(design.weights)
-        self._Q = np.linalg.qr(design.X * self._root[:, None])[0]
         self._null = np.nan
         if "lrt" in tests:
-            by_ml = criterion.by_ml()
-            self._null = fit_theta(by_ml, self._control, near=theta).evaluation.value
+            optimum = fit_theta(criterion.by_ml(), self._control, near=theta)
+            if not optimum.converged:
+                raise ModelError(
+                    "The null model by maximum likelihood did not converge, so that there is no likelihood ratio to "
+                    "it. Look at fit.refit_ml().convergence; or take test='wald'."
+                )
+            self._null = optimum.evaluation.value
 
     @property
     def method(self) -> str:
@@ -65,41 +66,26 @@ class RefitScanner:
     def __call__(self, G: NDArray[Any], k: int = 1) -> Mapping[str, ColumnTests]:
         """See `ColumnScanner`."""
         groups = np.asarray(G, dtype=float).T.reshape(-1, k, len(G)).transpose(0, 2, 1)
-        collinear = [self._collinear(columns) for columns in groups]
         found = {}
         if "wald" in self._tests:
-            fits = [self._fit(c, True, gone) for c, gone in zip(groups, collinear, strict=True)]
-            df = self._design.n - self._design.p - k
-            found["wald"] = wald_tests(*_stacked(fits, k), df)
+            fits = self._fits(groups, True)
+            tests = wald_tests(*_stacked(fits, k), self._design.n - self._design.p - k)
+            found["wald"] = without(tests, _failed(fits))
         if "lrt" in self._tests:
-            fits = [self._fit(c, False, gone) for c, gone in zip(groups, collinear, strict=True)]
-            value = np.array([fit.value for fit in fits])
-            before = np.full(len(value), self._null)
+            fits = self._fits(groups, False)
+            value, before, failed = _values(fits), np.full(len(fits), self._null), _failed(fits)
             if k > 1:
-                fewer = [self._fit(c[:, :-1], False, gone) for c, gone in zip(groups, collinear, strict=True)]
-                before = np.array([fit.value for fit in fewer])
-            found["lrt"] = lrt_tests(*_stacked(fits, k), self._null - value, before - value)
+                fewer = self._fits(groups[:, :, :-1], False)
+                before, failed = _values(fewer), failed | _failed(fewer)
+            found["lrt"] = without(lrt_tests(*_stacked(fits, k), self._null - value, before - value), failed)
         return found
 
-    def _collinear(self, columns: Floats) -> bool:
-        """Whether X and the columns before determine one of some columns, shape (n, k)."""
-        G = columns * self._root[:, None]
-        sizes = np.einsum("ij,ij->j", G, G)
-        rest = G - self._Q @ (self._Q.T @ G)
-        rest -= self._Q @ (self._Q.T @ rest)
-        for j in range(rest.shape[1]):
-            left = float(rest[:, j] @ rest[:, j])
-            if not left > _COLLINEAR * sizes[j]:
-                return True
-            unit = rest[:, j] / np.sqrt(left)
-            rest[:, j + 1 :] -= np.outer(unit, unit @ rest[:, j + 1 :])
-        return False
+    def _fits(self, groups: Floats, reml: bool) -> list[_Fitted]:
+        return [self._fit(columns, reml) for columns in groups]
 
-    def _fit(self, columns: Floats, reml: bool, collinear: bool) -> _Fitted:
+    def _fit(self, columns: Floats, reml: bool) -> _Fitted:
         """The model with further columns."""
         design, k = self._design, columns.shape[1]
-        if collinear:
-            return _Fitted(np.nan, np.full(k, np.nan), np.full((k, k), np.nan))
         last = max(design.assign, default=0)
         wider = replace(
             design,
@@ -111,9 +97,17 @@ class RefitScanner:
         optimum = fit_theta(criterion, self._control, near=self._theta)
         solution = criterion.solve(optimum.theta)
         vcov = solution.sigma**2 * solution.unscaled_vcov[-k:, -k:]
-        return _Fitted(optimum.evaluation.value, solution.beta[-k:], vcov)
+        return _Fitted(optimum.evaluation.value, solution.beta[-k:], vcov, optimum.converged)
 
 
 def _stacked(fits: list[_Fitted], k: int) -> tuple[Floats, Floats]:
     beta = np.array([fit.beta for fit in fits]).reshape(len(fits), k)
     return beta, np.array([fit.vcov for fit in fits]).reshape(len(fits), k, k)
+
+
+def _values(fits: list[_Fitted]) -> Floats:
+    return np.array([fit.value for fit in fits], dtype=float)
+
+
+def _failed(fits: list[_Fitted]) -> NDArray[np.bool_]:
+    return np.array([not fit.converged for fit in fits], dtype=bool)

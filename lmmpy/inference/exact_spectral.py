@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from lmmpy.inference.column_tests import ColumnTests
@@ -49,4 +50,5 @@ def _one(found: ExactTests, test: str) -> ColumnTests:
         getattr(last, test),
         getattr(last, f"p_{test}"),
         found.collinear,
+        np.zeros_like(found.collinear),
     )

@@ -76,20 +76,22 @@ def association(
     exact : bool
         Whether the variances are estimated anew with each variant, as GEMMA's ``-lmm`` does: by REML for "wald", by ML
         for "lrt". Else their ratios are those of the null model (EMMAX, P3D), which is much quicker and differs for
-        variants of large effect only. The score test is the same in both.
+        variants of large effect only. The score test estimates nothing anew; exact, its ratios are those of the null
+        model by ML, which is GEMMA's.
     interaction : str, optional
         A covariate, numeric or with two values, that the null model has: x and x × covariate are added. The columns
         `beta` to `p_value` are then those of the product, `beta_main`, `std_error_main` those of x where the covariate
         is zero (of two values: the first), and `p_joint` tests both.
-    loco : True, or mapping from chromosome to Relatedness, optional
-        Leave one chromosome out: variants of a chromosome are tested beside a null model in which the relatedness is
-        that of the others. True makes these from the genotypes (`grm`); the null model must have one relatedness.
+    loco : True, "standardized", "centered", or mapping from chromosome to Relatedness, optional
+        Leave one chromosome out: variants of a chromosome are tested beside a null model in which the relatedness,
+        of which there must be one, is replaced by that from the genotypes of all others. True is "standardized"; see
+        `grm`, whose ``grm(genotypes, loco=True, leave_out=["X", "MT"])`` makes a mapping without sex chromosomes.
     id : str, optional
         Column of the data of the null model that has the ids of `genotypes`; by default that of its relatedness.
     people : sequence, optional
         Ids of the rows of an array of genotypes.
     variants : str, sequence of str, or mask, optional
-        Those to scan: a chromosome, names, or True for each that is to be. Default all.
+        Those to scan: a chromosome (also as a number), names, or True for each that is to be. Default all.
     min_maf, max_missing : float
         Variants with a minor allele frequency below, or a part of missing genotypes above, are not tested; they are in
         the table with a `note`. Frequencies are those among the people of the fit.
@@ -135,32 +137,38 @@ def association(
     tests = _checked(test, exact, precision, min_maf, max_missing)
     source = as_genotypes(genotypes, people=people)
     selected = _selected(source, variants)
+    if interaction is not None and not isinstance(interaction, str):
+        raise ModelError(f"interaction is the name of a column, not {interaction!r}.")
     with warnings_from_caller(stacklevel=2), one_blas_thread():
         models = [_by_chromosome(fit, source, loco, id, selected) for fit in fits]
         traits = tuple(
             _trait(name, models_of, source, id, interaction, tests, exact, precision)
             for name, models_of in zip(names, models, strict=True)
         )
-    single = precision != "double" and not exact
     blocks = _blocks(source, selected, traits, bool(loco), memory)
-    task = AssociationTask(source, selected, traits, Filters(float(min_maf), float(max_missing)), single)
+    single = all(scanner.single for trait in traits for scanner in trait.scanners.values())
+    task = AssociationTask(source, selected, traits, Filters(float(min_maf), float(max_missing)), tests, single)
     fingerprint = {
         "null model": digest(*(null_digest(fit) for fit in fits)),
+        "people": digest(*(part for t in traits for part in (t.name, t.people.ids, t.people.codes))),
         "genotypes": digest(source.fingerprint(), selected),
-        "options": digest(tests, exact, interaction or "", float(min_maf), float(max_missing), precision, len(blocks)),
+        "test": digest(tests, exact, interaction or ""),
+        "filters": digest(float(min_maf), float(max_missing)),
+        "precision": digest(precision),
         "relatedness without a chromosome": _loco_digest(models),
     }
     outcome = run_scan(
         task, blocks, fingerprint=fingerprint, what="association", resume=resume, n_jobs=n_jobs, progress=progress
     )
     return AssociationScan(
-        table=outcome.table,
+        table=outcome.table if len(outcome.table.columns) else task.nothing(),
         fits=dict(zip(names, fits, strict=True)),
         test=test,
         exact=exact,
         interaction=interaction,
-        loco=bool(loco),
+        loco="" if not loco else loco if isinstance(loco, str) else "given" if loco is not True else "standardized",
         genotypes=source.description,
+        people={trait.name: len(trait.people.ids) for trait in traits},
         method={trait.name: next(iter(trait.scanners.values())).method for trait in traits},
         n_variants=len(selected),
         complete=outcome.complete,
@@ -193,11 +201,11 @@ def _named_nulls(null: Any) -> tuple[list[str], list[LmmFit]]:
 
 
 def _checked(test: Any, exact: Any, precision: Any, min_maf: Any, max_missing: Any) -> tuple[str, ...]:
-    if test not in _TESTS:
+    if not isinstance(test, str) or test not in _TESTS:
         raise ModelError(f"test is one of {shown(_TESTS)}, not {test!r}.")
     if not isinstance(exact, bool | np.bool_):
         raise ModelError(f"exact must be True or False, not {exact!r}.")
-    if precision not in ("auto", "double", "single"):
+    if not isinstance(precision, str) or precision not in ("auto", "double", "single"):
         raise ModelError(f"precision is 'auto', 'double' or 'single', not {precision!r}.")
     for name, value, most in (("min_maf", min_maf, 0.5), ("max_missing", max_missing, 1.0)):
         number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
@@ -209,12 +217,19 @@ def _checked(test: Any, exact: Any, precision: Any, min_maf: Any, max_missing: A
 def _selected(source: GenotypeSource, variants: Any) -> Ints:
     """Numbers of the variants to scan."""
     table = source.variants
+    one = isinstance(variants, str | int | np.integer) and not isinstance(variants, bool)
     if variants is None:
         found = np.arange(len(table))
-    elif isinstance(variants, str) and (table["chromosome"] == variants).any():
-        found = np.flatnonzero(table["chromosome"] == variants)
+    elif one and (table["chromosome"] == str(variants)).any():
+        found = np.flatnonzero(table["chromosome"] == str(variants))
     else:
-        asked = np.asarray([variants] if isinstance(variants, str) else variants)
+        try:
+            asked = np.asarray([variants] if one else list(variants))
+        except TypeError:
+            raise ModelError(
+                "variants is a chromosome, names of variants, or a mask with True for each that is to be scanned; got "
+                f"{variants!r}."
+            ) from None
         if asked.dtype == bool:
             if asked.shape != (len(table),):
                 raise DataError(
@@ -291,7 +306,7 @@ def _modifier(fit: LmmFit, name: str) -> NDArray[np.float64]:
         raise DataError(f"interaction: {name!r} is missing in {int((~np.isfinite(own)).sum())} rows of the fit.")
     X = fit.design.X
     left = own - X @ np.linalg.lstsq(X, own, rcond=None)[0]
-    if not float(np.linalg.norm(left)) <= 1e-6 * max(float(np.linalg.norm(own)), 1.0):
+    if not float(np.linalg.norm(left)) <= 1e-6 * float(np.linalg.norm(own)):
         raise ModelError(
             f"interaction: the null model has no {name!r} among its fixed effects, without which the product would "
             f"stand for it. Add it: fit.update('. ~ . + {name}')."
@@ -303,8 +318,8 @@ def _blocks(
     source: GenotypeSource, selected: Ints, traits: Iterable[TraitScan], by_chromosome: bool, memory: float
 ) -> tuple[Block, ...]:
     """As many variants as there is memory for; of one chromosome each where these have models of their own."""
-    if isinstance(memory, bool) or not isinstance(memory, int | float | np.number) or not memory > 0:
-        raise ModelError(f"memory is a number of bytes, not {memory!r}.")
+    if isinstance(memory, bool) or not isinstance(memory, int | float | np.number) or not 0 < memory < np.inf:
+        raise ModelError(f"memory is a positive number of bytes, not {memory!r}.")
     # dosages, their copy over the rows, what is solved for, and the same turned, in double precision
     row = sum(8 * (2 * len(t.places) + (2 if t.modifier is None else 4) * len(t.people.codes)) for t in traits)
     size = min(max(int(memory) // row, 1), _MOST_VARIANTS)

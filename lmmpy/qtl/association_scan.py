@@ -46,15 +46,18 @@ class AssociationScan:
         ratio); `p_value`; of several tests `p_wald, p_lrt, p_score` (the columns before are Wald's); of an interaction
         `beta_main, std_error_main, p_joint`; `effect_allele, other_allele`; `frequency` of the effect allele;
         `missing`, the people without a genotype, who count with the mean of the others; `note`: why there is no test
-        ("monomorphic", "collinear" with the covariates, "maf", "missing", "all missing"), else empty.
+        ("monomorphic", "collinear" with the covariates, "maf", "missing", "all missing", "not converged"), else empty.
     fits : dict of str to LmmFit
         The null model of each trait.
     test : str
     exact : bool
     interaction : str or None
-    loco : bool
+    loco : str
+        "standardized", "centered" or "given": the relatedness of each chromosome's null model; else empty.
     genotypes : str
         What was scanned.
+    people : dict of str to int
+        How many people each trait's null model has.
     method : dict of str to str
         How each trait's tests were computed.
     n_variants : int
@@ -69,8 +72,9 @@ class AssociationScan:
     test: str
     exact: bool
     interaction: str | None
-    loco: bool
+    loco: str
     genotypes: str
+    people: Mapping[str, int]
     method: Mapping[str, str]
     n_variants: int
     complete: bool
@@ -106,7 +110,9 @@ class AssociationScan:
 
     def top(self, n: int = 10) -> pd.DataFrame:
         """The `n` rows with the smallest p-values."""
-        return self.table.sort_values("p_value", kind="stable").head(n).reset_index(drop=True)
+        size = -(self.table["beta"] / self.table["std_error"]).abs()  # of p-values that are zero in double precision
+        order = np.lexsort((size, self.table["p_value"]))
+        return self.table.iloc[order[:n]].reset_index(drop=True)
 
     def manhattan(self, trait: str | None = None, ax: Axes | None = None, **options: Any) -> Axes:
         """Draw −log₁₀ p along the genome; see `lmmpy.plots.scan_drawings.manhattan`."""
@@ -155,13 +161,15 @@ class AssociationScan:
         header = [
             ("Trait" if len(self.fits) == 1 else "Traits", ", ".join(self.fits)),
             ("Null model", first.formula if len(self.fits) == 1 else f"{first.formula}, …"),
+            ("People", ", ".join(f"{count:,}" for count in self.people.values()) + " used"),
             ("Genotypes", self.genotypes),
             ("Test", f"{_TEST_NAMES[self.test]}, {how}"),
         ]
         if self.interaction is not None:
             header.append(("Interaction", f"variant × {self.interaction}"))
         if self.loco:
-            header.append(("Relatedness", "of the other chromosomes"))
+            made = "as given" if self.loco == "given" else f"{self.loco}, from the genotypes"
+            header.append(("Relatedness", f"of the other chromosomes, {made}"))
         lines = [line for name, rows in self._by_trait() for line in _counts(name, rows, len(self.fits) > 1)]
         if not self.complete:
             done = len(self.table) // len(self.fits)

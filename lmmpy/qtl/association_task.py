@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from lmmpy.inference.column_scanner import ColumnScanner
 from lmmpy.inference.column_tests import ColumnTests
+from lmmpy.inference.estimate_tests import no_tests
 from lmmpy.markers import GenotypeSource, impute_mean, summarise
 from lmmpy.qtl.people import People
 from lmmpy.scan import Block
@@ -73,6 +74,10 @@ class TraitScan:
     scanners: Mapping[str, ColumnScanner]
     modifier: Floats | None
 
+    def scanner(self, variants: pd.DataFrame) -> ColumnScanner:
+        """That of some variants; they are of one chromosome where chromosomes have their own model."""
+        return self.scanners.get(str(variants["chromosome"].iloc[0])) or self.scanners[""]
+
     def columns(self, G: Reals) -> Reals:
         """From dosages of the people to columns over the rows, shape (n, m) or, with a modifier, (n, 2m)."""
         rows = np.asfortranarray(G[self.people.codes]) if self.people.repeated else G
@@ -96,6 +101,8 @@ class AssociationTask:
         Numbers of the variants to scan, ascending; blocks count in these.
     traits : tuple of TraitScan
     filters : Filters
+    tests : tuple of str
+        As the scanners have them.
     single : bool
         Whether genotypes are read in single precision.
     """
@@ -104,7 +111,12 @@ class AssociationTask:
     selected: Ints
     traits: tuple[TraitScan, ...]
     filters: Filters
+    tests: tuple[str, ...]
     single: bool
+
+    def nothing(self) -> pd.DataFrame:
+        """The table of no variant."""
+        return self(Block(0, 0, 0, ""))
 
     def __call__(self, block: Block) -> pd.DataFrame:
         """Return one row a variant and trait, variant by variant."""
@@ -126,7 +138,7 @@ class AssociationTask:
 
     def _read(self, which: Ints, rows: Ints) -> Reals:
         dtype = np.float32 if self.single else np.float64
-        runs = _runs(which)
+        runs = _runs(which) if len(which) else [(0, 0)]
         if len(runs) == 1:
             return self.source.read(*runs[0], rows=rows, dtype=dtype)
         G = np.empty((len(rows), len(which)), dtype=dtype, order="F")
@@ -141,10 +153,14 @@ class AssociationTask:
         notes = self.filters.notes(summary.missing, summary.maf, len(G), summary.varies)
         kept = np.flatnonzero(notes == "")
         impute_mean(G, summary)
-        tests = self._tests(trait, G if len(kept) == G.shape[1] else np.asfortranarray(G[:, kept]), variants, kept)
+        k = 1 if trait.modifier is None else 2
+        tests: Mapping[str, ColumnTests] = {test: no_tests(0, k) for test in self.tests}
+        if len(kept):
+            columns = trait.columns(G if len(kept) == G.shape[1] else np.asfortranarray(G[:, kept]))
+            tests = trait.scanner(variants)(columns, k)
         found = _statistics(tests, kept, len(notes), trait.modifier is not None)
-        main = tests[next(name for name in _MAIN if name in tests)]
-        notes[kept[main.collinear]] = "collinear"
+        notes[kept[tests[self.tests[0]].collinear]] = "collinear"
+        notes[kept[np.any([test.failed for test in tests.values()], axis=0)]] = "not converged"
         table = {
             "trait": pd.array([trait.name] * len(notes), dtype="str"),
             "chromosome": variants["chromosome"],
@@ -160,12 +176,6 @@ class AssociationTask:
             "note": pd.array(notes, dtype="str"),
         }
         return pd.DataFrame(table)
-
-    def _tests(self, trait: TraitScan, G: Reals, variants: pd.DataFrame, kept: Ints) -> Mapping[str, ColumnTests]:
-        """Those of the variants that are kept; a block is of one chromosome where chromosomes have their own model."""
-        chromosome = str(variants["chromosome"].iloc[0])
-        scanner = trait.scanners.get(chromosome) or trait.scanners[""]
-        return scanner(trait.columns(G), 1 if trait.modifier is None else 2)
 
 
 def _runs(which: Ints) -> list[tuple[int, int]]:

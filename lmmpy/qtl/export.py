@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,17 +13,28 @@ from scipy.special import ndtri
 
 from lmmpy.errors import DataError, ModelError, shown, similar
 
-__all__ = ["STYLES", "association_frame", "write_association"]
+__all__ = ["STYLES", "association_frame", "check_style", "write_association"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What was tested, and what a column `TEST` calls it."""
+
+    test: str
+    effect: str
 
 
 @dataclass(frozen=True, slots=True)
 class _Style:
-    columns: Callable[[pd.DataFrame], dict[str, pd.Series]]
+    columns: Callable[[pd.DataFrame, _Asked], dict[str, pd.Series]]
     missing: str
     separator: str = "\t"
+    names_effect: bool = False
 
 
-def association_frame(table: pd.DataFrame, style: str = "lmmpy") -> pd.DataFrame:
+def association_frame(
+    table: pd.DataFrame, style: str = "lmmpy", test: str = "score", interaction: str | None = None
+) -> pd.DataFrame:
     """
     The table of an association scan with another program's columns.
 
@@ -32,11 +44,16 @@ def association_frame(table: pd.DataFrame, style: str = "lmmpy") -> pd.DataFrame
         Of one trait; columns as in `AssociationScan.table`.
     style : str
         ``"lmmpy"``, the table as it is. ``"gemma"``: `chr rs ps n_miss allele1 allele0 af beta se` and `p_wald`,
-        `p_lrt`, `p_score`, those that the table has. ``"plink2"``: a ``.glm.linear`` file. ``"regenie"``: a
+        `p_lrt`, `p_score`, those that were tested. ``"plink2"``: a ``.glm.linear`` file. ``"regenie"``: a
         ``.regenie`` file. ``"saige"``: its single-variant tests. ``"gwas-ssf"``: the GWAS catalog's standard.
         ``"metal"`` (also ``"locuszoom"``): `MarkerName Allele1 Allele2 Freq1 Effect StdErr P-value N`. Alleles are
         placed so that the effect is that of our effect allele, and frequencies are its. What another program would
         call the reference allele is our other allele; which of them is on the reference sequence, nobody checked.
+    test : {"score", "wald", "lrt", "all"}
+        Which it was, as the table does not say.
+    interaction : str, optional
+        The covariate of an interaction. The effect is that of its product with the variant, which "plink2" and
+        "regenie" call ``ADDxage`` in their column `TEST`; the others have no word for it.
 
     Returns
     -------
@@ -46,13 +63,15 @@ def association_frame(table: pd.DataFrame, style: str = "lmmpy") -> pd.DataFrame
     Raises
     ------
     ModelError
-        For an unknown style, and a table of several traits.
+        For an unknown style or test, an interaction in a style that cannot name it, and a table of several traits.
     DataError
         For columns that are not there.
     """
-    if style == "lmmpy":
+    chosen = check_style(style, test, interaction)
+    if chosen is None:
         return table.copy()
-    chosen = _style(style)
+    if interaction is None and "beta_main" in table.columns:
+        raise ModelError(f"The table is of an interaction, and its effects are of a product: say interaction= ({style}).")
     if "trait" in table.columns and table["trait"].nunique() > 1:
         raise ModelError(
             f"A file of style {style!r} is of one trait, and the table has {shown(table['trait'].unique())}. Take the "
@@ -61,10 +80,17 @@ def association_frame(table: pd.DataFrame, style: str = "lmmpy") -> pd.DataFrame
     absent = [name for name in _NEEDED if name not in table.columns]
     if absent:
         raise DataError(f"The table has no column {shown(absent)}; it has {shown(map(str, table.columns), 20)}.")
-    return pd.DataFrame(chosen.columns(table), index=table.index).reset_index(drop=True)
+    effect = "ADD" if interaction is None else "ADDx" + re.sub(r"\s+", "_", interaction)
+    return pd.DataFrame(chosen.columns(table, _Asked(test, effect)), index=table.index).reset_index(drop=True)
 
 
-def write_association(table: pd.DataFrame, path: str | Path, style: str = "lmmpy") -> None:
+def write_association(
+    table: pd.DataFrame,
+    path: str | Path,
+    style: str = "lmmpy",
+    test: str = "score",
+    interaction: str | None = None,
+) -> None:
     """
     Write the table of an association scan, with another program's columns, separator and word for missing values.
 
@@ -73,7 +99,7 @@ def write_association(table: pd.DataFrame, path: str | Path, style: str = "lmmpy
     table : DataFrame
     path : path
         With ``.gz`` it is compressed.
-    style : str
+    style, test, interaction
         See `association_frame`.
 
     Raises
@@ -81,24 +107,53 @@ def write_association(table: pd.DataFrame, path: str | Path, style: str = "lmmpy
     ModelError, DataError
         As by `association_frame`; and for a directory that is not there.
     """
-    frame = association_frame(table, style)
+    frame = association_frame(table, style, test, interaction)
     parent = Path(path).absolute().parent
     if not parent.is_dir():
         raise DataError(f"The directory {parent} is not there; make it, or write to another.")
-    how = _Style(dict, "") if style == "lmmpy" else _style(style)
-    frame.to_csv(path, sep=how.separator, na_rep=how.missing, index=False)
+    how = check_style(style, test, interaction)
+    separator, missing = ("\t", "") if how is None else (how.separator, how.missing)
+    frame.to_csv(path, sep=separator, na_rep=missing, index=False)
 
 
-def _style(style: str) -> _Style:
-    if style not in _STYLES:
+def check_style(style: str, test: str = "score", interaction: str | None = None) -> _Style | None:
+    """
+    See before a scan whether its table can be written in a style.
+
+    Parameters
+    ----------
+    style, test, interaction
+        See `association_frame`.
+
+    Returns
+    -------
+    How it is written; None for our own table.
+
+    Raises
+    ------
+    ModelError
+    """
+    if style not in STYLES:
         near = similar(str(style), STYLES)
         hint = f" Did you mean {shown(near)}?" if near else ""
         raise ModelError(f"There is no style {style!r}; there are {shown(STYLES, 20)}.{hint}")
-    return _STYLES[style]
+    if test not in _TESTS:
+        raise ModelError(f"test is one of {shown(_TESTS)}, not {test!r}.")
+    if style == "lmmpy":
+        return None
+    chosen = _STYLES[style]
+    if interaction is not None and not chosen.names_effect:
+        able = [name for name, one in _STYLES.items() if one.names_effect]
+        raise ModelError(
+            f"A file of style {style!r} has no column that says that an effect is the variant's interaction with "
+            f"{interaction!r}, and would pass it for the variant's own. Take {shown(able)} or 'lmmpy'."
+        )
+    return chosen
 
 
 # ---- what the columns are
 
+_TESTS = ("score", "wald", "lrt", "all")
 _NEEDED = (
     "chromosome",
     "position",
@@ -119,7 +174,7 @@ def _known(names: pd.Series) -> pd.Series:
     return names.where(names.astype(str) != "", np.nan)
 
 
-def _gemma(table: pd.DataFrame) -> dict[str, pd.Series]:
+def _gemma(table: pd.DataFrame, asked: _Asked) -> dict[str, pd.Series]:
     columns = {
         "chr": _known(table["chromosome"]),
         "rs": table["variant"],
@@ -131,11 +186,13 @@ def _gemma(table: pd.DataFrame) -> dict[str, pd.Series]:
         "beta": table["beta"],
         "se": table["std_error"],
     }
-    several = [name for name in ("p_wald", "p_lrt", "p_score") if name in table.columns]
-    return columns | ({name: table[name] for name in several} if several else {"p_wald": table["p_value"]})
+    several = {name: table[name] for name in ("p_wald", "p_lrt", "p_score") if name in table.columns}
+    if asked.test == "all" and not several:
+        raise DataError("The table has none of the columns p_wald, p_lrt and p_score of test='all'.")
+    return columns | (several or {f"p_{asked.test}": table["p_value"]})
 
 
-def _plink2(table: pd.DataFrame) -> dict[str, pd.Series]:
+def _plink2(table: pd.DataFrame, asked: _Asked) -> dict[str, pd.Series]:
     return {
         "#CHROM": _known(table["chromosome"]),
         "POS": table["position"],
@@ -144,7 +201,7 @@ def _plink2(table: pd.DataFrame) -> dict[str, pd.Series]:
         "ALT": _known(table["effect_allele"]),
         "A1": _known(table["effect_allele"]),
         "A1_FREQ": table["frequency"],
-        "TEST": _constant(table, "ADD"),
+        "TEST": _constant(table, asked.effect),
         "OBS_CT": table["n"],
         "BETA": table["beta"],
         "SE": table["std_error"],
@@ -154,7 +211,7 @@ def _plink2(table: pd.DataFrame) -> dict[str, pd.Series]:
     }
 
 
-def _regenie(table: pd.DataFrame) -> dict[str, pd.Series]:
+def _regenie(table: pd.DataFrame, asked: _Asked) -> dict[str, pd.Series]:
     p = table["p_value"].to_numpy(dtype=np.float64)
     return {
         "CHROM": _known(table["chromosome"]),
@@ -164,7 +221,7 @@ def _regenie(table: pd.DataFrame) -> dict[str, pd.Series]:
         "ALLELE1": _known(table["effect_allele"]),
         "A1FREQ": table["frequency"],
         "N": table["n"],
-        "TEST": _constant(table, "ADD"),
+        "TEST": _constant(table, asked.effect),
         "BETA": table["beta"],
         "SE": table["std_error"],
         "CHISQ": pd.Series(ndtri(0.5 * p) ** 2, table.index),
@@ -173,7 +230,7 @@ def _regenie(table: pd.DataFrame) -> dict[str, pd.Series]:
     }
 
 
-def _saige(table: pd.DataFrame) -> dict[str, pd.Series]:
+def _saige(table: pd.DataFrame, _: _Asked) -> dict[str, pd.Series]:
     information = 1.0 / table["std_error"] ** 2
     return {
         "CHR": _known(table["chromosome"]),
@@ -197,7 +254,7 @@ def _saige(table: pd.DataFrame) -> dict[str, pd.Series]:
 _NUMBERS = {"X": "23", "Y": "24", "MT": "25", "M": "25"}
 
 
-def _gwas_ssf(table: pd.DataFrame) -> dict[str, pd.Series]:
+def _gwas_ssf(table: pd.DataFrame, _: _Asked) -> dict[str, pd.Series]:
     chromosome = table["chromosome"].astype(str).str.replace("^chr", "", case=False, regex=True)
     return {
         "chromosome": _known(chromosome.map(lambda name: _NUMBERS.get(name.upper(), name))),
@@ -213,7 +270,7 @@ def _gwas_ssf(table: pd.DataFrame) -> dict[str, pd.Series]:
     }
 
 
-def _metal(table: pd.DataFrame) -> dict[str, pd.Series]:
+def _metal(table: pd.DataFrame, _: _Asked) -> dict[str, pd.Series]:
     return {
         "MarkerName": table["variant"],
         "Allele1": _known(table["effect_allele"]),
@@ -232,8 +289,8 @@ def _constant(table: pd.DataFrame, value: object) -> pd.Series:
 
 _STYLES = {
     "gemma": _Style(_gemma, "nan"),
-    "plink2": _Style(_plink2, "NA"),
-    "regenie": _Style(_regenie, "NA", " "),
+    "plink2": _Style(_plink2, "NA", names_effect=True),
+    "regenie": _Style(_regenie, "NA", " ", names_effect=True),
     "saige": _Style(_saige, "NA"),
     "gwas-ssf": _Style(_gwas_ssf, "#NA"),
     "metal": _Style(_metal, "NA"),

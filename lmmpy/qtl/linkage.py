@@ -119,6 +119,8 @@ def linkage(
         raise ModelError(f"engine is 'auto' or 'general', not {engine!r}.")
     if not isinstance(name, str) or not name.isidentifier():
         raise ModelError(f"name must be a name such as 'ibd', not {name!r}.")
+    if not isinstance(nearest, bool | np.bool_):
+        raise ModelError(f"nearest must be True or False, not {nearest!r}.")
     settings = Settings(
         ibd=selected_positions(as_ibd(ibd), positions),
         people=people_of(fit, id),

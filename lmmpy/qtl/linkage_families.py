@@ -23,6 +23,43 @@ _TOGETHER = 8_000_000
 
 
 @dataclass(frozen=True, eq=False, slots=True)
+class PeopleRows:
+    """
+    The rows of each person.
+
+    Attributes
+    ----------
+    order : ndarray of int, shape (n,)
+        Rows, person by person.
+    start, count : ndarray of int, shape (people,)
+        Where in `order` each person's are, and how many.
+    """
+
+    order: Ints
+    start: Ints
+    count: Ints
+
+    @classmethod
+    def of(cls, codes: Ints) -> PeopleRows:
+        """From whose each row is."""
+        count = np.bincount(codes).astype(np.intp)
+        return cls(np.argsort(codes, kind="stable").astype(np.intp), np.cumsum(count) - count, count)
+
+    def between(self, pairs: PeoplePairs) -> Pairs:
+        """Sharing between rows: all of one person with all of the other, each pair of rows once."""
+        width = self.count[pairs.second]
+        size = self.count[pairs.first] * width
+        pair = np.repeat(np.arange(len(size)), size)
+        # the number of each pair of rows among those of its pair of people
+        inner = np.arange(len(pair)) - np.repeat(np.cumsum(size) - size, size)
+        one, other = np.divmod(inner, width[pair])
+        first = self.order[self.start[pairs.first][pair] + one]
+        second = self.order[self.start[pairs.second][pair] + other]
+        kept = (pairs.first != pairs.second)[pair] | (first <= second)
+        return first[kept], second[kept], pairs.ibd[pair[kept]]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
 class FamilyLane:
     """
     How positions are fitted together; pickles.
@@ -33,7 +70,7 @@ class FamilyLane:
         Of the null model.
     start, probe : ndarray, shape (terms + 2,)
         Shares to begin with: the null model's, and with half of the polygenic share at the locus.
-    rows : tuple of ndarray of int, or None
+    rows : PeopleRows or None
         The rows of each person; None where each has the one of its number.
     shares : bool
         See `has_shares`.
@@ -42,7 +79,7 @@ class FamilyLane:
     families: BlockFamilies
     start: Floats
     probe: Floats
-    rows: tuple[Ints, ...] | None
+    rows: PeopleRows | None
     shares: bool
 
     def fits(self, model: LinkageModel, positions: Sequence[PeoplePairs]) -> list[PositionFit]:
@@ -76,18 +113,7 @@ class FamilyLane:
         return found
 
     def _between_rows(self, pairs: PeoplePairs) -> Pairs:
-        """Sharing between rows: of people with several, all of one with all of the other."""
-        rows = self.rows
-        if rows is None:
-            return pairs.first, pairs.second, pairs.ibd
-        first, second, value = [], [], []
-        for i, j, ibd in zip(pairs.first, pairs.second, pairs.ibd, strict=True):
-            a, b = np.meshgrid(rows[i], rows[j], indexing="ij")
-            kept = a <= b if i == j else np.ones(a.shape, dtype=bool)
-            first.append(a[kept])
-            second.append(b[kept])
-            value.append(np.full(int(kept.sum()), ibd))
-        return np.concatenate(first), np.concatenate(second), np.concatenate(value)
+        return (pairs.first, pairs.second, pairs.ibd) if self.rows is None else self.rows.between(pairs)
 
 
 def family_lane(model: LinkageModel) -> FamilyLane | None:
@@ -111,7 +137,6 @@ def family_lane(model: LinkageModel) -> FamilyLane | None:
         half = 0.5 * start[place]
     probe[place] -= half
     probe[-2] = half
-    order = np.argsort(model.codes, kind="stable").astype(np.intp)
-    rows = tuple(np.split(order, np.cumsum(np.bincount(model.codes))[:-1]))
-    alone = len(model.codes) == len(model.ids) and np.array_equal(order, np.arange(len(order)))
+    rows = PeopleRows.of(model.codes)
+    alone = len(model.codes) == len(model.ids) and np.array_equal(model.codes, np.arange(len(model.codes)))
     return FamilyLane(families, start, probe, None if alone else rows, has_shares(model.null))

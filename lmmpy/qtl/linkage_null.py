@@ -23,7 +23,7 @@ from lmmpy.qtl.linkage_model import LinkageModel
 from lmmpy.qtl.linkage_sharing import SharingReader
 from lmmpy.qtl.people import People
 
-__all__ = ["Locus", "check_null", "linkage_model", "selected_positions", "sharing_reader"]
+__all__ = ["Locus", "check_null", "checked_position", "linkage_model", "selected_positions", "sharing_reader"]
 
 Ints = NDArray[np.intp]
 
@@ -282,6 +282,8 @@ def selected_positions(ibd: IbdMap, positions: Any) -> IbdMap:
     ------
     DataError
         For a chromosome or a position that is not there.
+    ModelError
+        For a position that is no number.
     """
     if positions is None:
         return ibd
@@ -301,10 +303,28 @@ def selected_positions(ibd: IbdMap, positions: Any) -> IbdMap:
     return ibd.take(sorted(numbers))
 
 
+def checked_position(position: Any) -> float:
+    """
+    A position in cM.
+
+    Parameters
+    ----------
+    position : float
+
+    Raises
+    ------
+    ModelError
+        For what is no number.
+    """
+    if isinstance(position, bool | np.bool_) or not isinstance(position, int | float | np.number):
+        raise ModelError(f"A position is a number of cM, such as 40.0, not {position!r}.")
+    return float(position)
+
+
 def _numbers(ibd: IbdMap, known: dict[tuple[str, float], int], one: Any) -> list[int]:
     """Rows of one chromosome, or of one position."""
     if isinstance(one, tuple | list) and len(one) == 2:
-        at = (str(one[0]), float(one[1]))
+        at = (str(one[0]), checked_position(one[1]))
         if at not in known:
             raise DataError(f"positions: there is no position {at[1]:g} on chromosome {at[0]!r}; see ibd.positions.")
         return [known[at]]

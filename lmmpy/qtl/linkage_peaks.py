@@ -65,12 +65,21 @@ def _tops(x: Floats, y: Floats, lod: float, distance: float | None) -> list[int]
     order = [i for i in np.argsort(-y, kind="stable").tolist() if y[i] >= lod and y[i] > 0.0]
     if distance is None:
         return order[:1]
+    first, last = _plateaus(y)
     kept: list[int] = []
     for i in order:
-        before, after = y[i - 1] if i else -np.inf, y[i + 1] if i + 1 < len(y) else -np.inf
-        if y[i] > before and y[i] >= after and all(abs(x[i] - x[j]) > distance for j in kept):
+        a, b = first[i], last[i]
+        rises = (a == 0 or y[a - 1] < y[i]) and (b + 1 == len(y) or y[b + 1] < y[i])
+        if i == a and rises and all(abs(x[i] - x[j]) > distance for j in kept):
             kept.append(i)
     return kept
+
+
+def _plateaus(y: Floats) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Of each place the first and the last of the neighbours that are as high: a shoulder goes on rising behind it."""
+    starts = np.flatnonzero(np.append(True, y[1:] != y[:-1]))
+    lengths = np.diff(np.append(starts, len(y)))
+    return np.repeat(starts, lengths), np.repeat(starts + lengths - 1, lengths)
 
 
 def support_interval(x: Floats, y: Floats, top: int, drop: float) -> dict[str, Any]:

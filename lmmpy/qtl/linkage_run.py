@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from lmmpy.errors import SingularFitWarning
+from lmmpy.errors import DataError, SingularFitWarning, shown
 from lmmpy.markers import IbdMap
 from lmmpy.model import LmmFit
 from lmmpy.qtl.linkage_families import family_lane
@@ -119,10 +119,16 @@ def run_passes(
     -------
     dict
         passes, complete, seconds.
+
+    Raises
+    ------
+    DataError
+        For files of later passes of another scan, before the work.
     """
     found: list[LinkagePass] = []
     seconds, known = 0.0, tuple(conditions)
     for number in range(1, settings.passes + 1):
+        _refuse_later(resume, number, settings.passes)
         own, outcome = _pass(number, null, settings, known, _file(resume, number), n_jobs, progress)
         found.append(own)
         seconds += outcome.seconds
@@ -155,7 +161,7 @@ def _pass(
     task = LinkageTask(sharing_reader(null, people, ibd, settings.nearest), model, lane, places, settings.mixture)
     blocks = blocks_of(len(ibd), _ALONE if lane is None else _TOGETHER, "positions")
     # without a file to go on from nobody reads it
-    fingerprint = {} if resume is None else _fingerprint(number, null, settings, model, len(blocks))
+    fingerprint = {} if resume is None else _fingerprint(number, null, settings, model)
     outcome = run_scan(
         task, blocks, fingerprint=fingerprint, what="linkage", resume=resume, n_jobs=n_jobs, progress=progress
     )
@@ -165,13 +171,19 @@ def _pass(
     return own, outcome
 
 
-def _fingerprint(number: int, null: LmmFit, settings: Settings, model: LinkageModel, blocks: int) -> dict[str, str]:
+def _fingerprint(number: int, null: LmmFit, settings: Settings, model: LinkageModel) -> dict[str, str]:
     """What the LODs of a pass depend on."""
-    options = [settings.mixture, settings.independent, settings.engine, settings.nearest, number, blocks]
+    people = settings.people
     return {
         "null model": null_digest(null),
-        "IBD": digest(settings.ibd.fingerprint(), "\n".join(settings.people.ids)),
-        "options": digest(*model.labels, *(str(option) for option in options)),
+        "people": digest("\n".join(people.ids), people.codes),
+        "IBD": settings.ibd.fingerprint(),
+        "names of shares": digest(*model.labels),
+        "mixture": settings.mixture,
+        "rho_q": "0" if settings.independent else "estimated",
+        "engine": settings.engine,
+        "nearest": str(bool(settings.nearest)),
+        "pass": str(number),
     }
 
 
@@ -181,3 +193,17 @@ def _file(resume: str | Path | None, number: int) -> Path | None:
         return None
     path = Path(resume)
     return path if number == 1 else path.with_name(f"{path.stem}.pass{number}{path.suffix}")
+
+
+def _refuse_later(resume: str | Path | None, number: int, passes: int) -> None:
+    """A pass that is not finished has none behind it: their files are of another scan, and would end this one late."""
+    own = _file(resume, number)
+    if own is None or own.exists():
+        return
+    later = [path for n in range(number + 1, passes + 1) if (path := _file(resume, n)) is not None]
+    there = [one for path in later for one in (path, path.with_name(f"{path.name}.partial")) if one.exists()]
+    if there:
+        raise DataError(
+            f"resume: {shown(map(str, there))} of a later pass is there, but pass {number} is not finished in {own}: it "
+            "is left from another scan. Delete it, or say another file."
+        )

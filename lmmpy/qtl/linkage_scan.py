@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,14 +14,12 @@ from lmmpy.errors import DataError, ModelError, shown
 from lmmpy.markers import as_ibd
 from lmmpy.model import LmmFit
 from lmmpy.qtl.family_report import FamilyReport
-from lmmpy.qtl.linkage_null import Locus, sharing_reader
+from lmmpy.qtl.linkage_null import Locus, checked_position, sharing_reader
 from lmmpy.qtl.linkage_peaks import around, linkage_peaks
 from lmmpy.qtl.linkage_report import linkage_document
 from lmmpy.qtl.linkage_run import LinkagePass, Settings, run_passes
+from lmmpy.qtl.lod_adjust import LodAdjustment
 from lmmpy.report.document import Document
-
-if TYPE_CHECKING:
-    from lmmpy.qtl.lod_adjust import LodAdjustment
 
 __all__ = ["LinkageScan"]
 
@@ -128,10 +126,13 @@ class LinkageScan(FamilyReport):
         ------
         DataError
             When there is no such position, or what is said to be shared there cannot be a covariance.
+        ModelError
+            For a position that is no number.
         """
+        position = checked_position(position)
         own, settings = self._pass(pass_number), self.settings
         table = settings.ibd.positions
-        at = np.isclose(table["position"].to_numpy(dtype=float), float(position), rtol=0.0, atol=1e-9)
+        at = np.isclose(table["position"].to_numpy(dtype=float), position, rtol=0.0, atol=1e-9)
         if chromosome is not None:
             at &= table["chromosome"].to_numpy() == str(chromosome)
         numbers = np.flatnonzero(at)
@@ -208,8 +209,10 @@ class LinkageScan(FamilyReport):
         Raises
         ------
         ModelError
-            When it is of another null model.
+            When it is none, or of another null model.
         """
+        if not isinstance(adjustment, LodAdjustment):
+            raise ModelError(f"An adjustment is made by lod_adjust of the null model, not {adjustment!r:.80}.")
         if abs(adjustment.null_loglik - self.fit.loglik) > 1e-6 * max(1.0, abs(self.fit.loglik)):
             raise ModelError(
                 f"The adjustment is of another null model, of log-likelihood {adjustment.null_loglik:.4f}, not "
@@ -231,7 +234,15 @@ class LinkageScan(FamilyReport):
         Parameters
         ----------
         path : path
+
+        Raises
+        ------
+        DataError
+            For a directory that is not there.
         """
+        parent = Path(path).absolute().parent
+        if not parent.is_dir():
+            raise DataError(f"The directory {parent} is not there; make it, or write to another.")
         self.to_frame().to_csv(path, sep="\t", index=False, na_rep="NA")
 
     def plot(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from lmmpy.errors import DataError, ModelError, shown
 from lmmpy.formula.syntax import Name
@@ -26,7 +26,7 @@ def fits_without(
         With one relatedness.
     source : GenotypeSource
         From which the kernels are made, if they are not given.
-    loco : True or mapping from chromosome to Relatedness
+    loco : True, "standardized", "centered", or mapping from chromosome to Relatedness
     people : People
         Of the fit.
     chromosomes : sequence of str
@@ -46,14 +46,15 @@ def fits_without(
     name = _relatedness_name(fit)
     if isinstance(loco, Mapping):
         kernels = {str(chromosome): kernel for chromosome, kernel in loco.items()}
-    elif loco is True:
+    elif loco is True or (isinstance(loco, str) and loco in ("standardized", "centered")):
         if source.variants["chromosome"].nunique() < 2:
             raise DataError("loco: the genotypes have one chromosome only, so that none is left for the relatedness.")
-        made = grm(source, people=people.ids, loco=True)
-        assert isinstance(made, dict)
-        kernels = made
+        method: Literal["standardized", "centered"] = "centered" if loco == "centered" else "standardized"
+        kernels = dict(grm(source, people=people.ids, loco=True, method=method))
     else:
-        raise ModelError(f"loco is True, or a mapping from chromosome to Relatedness, not {loco!r}.")
+        raise ModelError(
+            f"loco is True, 'standardized', 'centered', or a mapping from chromosome to Relatedness, not {loco!r}."
+        )
     absent = [chromosome for chromosome in chromosomes if chromosome not in kernels]
     if absent:
         raise DataError(f"loco: there is no relatedness for the chromosomes {shown(absent)}; it has {shown(kernels)}.")

@@ -26,7 +26,8 @@ def association_peaks(
     ----------
     table : DataFrame
         Columns `chromosome, position, variant` and p-values; of several traits in `trait`, each has its own peaks. A
-        variant of unknown position (0) leads itself alone.
+        variant of unknown position (0) leads itself alone. Of equal p-values, as of those too small for a number, the
+        larger `beta` over its `std_error` comes first, then the first in the table.
     p : float
     distance : int
         Base pairs, to either side.
@@ -37,7 +38,12 @@ def association_peaks(
     -------
     DataFrame
         Rows of `table`, best first, with `first` and `last`, the outermost positions of the variants led that have
-        p-values of at most `p`, and `variants`, their number. Of equal p-values the first in the table leads.
+        p-values of at most `p`, and `variants`, their number.
+
+    Warns
+    -----
+    LmmpyWarning
+        When several p-values are 0 and the table has no `beta` and `std_error` that would tell which is the smallest.
 
     Raises
     ------
@@ -53,23 +59,40 @@ def association_peaks(
         raise ModelError(f"p must be a number above 0, up to 1, such as 5e-8; got {p!r}.")
     if not _is_number(distance) or distance < 0:
         raise ModelError(f"distance must be a number of base pairs, at least 0; got {distance!r}.")
-    hits = table[table[column].to_numpy(dtype=np.float64) <= p]
+    hits = _ranked(table[table[column].to_numpy(dtype=np.float64) <= p], column)
     within = [hits["chromosome"].astype(str)] + ([hits["trait"]] if "trait" in hits.columns else [])
-    parts = [_leads(rows, column, distance) for _, rows in hits.groupby(within, sort=False)]
+    parts = [_leads(rows, distance) for _, rows in hits.groupby(within, sort=False)]
     found = pd.concat(parts) if parts else hits.assign(first=hits["position"], last=hits["position"], variants=0)
-    return found.sort_values(column, kind="stable").reset_index(drop=True)
+    return found.sort_index().reset_index(drop=True)
+
+
+def _ranked(hits: pd.DataFrame, column: str) -> pd.DataFrame:
+    """Best first, the index being the rank: by p-value; of equal ones by the size of the effect in standard errors."""
+    p = hits[column].to_numpy(dtype=np.float64)
+    size = np.zeros(len(p))
+    if {"beta", "std_error"} <= set(hits.columns):
+        ratio = np.abs(hits["beta"].to_numpy(dtype=np.float64) / hits["std_error"].to_numpy(dtype=np.float64))
+        size = np.where(np.isnan(ratio), -np.inf, ratio)
+    elif (p == 0.0).sum() > 1:
+        warnings.warn(
+            f"{int((p == 0.0).sum()):,} values of {column!r} are 0, below what a number can be, and the table has no "
+            "columns beta and std_error that would say which is the smallest: the first in the table leads.",
+            LmmpyWarning,
+            stacklevel=3,
+        )
+    return hits.iloc[np.lexsort((-size, p))].reset_index(drop=True)
 
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float | np.number) and not isinstance(value, bool)
 
 
-def _leads(rows: pd.DataFrame, column: str, distance: float) -> pd.DataFrame:
-    """Those of one chromosome and trait."""
-    position, p = rows["position"].to_numpy(), rows[column].to_numpy()
+def _leads(rows: pd.DataFrame, distance: float) -> pd.DataFrame:
+    """Those of one chromosome and trait, whose rows are best first."""
+    position = rows["position"].to_numpy()
     free = np.ones(len(rows), dtype=bool)
     found: list[tuple[int, Any, Any, int]] = []
-    for number in np.argsort(p, kind="stable").tolist():
+    for number in range(len(rows)):
         if free[number]:
             own = free & _near(position, number, distance)
             free &= ~own

@@ -102,6 +102,8 @@ def people_of(fit: LmmFit, id: str | None = None) -> People:
     ModelError
         When there are several.
     """
+    if id is not None and not isinstance(id, str):
+        raise ModelError(f"id is the name of a column, not {id!r}.")
     columns = Columns(fit.request.source.data)
     name = _column(fit, columns) if id is None else id
     if name not in columns:

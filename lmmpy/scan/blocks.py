@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lmmpy.errors import ModelError
 
-__all__ = ["Block", "blocks_of"]
+__all__ = ["Block", "blocks_of", "rest_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,3 +74,32 @@ def blocks_of(total: int, size: int, what: str = "items", breaks: Sequence[int] 
         Block(number, start, stop, f"{noun} {start + 1:,}-{stop:,}{of}{whole}")
         for number, (start, stop) in enumerate(starts)
     )
+
+
+def rest_of(blocks: Sequence[Block], done: int) -> tuple[Block, ...]:
+    """
+    What of some blocks is left when items 0 … `done` − 1 are done, perhaps in other blocks.
+
+    Parameters
+    ----------
+    blocks : sequence of Block
+    done : int
+
+    Returns
+    -------
+    tuple of Block
+        With their numbers; the first begins with item `done`.
+
+    Examples
+    --------
+    >>> [block.label for block in rest_of(blocks_of(9, 4, "variants of a.bed"), 5)]
+    ['variants 6-8 of a.bed', 'variants 9-9 of a.bed']
+    """
+    return tuple(_from(block, done) for block in blocks if block.stop > done)
+
+
+def _from(block: Block, done: int) -> Block:
+    if block.start >= done:
+        return block
+    whole, part = f"{block.start + 1:,}-{block.stop:,}", f"{done + 1:,}-{block.stop:,}"
+    return replace(block, start=done, label=block.label.replace(whole, part, 1))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from lmmpy.errors import DataError, ModelError
 __all__ = ["FORMAT", "Header", "checked_fingerprint", "comment", "read_comment"]
 
 FORMAT = 1
+# As `digest` writes them; they say nothing to a reader.
+_DIGEST = re.compile("[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +31,15 @@ class Header:
     total : int
         Items.
     fingerprint : dict of str to str
-        Digests by what they are of: "null model", "genotypes", "options".
+        By what they are of ("null model", "genotypes", "min_maf") digests, or values in words.
+    unit : str
+        What the items are, for messages; in no file.
     """
 
     what: str
     total: int
     fingerprint: Mapping[str, str]
+    unit: str = "items"
 
     def as_json(self, **more: Any) -> dict[str, Any]:
         """What a file's first line holds."""
@@ -47,22 +53,32 @@ class Header:
         Raises
         ------
         DataError
-            That says what differs.
+            That says all that differs.
         """
         advice = "Say another file to begin a scan of its own, or delete this one to begin again."
         if found["format"] != FORMAT:
             raise DataError(f"{path} was written by another version of lmmpy. {advice}")
         if found["what"] != self.what:
             raise DataError(f"{path} holds another scan ({found['what']}, not {self.what}). {advice}")
+        differ = self._differences(found["fingerprint"])
         if found["total"] != self.total:
-            raise DataError(f"{path} holds a scan of {found['total']:,} items, not of {self.total:,}. {advice}")
-        theirs = found["fingerprint"]
-        names = [*self.fingerprint, *(name for name in theirs if name not in self.fingerprint)]
-        differ = [name for name in names if self.fingerprint.get(name) != theirs.get(name)]
+            differ.append(f"number of {self.unit} ({found['total']:,}, not {self.total:,})")
         if differ:
             raise DataError(
-                f"{path} holds a scan with another {_listed(differ)}: it cannot be continued with this one. {advice}"
+                f"{path} holds a scan that differs from this one in its {_listed(differ)}: it cannot be continued with "
+                f"this one. To go on with it, give again what it was begun with. {advice}"
             )
+
+    def _differences(self, theirs: Mapping[str, str]) -> list[str]:
+        """Names of what differs, with the values where these are no digests."""
+        own = self.fingerprint
+        differ = []
+        for name in [*own, *(name for name in theirs if name not in own)]:
+            values = [theirs.get(name, "none"), own.get(name, "none")]
+            if values[0] != values[1]:
+                hidden = any(_DIGEST.fullmatch(value) for value in values)
+                differ.append(name if hidden else f"{name} ({values[0]}, not {values[1]})")
+        return differ
 
 
 def _listed(names: list[str]) -> str:

@@ -6,7 +6,7 @@ import hashlib
 import os
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -40,25 +40,24 @@ class Journal:
         Open for reading and writing, not buffered.
     path : Path
     header : Header
-    blocks : sequence of Block
 
     Attributes
     ----------
     done : int
-        How many blocks are kept.
+        How many items are kept; in what blocks they were done does not matter to those that go on.
     layout : mapping or None
         Columns of the table, once a block is kept.
     restored : DataFrame or None
         The table of the blocks of an earlier run.
     """
 
-    def __init__(self, file: BinaryIO, path: Path, header: Header, blocks: Sequence[Block]) -> None:
+    def __init__(self, file: BinaryIO, path: Path, header: Header) -> None:
         self._file, self.path, self._synced = file, path, 0.0
         self.layout: Layout | None = None
         self.restored: pd.DataFrame | None = None
         self.done = 0
         with file_errors(path):
-            end = self._read(header, blocks)
+            end = self._read(header)
             if end == 0:
                 file.seek(0)
                 file.truncate()
@@ -74,7 +73,7 @@ class Journal:
         Parameters
         ----------
         block : Block
-            The one behind the last.
+            That begins with the first item that is not kept.
         table : DataFrame
         layout : mapping
 
@@ -84,11 +83,11 @@ class Journal:
             When it cannot be written.
         """
         rows = encoded(table, layout)
-        end = comment(_BLOCK, _trailer(block, rows))
+        end = comment(_BLOCK, _trailer(block.start, block.stop, rows))
         start = comment(_COLUMNS, layout) + names_line(layout) if self.layout is None else b""
         with file_errors(self.path, "The blocks before are kept. "):
             self._write(start + rows + end)
-        self.layout, self.done = layout, self.done + 1
+        self.layout, self.done = layout, block.stop
 
     def remove(self) -> None:
         """Take the file away, when the results are elsewhere."""
@@ -108,7 +107,7 @@ class Journal:
             os.fsync(self._file.fileno())
             self._synced = now
 
-    def _read(self, header: Header, blocks: Sequence[Block]) -> int:
+    def _read(self, header: Header) -> int:
         """Read what is there; the place behind the last good block, 0 when there is nothing to keep."""
         self._file.seek(0)
         content = self._file.read()
@@ -124,9 +123,9 @@ class Journal:
                 f"{self.path} was begun with lmmpy {found['version']}, and this is {_version()}, whose numbers "
                 "may differ: finish it with that version, or delete it to begin again."
             )
-        return len(first) + self._read_blocks(lines, blocks)
+        return len(first) + self._read_blocks(lines)
 
-    def _read_blocks(self, lines: list[bytes], blocks: Sequence[Block]) -> int:
+    def _read_blocks(self, lines: list[bytes]) -> int:
         layout = read_comment(_COLUMNS, lines[0]) if lines else None
         if layout is None or len(lines) < 2 or lines[1] != names_line(layout):
             return 0
@@ -138,19 +137,10 @@ class Journal:
                 continue
             rows = b"".join(lines[begin:place])
             trailer = read_comment(_BLOCK, lines[place])
-            if trailer is None or self.done >= len(blocks):
+            if trailer is None or trailer != _trailer(self.done, trailer["stop"], rows):
                 break
-            expected = _trailer(blocks[self.done], rows)
-            if trailer["sha256"] != expected["sha256"] or trailer["number"] != expected["number"]:
-                break
-            if trailer != expected:
-                raise DataError(
-                    f"{self.path} was begun in blocks of another size (items {trailer['start'] + 1:,}-"
-                    f"{trailer['stop']:,}, now {expected['start'] + 1:,}-{expected['stop']:,}): say the same, or "
-                    "delete it to begin again."
-                )
             good.append(rows)
-            begin, end, self.done = place + 1, place + 1, self.done + 1
+            begin, end, self.done = place + 1, place + 1, trailer["stop"]
         if self.done == 0:
             return 0
         self.layout = layout
@@ -168,17 +158,12 @@ def _is_magic(line: bytes) -> bool:
     return line.startswith(f"# {JOURNAL} ".encode())
 
 
-def _trailer(block: Block, rows: bytes) -> dict[str, Any]:
-    return {
-        "number": block.number,
-        "start": block.start,
-        "stop": block.stop,
-        "sha256": hashlib.sha256(rows).hexdigest(),
-    }
+def _trailer(start: int, stop: int, rows: bytes) -> dict[str, Any]:
+    return {"start": start, "stop": stop, "sha256": hashlib.sha256(rows).hexdigest()}
 
 
 @contextmanager
-def open_journal(path: Path, header: Header, blocks: Sequence[Block]) -> Iterator[Journal]:
+def open_journal(path: Path, header: Header) -> Iterator[Journal]:
     """
     The journal of a scan, begun or continued; behind the last good block it is cut off.
 
@@ -186,15 +171,14 @@ def open_journal(path: Path, header: Header, blocks: Sequence[Block]) -> Iterato
     ----------
     path : Path
     header : Header
-    blocks : sequence of Block
 
     Raises
     ------
     DataError
-        When it is another scan's, in use, in other blocks, or cannot be written.
+        When it is another scan's, in use, or cannot be written.
     """
     with locked(path) as file:
-        journal = Journal(file, path, header, blocks)
+        journal = Journal(file, path, header)
         yield journal
         if path.exists():
             journal.sync()

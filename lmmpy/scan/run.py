@@ -13,7 +13,7 @@ import pandas as pd
 
 from lmmpy.errors import LmmpyError, LmmpyWarning, ModelError
 from lmmpy.scan.answers import Answer
-from lmmpy.scan.blocks import Block
+from lmmpy.scan.blocks import Block, rest_of
 from lmmpy.scan.header import Header, checked_fingerprint
 from lmmpy.scan.journal import Journal, discard_journal, open_journal
 from lmmpy.scan.progress import Progress
@@ -62,7 +62,9 @@ def run_scan(
     """
     Do all blocks and put their tables together.
 
-    The table is the same, bit for bit, whatever the number of processes is and wherever the scan was interrupted.
+    The table is the same, bit for bit, whatever the number of processes is and wherever the scan was interrupted. A
+    scan can go on in other blocks, smaller ones where memory ran out; where the task gives the same bits for any cut,
+    that does not change the table either.
 
     Parameters
     ----------
@@ -70,7 +72,8 @@ def run_scan(
     blocks : sequence of Block
         See `blocks_of`.
     fingerprint : mapping of str to str
-        What the results depend on, as digests by readable names: "null model", "genotypes", "options".
+        What the results depend on, as digests by readable names: "null model", "genotypes"; options in words say what
+        they were when they differ: "min_maf" is "0.01". The size of blocks is not among them.
     what : str
         Which scan it is, for messages: "association".
     resume : path, optional
@@ -100,30 +103,31 @@ def run_scan(
         For blocks, tasks or processes that are not as they should be.
     """
     started, blocks = time.perf_counter(), tuple(blocks)
-    header = Header(what, _checked_total(blocks), checked_fingerprint(fingerprint))
+    header = Header(what, _checked_total(blocks), checked_fingerprint(fingerprint), _unit(blocks))
     if resume is None:
         tables, _ = _scan(task, blocks, header, None, n_jobs, progress)
-        return _outcome(_joined(tables), len(tables), blocks, started, "")
+        return _outcome(_joined(tables), blocks[len(tables) - 1].stop if tables else 0, header, started, "")
     path = results_path(resume)
     finished = read_results(path, header)
     if finished is not None:
         discard_journal(journal_path(path))
-        return _outcome(finished, len(blocks), blocks, started, "")
-    with open_journal(journal_path(path), header, blocks) as journal:
+        return _outcome(finished, header.total, header, started, "")
+    with open_journal(journal_path(path), header) as journal:
         # another run may have finished it between the two looks
         finished = read_results(path, header)
         if finished is None:
-            before = journal.done
             kept = [] if journal.restored is None else [journal.restored]
-            tables, layout = _scan(task, blocks[before:], header, journal, n_jobs, progress)
-            table, done = _joined(kept + tables), before + len(tables)
-            if done == len(blocks):
+            done, left = journal.done, rest_of(blocks, journal.done)
+            tables, layout = _scan(task, left, header, journal, n_jobs, progress)
+            # Ctrl-C may have come between a block's way to the journal and to the table
+            table, done = _joined(kept + tables), left[len(tables) - 1].stop if tables else done
+            if done == header.total:
                 write_results(path, header, table, layout)
         else:
-            table, done = finished, len(blocks)
-        if done == len(blocks):
+            table, done = finished, header.total
+        if done == header.total:
             journal.remove()
-    return _outcome(table, done, blocks, started, str(resume))
+    return _outcome(table, done, header, started, str(resume))
 
 
 def _scan(
@@ -138,7 +142,7 @@ def _scan(
     tables: list[pd.DataFrame] = []
     layout = {} if journal is None or journal.layout is None else journal.layout
     left = sum(map(len, blocks))
-    progress = Progress(header.total, _unit(blocks), shown, what=header.what, done=header.total - left)
+    progress = Progress(header.total, header.unit, shown, what=header.what, done=header.total - left)
     with closing(progress), suppress(KeyboardInterrupt), closing(answers(task, blocks, n_jobs)) as found:
         for block, answer in zip(blocks, found, strict=True):
             table = _table(answer, journal)
@@ -177,28 +181,29 @@ def _joined(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
 
 
-def _outcome(table: pd.DataFrame, done: int, blocks: Sequence[Block], started: float, resume: str) -> Outcome:
-    total, items = sum(map(len, blocks)), sum(map(len, blocks[:done]))
-    complete = done == len(blocks)
+def _outcome(table: pd.DataFrame, done: int, header: Header, started: float, resume: str) -> Outcome:
+    complete = done == header.total
     if not complete:
         advice = "They are in the table; with resume= and a file, the next call would go on from there."
         if resume:
             advice = f"The same call, with resume={resume!r}, goes on from there."
-        text = f"Interrupted: {items:,} of {total:,} {_unit(blocks)} are done. {advice}"
+        text = f"Interrupted: {done:,} of {header.total:,} {header.unit} are done. {advice}"
         warnings.warn(text, LmmpyWarning, stacklevel=3)
-    return Outcome(table, complete, items, total, time.perf_counter() - started)
+    return Outcome(table, complete, done, header.total, time.perf_counter() - started)
 
 
 def _unit(blocks: Sequence[Block]) -> str:
     """What is counted: the first word of "variants 2,001-3,000 of study.bed"."""
-    return blocks[0].label.partition(" ")[0] if blocks else "items"
+    return blocks[0].label.partition(" ")[0]
 
 
 def _checked_total(blocks: Sequence[Block]) -> int:
-    """The number of items, when blocks follow each other."""
+    """The number of items, when blocks follow each other from the first."""
     if not blocks:
         raise ModelError("There is nothing to scan.")
+    total = 0
     for number, block in enumerate(blocks):
-        if block.number != number or block.stop <= block.start or (number and block.start != blocks[number - 1].stop):
-            raise ModelError(f"Blocks of a scan follow each other, numbered from 0; block {number} is {block}.")
-    return blocks[-1].stop - blocks[0].start
+        if block.number != number or block.stop <= block.start or block.start != total:
+            raise ModelError(f"Blocks of a scan follow each other from item 0, numbered; block {number} is {block}.")
+        total = block.stop
+    return total

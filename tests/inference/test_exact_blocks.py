@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import lmmpy as lmm
+from lmmpy.errors import ModelError
 from lmmpy.fitting import Control
 from lmmpy.fitting import lockstep as search
 from lmmpy.inference import exact_blocks
@@ -35,7 +36,7 @@ def columns(m):
 def test_blocks_and_single_fits_agree(k):
     G = columns(4)
     by_blocks, one_by_one = scanner(), scanner("single")
-    assert isinstance(by_blocks, BlockScanner)
+    assert isinstance(by_blocks.lane, BlockScanner)
     for test, found in by_blocks(G, k).items():
         other = one_by_one(G, k)[test]
         np.testing.assert_allclose(found.beta, other.beta, atol=1e-6)
@@ -62,8 +63,34 @@ def test_what_does_not_converge_is_fitted_alone(monkeypatch):
 def test_a_column_of_x_has_no_test():
     G = columns(3)
     G[:, 1] = null().design.X[:, 1] * 2.0 + 1.0
-    for kind in (None, "single"):
-        for found in scanner(kind)(G).values():
-            assert found.collinear.tolist() == [False, True, False]
-            assert np.isnan(found.p_value[1])
-            assert np.isfinite(found.p_value[[0, 2]]).all()
+    for found in scanner()(G).values():
+        assert found.collinear.tolist() == [False, True, False]
+        assert np.isnan(found.p_value[1])
+        assert np.isfinite(found.p_value[[0, 2]]).all()
+
+
+@pytest.mark.parametrize("k", [1, 2])
+def test_all_ways_find_the_same_columns_collinear(k):
+    """From what X determines to what it does not, on both sides of the threshold."""
+    fit, rng = null(), np.random.default_rng(4)
+    noise = rng.standard_normal((fit.nobs, 1))
+    age = fit.design.X[:, [1]] / fit.design.X[:, 1].std()
+    G = np.hstack([age + noise * e for e in (0.0, 1e-6, 3e-5, 3e-4, 1e-2, 1.0)])
+    if k == 2:
+        G = np.hstack([np.column_stack([rng.standard_normal(fit.nobs), g]) for g in G.T])
+    gone = []
+    for exact in (False, True):
+        for test in ("wald", "lrt"):
+            made = column_scanner(fit.criterion, fit.optimum, (test,), exact=exact, precision="auto", control=Control())
+            gone.append(made(G, k)[test].collinear.tolist())
+    assert gone[0] == [True, True, True, False, False, False]
+    assert all(found == gone[0] for found in gone)
+
+
+def test_what_does_not_converge_has_no_test_and_says_so():
+    fit, control = null(), Control(max_evaluations=2)
+    found = RefitScanner(fit.criterion, fit.optimum.theta, ("wald",), control)(columns(2))["wald"]
+    assert found.failed.all()
+    assert np.isnan(found.p_value).all()
+    with pytest.raises(ModelError, match="did not converge"):
+        RefitScanner(fit.criterion, fit.optimum.theta, ("lrt",), control)

@@ -230,6 +230,54 @@ def test_a_chromosome_is_left_out_of_its_own_null_model():
         pd.testing.assert_frame_equal(mine, own, rtol=1e-7)
 
 
+@pytest.mark.parametrize("exact", [False, True])
+@pytest.mark.parametrize("name", NULLS)
+def test_a_block_of_which_nothing_is_tested_is_told_and_passed(name, exact):
+    G = genotypes()[SNPS[:5]] * 0.0
+    table = qtl.association(null(name), G, test="all", exact=exact, interaction="age", id="ID").table
+    assert (table["note"] == "monomorphic").all()
+    assert table[["beta", "p_value", "p_joint"]].isna().all().all()
+
+
+def test_single_precision_is_for_solvers_that_use_it():
+    G = 1.9995 + 0.0004 * np.random.default_rng(0).random((len(genotypes()), 3))
+    frame = pd.DataFrame(G, index=genotypes().index)
+    held = [qtl.association(null("household"), frame, test="wald", precision=p).table for p in ("auto", "double")]
+    pd.testing.assert_frame_equal(*held, rtol=1e-9)
+
+
+def test_exact_score_tests_are_at_the_ratio_by_ml():
+    by_ml = qtl.association(null("household", reml=False), genotypes()[SNPS[:5]]).table
+    for test in ("score", "all"):
+        found = qtl.association(null("household"), genotypes()[SNPS[:5]], test=test, exact=True).table
+        p = found["p_value" if test == "score" else "p_score"]
+        np.testing.assert_allclose(p, by_ml["p_value"], rtol=1e-5)
+
+
+def test_a_scan_goes_on_with_the_same_people_and_names_only(tmp_path):
+    data_ = data().assign(other=lambda d: d["ID"].to_numpy()[::-1])
+    fit = lmm.lmer("bmi ~ age + sex + (1 | HHID)", data_)
+    where = tmp_path / "scan.tsv"
+    first = qtl.association(fit, genotypes(), id="ID", resume=where).table
+    pd.testing.assert_frame_equal(qtl.association(fit, genotypes(), id="ID", resume=where).table, first)
+    with pytest.raises(DataError, match="people"):
+        qtl.association(fit, genotypes(), id="other", resume=where)
+    with pytest.raises(DataError, match="people"):
+        qtl.association({"mass": fit}, genotypes(), id="ID", resume=where)
+    with pytest.raises(DataError, match="test"):
+        qtl.association(fit, genotypes(), id="ID", test="wald", resume=where)
+    with pytest.raises(DataError, match="null model"):
+        qtl.association(fit.refit_ml(), genotypes(), id="ID", resume=where)
+
+
+def test_strongest_come_first_where_p_underflows():
+    fit = null("polygenic")
+    scan = qtl.association(fit, genotypes()[SNPS[:4]])
+    scan.table["p_value"] = [0.0, 0.0, 1e-3, np.nan]
+    scan.table["beta"], scan.table["std_error"] = [4.0, -5.0, 1.0, 1.0], 0.1
+    assert list(scan.top(3)["variant"]) == ["snp2", "snp1", "snp3"]
+
+
 @pytest.mark.parametrize(
     ("change", "error", "words"),
     [
@@ -242,6 +290,13 @@ def test_a_chromosome_is_left_out_of_its_own_null_model():
         ({"variants": ["snp1", "snp99"]}, DataError, "snp99"),
         ({"loco": True}, DataError, "one chromosome only"),
         ({"memory": -1}, ModelError, "memory"),
+        ({"memory": np.inf}, ModelError, "memory"),
+        ({"test": ["wald"]}, ModelError, "test is one of"),
+        ({"interaction": ["age"]}, ModelError, "name of a column"),
+        ({"id": 3}, ModelError, "name of a column"),
+        ({"variants": 2}, DataError, "no '2'"),
+        ({"variants": 2.5j}, ModelError, "variants is"),
+        ({"loco": "yes"}, ModelError, "'standardized', 'centered'"),
         ({"id": "person"}, DataError, "person"),
     ],
 )

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from lmmpy.errors import DataError, LmmpyWarning, ModelError
-from lmmpy.scan import Block, blocks_of
+from lmmpy.scan import Block, blocks_of, digest
 from lmmpy.scan.files import locked
 from lmmpy.scan.tables import decoded, empty_table, encoded, layout_of, plain_table
 from tests.scan.work import FINGERPRINT, assert_same, kept_blocks, scan, task
@@ -113,9 +113,9 @@ def test_other_programs_read_the_results(tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "scan.parquet"), table)
 
 
-def journal(folder: Path) -> bytes:
+def journal(folder: Path, work: Any = None) -> bytes:
     """Of a scan that could not do its third block."""
-    work = task()
+    work = task() if work is None else work
 
     def failing(block: Block) -> pd.DataFrame:
         if block.number == 2:
@@ -143,22 +143,61 @@ def test_another_scan_is_refused(tmp_path: Path, finished: str) -> None:
         file.write_bytes(journal(tmp_path))
     before = file.read_bytes()
     for fingerprint, named in [
-        (FINGERPRINT | {"genotypes": "c3"}, "another genotypes:"),
-        ({"null model": "x", "genotypes": "y"}, "another null model and genotypes:"),
-        ({"null model": "a1"}, "another genotypes:"),
-        (FINGERPRINT | {"a": "", "b": "", "null model": ""}, "another null model, a and b:"),
+        (FINGERPRINT | {"genotypes": "c3"}, r"its genotypes \(b2, not c3\):"),
+        ({"null model": digest(1), "genotypes": "y"}, r"its null model and genotypes \(b2, not y\):"),
+        ({"null model": "a1"}, r"its genotypes \(b2, not none\):"),
+        (FINGERPRINT | {"a": digest(2), "min_maf": "0.01"}, r"its a and min_maf \(none, not 0\.01\):"),
     ]:
-        with pytest.raises(DataError, match=f"{named}.*Say another file"):
+        with pytest.raises(DataError, match=rf"differs from this one in {named}.*give again what.*Say another file"):
             scan(blocks=BLOCKS, resume=results, fingerprint=fingerprint)
-    with pytest.raises(DataError, match=r"60 items, not of 70"):
-        scan(blocks=blocks_of(70, 10), resume=results)
+    more = blocks_of(70, 10, "variants of b.bed")
+    with pytest.raises(DataError, match=r"in its number of variants \(60, not 70\):"):
+        scan(blocks=more, resume=results)
+    with pytest.raises(DataError, match=r"in its genotypes \(b2, not x\) and number of variants \(60, not 70\):"):
+        scan(blocks=more, resume=results, fingerprint=FINGERPRINT | {"genotypes": "x"})
     assert file.read_bytes() == before
 
 
-def test_a_scan_is_continued_in_the_same_blocks(tmp_path: Path) -> None:
-    (tmp_path / "scan.tsv.partial").write_bytes(journal(tmp_path))
-    with pytest.raises(DataError, match=r"blocks of another size \(items 1-10, now 1-20\)"):
-        scan(blocks=blocks_of(60, 20), resume=tmp_path / "scan.tsv")
+@pytest.mark.parametrize("breaks", [[], [7, 25]])
+@pytest.mark.parametrize("size", [1, 7, 20, 60])
+def test_a_scan_goes_on_in_other_blocks(tmp_path: Path, size: int, breaks: list[int]) -> None:
+    """As it must where memory ran out; what is done is done, also of a block that now begins before it."""
+    expected = scan(items, BLOCKS).table
+    (tmp_path / "scan.tsv.partial").write_bytes(journal(tmp_path, items))
+    blocks, seen = blocks_of(60, size, "variants of a.bed", breaks), []
+
+    def counted(block: Block) -> pd.DataFrame:
+        seen.append(block)
+        return items(block)
+
+    assert_same(scan(counted, blocks, resume=tmp_path / "scan.tsv").table, expected)
+    assert [i for block in seen for i in range(block.start, block.stop)] == list(range(20, 60))
+    assert seen[0].label == f"variants 21-{seen[0].stop} of a.bed"
+    assert {block.stop for block in seen} == {block.stop for block in blocks if block.stop > 20}
+
+
+def test_a_scan_is_interrupted_in_one_cut_after_the_other(tmp_path: Path) -> None:
+    expected, done = scan(items, BLOCKS).table, []
+    for size in (10, 7, 25, 4):
+
+        def interrupted(block: Block) -> pd.DataFrame:
+            if calls:
+                raise KeyboardInterrupt
+            calls.append(block.number)
+            return items(block)
+
+        calls: list[int] = []
+        with pytest.warns(LmmpyWarning, match="of 60 variants are done"):
+            found = scan(interrupted, blocks_of(60, size, "variants"), resume=tmp_path / "scan.tsv")
+        done.append(found.done)
+        assert_same(found.table, expected.iloc[: found.done])
+    assert done == [10, 14, 25, 28]
+    assert_same(scan(items, BLOCKS, resume=tmp_path / "scan.tsv").table, expected)
+
+
+def items(block: Block) -> pd.DataFrame:
+    """The same bits for any cut."""
+    return pd.DataFrame({"item": np.arange(block.start, block.stop), "root": np.sqrt(range(block.start, block.stop))})
 
 
 def test_a_scan_is_continued_with_the_same_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
