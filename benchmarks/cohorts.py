@@ -1,7 +1,6 @@
 """Simulated cohorts as PLINK files, kept in a folder: sibships with genotypes."""
 
 import os
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
@@ -95,9 +94,9 @@ def relate(made: Cohort) -> None:
     command = ["gemma", "-bfile", "study", "-gk", "1", "-o", "K"]
     subprocess.run(command, cwd=made.folder, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     K = pd.read_csv(made.relatedness, sep="\t", header=None, dtype=float).to_numpy()
-    with tempfile.NamedTemporaryFile(dir=made.folder, suffix=".npy", delete=False) as file:
-        np.save(file, K)
-    shutil.move(file.name, made.matrix)
+    half_made = made.folder / "half-made.npy"
+    np.save(half_made, K)
+    half_made.rename(made.matrix)
 
 
 # ---- simulation

@@ -223,6 +223,8 @@ MODELS: Mapping[str, Problem] = {name: task.problem for name, task in TASKS.item
 def run(name: str, settings: Settings, progress: Progress) -> tuple[ProblemResult, Versions]:
     """Time one task by its peers in turn, compare what they found, and add what is given."""
     task = TASKS[name]
+    if task.cohort is not None:
+        progress(f"{name}: the cohort, where {cohorts.SCRATCH} does not have it")
     with tempfile.TemporaryDirectory() as folder:
         result, versions = run_problem(task.problem, task.peers(Path(folder)), settings, progress)
         result = compared(result)

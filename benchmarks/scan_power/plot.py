@@ -31,6 +31,12 @@ STRUCTURE = {
     "grm": "genomic",
 }
 
+# From nothing to the most that is to be found.
+POWER = {
+    "linkage": ("linkage", "share 0.1", "share 0.2", "share 0.3"),
+    "association": ("SNPs", "effect 0.01", "effect 0.02", "effect 0.04"),
+}
+
 Tail = list[list[float]]
 
 
@@ -80,12 +86,8 @@ def draw(results: dict[str, Any], output: Path) -> None:
         for panel, (title, found) in zip(places, tails(results), strict=True):
             _tails(panel, title, found)
         _power(axes[0, 2], "Linkage: power", _by_share(results, "linkage", "lod"), "share of the locus, %")
-        _power(
-            axes[1, 2],
-            "Association: power, exact LRT",
-            _by_share(results, "association", "lrt"),
-            "variance of the SNP, %",
-        )
+        snps = _by_share(results, "association", "lrt")
+        _power(axes[1, 2], "Association: power, exact LRT", snps, "variance that the SNP explains, %")
         figure.savefig(output, metadata={"Date": None})
         plt.close(figure)
 
@@ -103,39 +105,40 @@ def _tails(panel: Any, title: str, found: Mapping[str, tuple[int, Tail]]) -> Non
         panel.plot(expected, observed, color=colour, linewidth=1.4, label=label)
     panel.set(title=title, xlabel="−log₁₀ of the part of the tests", ylabel="−log₁₀ p")
     panel.spines[["top", "right"]].set_visible(False)
-    panel.legend(fontsize=8.0, frameon=False, loc="upper left")
+    if found:
+        panel.legend(fontsize=8.0, frameon=False, loc="upper left")
 
 
-def _by_share(results: dict[str, Any], kind: str, test: str) -> dict[str, list[tuple[float, float, float, float]]]:
-    """By level: percentage that is to be found, and rate, its error and theory's rate, all in %."""
-    lines: dict[str, list[tuple[float, float, float, float]]] = {}
-    for name, found in results["settings"].items():
-        words = results["setting"]["settings"][name]
-        if words["kind"] != kind or words["share"] == 0.0 or "two alleles" in name:
+def _by_share(results: dict[str, Any], kind: str, test: str) -> dict[str, list[tuple[float, ...]]]:
+    """By level: share that is to be found, rate, its error and theory's rate, all in %; nothing to be found first."""
+    lines: dict[str, list[tuple[float, ...]]] = {}
+    for name in POWER[kind]:
+        if name not in results["settings"]:
             continue
+        found, share = results["settings"][name], results["setting"]["settings"][name]["share"]
         for level, rate in found["tests"][test]["rates"].items():
-            own = (words["share"], rate["rate"], rate["error"], found["theory"]["power"][level])
-            lines.setdefault(level, []).append(tuple(100.0 * value for value in own))  # type: ignore[arg-type]
+            theory = found["theory"]["power"][level] if share > 0.0 else _nominal(level)
+            points = lines.setdefault(level, [])
+            points.append(tuple(100.0 * value for value in (share, rate["rate"], rate["error"], theory)))
     return lines
 
 
-def _power(panel: Any, title: str, lines: dict[str, list[tuple[float, float, float, float]]], label: str) -> None:
+def _nominal(level: str) -> float:
+    """The p-value that the name of a level stands for."""
+    if not level.startswith("LOD"):
+        return float(level)
+    return float(0.5 * stats.chi2.sf(2.0 * math.log(10.0) * float(level.removeprefix("LOD ")), 1))
+
+
+def _power(panel: Any, title: str, lines: dict[str, list[tuple[float, ...]]], label: str) -> None:
     for (level, points), colour in zip(lines.items(), COLOURS, strict=False):
         share, rate, error, theory = (list(column) for column in zip(*points, strict=True))
         panel.plot(share, theory, color=colour, linewidth=1.1)
         name = f"{level.removesuffix('.00')} or more" if level.startswith("LOD") else f"p ≤ {level}"
-        panel.errorbar(
-            share,
-            rate,
-            yerr=[1.96 * e for e in error],
-            fmt="o",
-            color=colour,
-            markersize=4.5,
-            elinewidth=1.0,
-            label=name,
-        )
+        bars = [1.96 * e for e in error]
+        panel.errorbar(share, rate, yerr=bars, fmt="o", color=colour, markersize=4.5, elinewidth=1.0, label=name)
     panel.set(title=title, xlabel=label, ylabel="%", ylim=(-2.0, 102.0))
     panel.spines[["top", "right"]].set_visible(False)
-    panel.legend(
-        fontsize=8.0, frameon=False, loc="upper left", title="points: studies; lines: theory", title_fontsize=8.0
-    )
+    if lines:
+        words = {"title": "points: studies; lines: theory", "title_fontsize": 8.0}
+        panel.legend(fontsize=8.0, frameon=False, loc="upper left", **words)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import re
 import warnings
 from functools import partial
@@ -30,7 +31,8 @@ from lmmpy.errors import DataError, LmmpyWarning, ModelError, shown
 from lmmpy.markers import GenotypeSource, as_genotypes, grm
 from lmmpy.qtl.association import association
 from lmmpy.qtl.association_scan import AssociationScan
-from lmmpy.qtl.export import STYLES
+from lmmpy.qtl.export import STYLES, check_style
+from lmmpy.qtl.people import null_fit, people_of
 
 __all__ = ["add_command", "run"]
 
@@ -58,6 +60,7 @@ examples:
   lmmpy assoc "bmi ~ age + sex" phenotypes.csv --pedigree pedigree.csv --genotypes dosages.csv --out bmi --plot
   lmmpy assoc "height ~ age + PC1 + PC2" phenotypes.csv --bfile study --grm standardized --out height --jobs 4
   lmmpy assoc "height ~ age" phenotypes.csv --bfile study --loco --maf 0.01 --out height --resume
+  lmmpy assoc "height ~ age" phenotypes.csv --bfile study --loco --grm centered --grm-leave-out X Y --out height
   lmmpy assoc "cbind(bmi, hdl) ~ age" phenotypes.csv --bfile study --grm centered --out both
 
 from GEMMA:
@@ -65,8 +68,14 @@ from GEMMA:
   lmmpy assoc "trait ~ 1" pheno.csv --bfile study --kinship output/K.cXX.txt --test all --exact --style gemma --out out
   -gk 1: --grm centered; -gk 2: --grm standardized; -lmm 1: --exact --test wald; -lmm 2: lrt; -lmm 3: score
   -c: columns of DATA, in the formula; -maf 0.01 -miss 0.05, GEMMA's defaults: --maf 0.01 --max-missing 0.05
+  GEMMA centres K among the analysed. By ML (p_lrt, p_score) that matters: where K is not, as when others are in it,
+  these differ from the fourth digit on; p_wald does not.
 from SOLAR: mga is --exact --test lrt.
 """
+
+
+_LOCO = """relatedness without the variant's own chromosome, from the genotypes, in place of that of the null model;
+standardized, or as --grm says"""
 
 
 def add_command(commands: Commands) -> None:
@@ -76,10 +85,18 @@ def add_command(commands: Commands) -> None:
     _add_genotypes(parser)
     _add_tests(parser)
     add_polygenic(parser).add_argument("--reml", action="store_true", help="null model by restricted ML")
-    add_relatives(parser).add_argument(
+    related = add_relatives(parser)
+    related.add_argument(
         "--grm",
         choices=["standardized", "centered"],
-        help="relatedness from the genotypes (GEMMA's -gk 2, -gk 1), called K in formulas",
+        help="relatedness from the genotypes (GEMMA's -gk 2, -gk 1), called K in formulas; also that of --loco",
+    )
+    related.add_argument(
+        "--grm-leave-out",
+        metavar="CHROMOSOME",
+        nargs="+",
+        default=[],
+        help="chromosomes whose variants are in no relatedness, of --grm or --loco, such as X Y MT; they are scanned",
     )
     add_scan(parser)
     output = add_output(
@@ -111,7 +128,7 @@ def _add_tests(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("tests")
     group.add_argument("--test", choices=["score", "wald", "lrt", "all"], default="score", help="default: score")
     group.add_argument("--exact", action="store_true", help="estimate the variances anew with each variant")
-    group.add_argument("--loco", action="store_true", help="relatedness without the variant's own chromosome")
+    group.add_argument("--loco", action="store_true", help=_LOCO)
     group.add_argument("--interaction", metavar="COLUMN", help="test variant x covariate, which is in the formula")
     group.add_argument("--maf", metavar="F", type=float, default=0.0, help="least minor allele frequency (default 0)")
     group.add_argument(
@@ -122,8 +139,19 @@ def _add_tests(parser: argparse.ArgumentParser) -> None:
         "--distance", metavar="BP", type=int, default=500_000, help="of a peak's region to both sides (default 500000)"
     )
     group.add_argument(
-        "--memory", metavar="GIB", type=float, default=1.0, help="for a block of genotypes, in GiB (default 1)"
+        "--memory", metavar="GIB", type=_gib, default=2.0**30, help="for a block of genotypes, in GiB (default 1)"
     )
+
+
+def _gib(text: str) -> float:
+    """So many GiB, as bytes."""
+    number = float(text)
+    if not 0.0 < number < math.inf:
+        raise ValueError(text)
+    return number * 2**30
+
+
+_gib.__name__ = "number of GiB"  # as argparse calls it in its error
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -136,6 +164,7 @@ def run(arguments: argparse.Namespace) -> None:
     """
     out = outputs(arguments)
     resume = scan_file(out, arguments)
+    _check(arguments)
     source = _genotypes(arguments)
     data = _genotyped(table(arguments), source, arguments)
     nulls = _nulls(data, _related(data, source, arguments), arguments)
@@ -146,12 +175,12 @@ def run(arguments: argparse.Namespace) -> None:
         arguments.test,
         arguments.exact,
         interaction=arguments.interaction,
-        loco=True if arguments.loco else None,
+        loco=_loco(nulls, source, arguments) if arguments.loco else None,
         id=arguments.id,
         variants=arguments.chromosome,
         min_maf=arguments.maf,
         max_missing=arguments.max_missing,
-        memory=arguments.memory * 2**30,
+        memory=arguments.memory,
         resume=resume,
         n_jobs=arguments.jobs,
         progress=arguments.progress,
@@ -161,6 +190,16 @@ def run(arguments: argparse.Namespace) -> None:
         raise InterruptionError(f"{done:,} of {scan.n_variants:,} variants done", resume is not None)
     out.report(scan.summary())
     _write(out, scan, arguments)
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    """See before the work what can be seen."""
+    if arguments.style is not None:
+        check_style(arguments.style, arguments.test, arguments.interaction)
+    if arguments.grm_leave_out and arguments.grm is None and not arguments.loco:
+        raise ModelError(
+            "--grm-leave-out is of the relatedness that --grm or --loco makes from the genotypes; add one."
+        )
 
 
 # ---- what is scanned, beside which model
@@ -200,8 +239,30 @@ def _related(data: pd.DataFrame, source: GenotypeSource, arguments: argparse.Nam
     if "K" in found:
         raise ModelError("--grm makes a relatedness K, and --kinship gives one: call it another, --kinship K2=FILE.")
     people = list(dict.fromkeys(data[arguments.id]))
-    made = grm(source, people=people, method=arguments.grm or "standardized", progress=arguments.progress)
+    made = grm(
+        source,
+        people=people,
+        leave_out=arguments.grm_leave_out,
+        method=arguments.grm or "standardized",
+        progress=arguments.progress,
+    )
     return {**found, "K": made}
+
+
+def _loco(nulls: dict[str, Any], source: GenotypeSource, arguments: argparse.Namespace) -> Any:
+    """What `association` takes: how to make the relatedness of each chromosome, or these where others are left out."""
+    method: Any = arguments.grm or "standardized"
+    if not arguments.grm_leave_out:
+        return method
+    people = dict.fromkeys(id for null in nulls.values() for id in people_of(null_fit(null), arguments.id).ids)
+    return grm(
+        source,
+        people=list(people),
+        loco=True,
+        leave_out=arguments.grm_leave_out,
+        method=method,
+        progress=arguments.progress,
+    )
 
 
 def _nulls(data: pd.DataFrame, related: Relatives, arguments: argparse.Namespace) -> dict[str, Any]:

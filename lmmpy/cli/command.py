@@ -6,6 +6,7 @@ import argparse
 import shlex
 import sys
 import warnings
+import zlib
 from collections.abc import Sequence
 from typing import NoReturn
 
@@ -86,7 +87,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         except KeyboardInterrupt:
             print(f"\n{name}: interrupted, before there was anything to keep.", file=sys.stderr)
             return _INTERRUPTED
-        except (LmmpyError, OSError, ImportError, UnicodeDecodeError) as error:
+        except (LmmpyError, OSError, ImportError, UnicodeDecodeError, EOFError, zlib.error) as error:
             _say(name, "error", error)
             return _WRONG
     return _DONE

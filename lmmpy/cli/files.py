@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import re
 import zlib
 from collections.abc import Iterator, Sequence
@@ -32,7 +33,7 @@ def _reading(path: str, what: str = "a table") -> Iterator[None]:
         yield
     except LmmpyError:
         raise
-    except (ValueError, EOFError, zlib.error, NotImplementedError) as error:
+    except (ValueError, EOFError, gzip.BadGzipFile, zlib.error, NotImplementedError) as error:
         # ParserError, EmptyDataError, ArrowInvalid and UnicodeDecodeError are ValueErrors
         raise DataError(f"{path} cannot be read as {what}: {error}") from error
 
@@ -138,7 +139,7 @@ def read_pedigree(path: str, names: dict[str, str], id: str) -> Pedigree:
         So that ``kin(ped)`` looks for `id`.
     """
     if path.endswith(".fam"):
-        frame = _read_fam(path)
+        frame = _read_fam(path, 5)
         names = {"id": "IID", "father": "FA", "mother": "MO", "sex": "SEX", "twin": "MZTWIN"}
     else:
         frame = read_table(path, [names[key] for key in ("id", "father", "mother")])
@@ -193,7 +194,10 @@ def read_kinship(path: str, id: str, people: Sequence[str] | None = None) -> Rel
             f"{path} has {frame.shape[0]} rows and {frame.shape[1]} columns besides the first; a relatedness matrix is "
             "square, with the same ids in its first line and its first column."
         )
-    return Relatedness(frame, id=id)
+    try:
+        return Relatedness(frame, id=id)
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error
 
 
 def read_ids(path: str) -> list[str]:
@@ -206,18 +210,19 @@ def read_ids(path: str) -> list[str]:
         When it cannot be read as text, or a .fam has other columns.
     """
     if path.endswith(".fam"):
-        return [str(id) for id in _read_fam(path)["IID"]]
+        return [str(id) for id in _read_fam(path, 2)["IID"]]
     with _reading(path, "text"), open(path, encoding="utf-8") as file:
         return [line.split()[0] for line in file if line.strip()]
 
 
-def _read_fam(path: str) -> pd.DataFrame:
+def _read_fam(path: str, least: int) -> pd.DataFrame:
+    """A .fam as text; of its columns the first `least` must be there."""
     with _reading(path, "text"), open(path, encoding="utf-8") as file:
         rows = [(number, line.split()) for number, line in enumerate(file, 1) if line.strip()]
-    wrong = [number for number, row in rows if len(row) != len(_FAM)]
-    if wrong:
-        raise DataError(
-            f"{path}: a .fam has {len(_FAM)} columns (family, person, father, mother, sex, phenotype); these lines do "
-            f"not: {shown(wrong)}."
-        )
-    return pd.DataFrame([row for _, row in rows], columns=_FAM, dtype=str)
+    wrong = [number for number, row in rows if not least <= len(row) <= len(_FAM)]
+    if wrong or not rows:
+        lines = f"these lines do not: {shown(wrong)}" if wrong else "this one is empty"
+        raise DataError(f"{path}: a .fam has the columns {' '.join(_FAM)}, and no line of names; {lines}.")
+    return pd.DataFrame([row for _, row in rows], dtype=str).set_axis(
+        _FAM[: max(map(len, dict(rows).values()))], axis=1
+    )

@@ -14,6 +14,7 @@ Each problem is computed alone and by one thread: its bits do not depend on the 
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Sequence
 
@@ -58,9 +59,19 @@ class BlockFamilies:
         self._kernels = stacked_kernels(layout, design.random, self._root)
         Q, R = fixed_basis(design)
         self._basis: Basis = with_response(design, Q, R)
-        self._constant = 0.0 if design.weights is None else -float(np.log(design.weights).sum())
-        if reml:
-            self._constant += 2.0 * float(np.log(np.abs(np.diag(R))).sum())
+        self._logdet_weights = 0.0 if design.weights is None else float(np.log(design.weights).sum())
+        self._logdet_XtWX = 2.0 * float(np.log(np.abs(np.diag(R))).sum())
+
+    @property
+    def _constant(self) -> float:
+        """What the criterion of all problems has."""
+        return self._logdet_XtWX * self.reml - self._logdet_weights
+
+    def by(self, reml: bool) -> BlockFamilies:
+        """The same model by REML or ML; shares all arrays."""
+        other = copy.copy(self)
+        other.reml = reml
+        return other
 
     def shares(self, theta: Floats) -> Floats:
         """

@@ -11,6 +11,7 @@ Of one problem nothing depends on the others: it makes the same steps, bit by bi
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -31,6 +32,9 @@ _SUFFICIENT, _SHORTER = 1e-4, 0.25
 _FLOOR, _CONVEX = 1e-10, 1e-3
 # A secant whose change is that nearly across the step says nothing of the curvature along it.
 _SKIP = 1e-3
+# How far towards each share that is zero a second minimum is looked for. Those of small samples with kernels of very
+# unequal eigenvalues lie anywhere, some next to the corner; found by comparison with grids.
+_TOWARDS = (0.05, 0.25, 0.6, 0.9, 0.999)
 
 
 class _Values(Protocol):
@@ -96,9 +100,11 @@ def minimise_together(
     start : ndarray, shape (T,) or (m, T)
         Where to begin. A share of zero is as good a start as any.
     probe : ndarray, shape (T,) or (m, T), optional
-        A second point. Of problems whose minimum has a share of zero, where the probe has none, the value there is
-        computed; where it is lower, another search begins there, and the better of the two minima is taken. It guards
-        against a minimum on the boundary that is a local one.
+        A second point. Of problems whose minimum has a share of zero the value is computed there, in the middle of the
+        simplex, and in some places on the way from the minimum to each corner that it has no share of; where the least
+        of these values is lower, another search begins there, and the better of the two minima is taken. It guards
+        against a minimum on the boundary that is a local one. Problems that did not converge begin again from the
+        least of these values too. Without a second point nothing of this is done.
     tolerance : float
         Stop when the model promises to lower the criterion by less than this.
     max_evaluations : int
@@ -114,17 +120,38 @@ def minimise_together(
     found = _search(problems, everyone, start, tolerance, max_evaluations)
     if probe is None or not m:
         return found
-    probe = np.broadcast_to(probe, start.shape)
-    doubtful = np.flatnonzero(((found.shares == 0.0) & (probe > 0.0)).any(axis=1) | ~found.converged)
+    doubtful = np.flatnonzero(found.at_boundary | ~found.converged)
     if not len(doubtful):
         return found
-    value = problems.evaluate(doubtful, probe[doubtful], derivatives=False).value
-    found.evaluations[doubtful] += 1
-    better = value < found.value[doubtful] - _noise(value)
-    again = doubtful[better | ~found.converged[doubtful]]
-    if len(again):
-        _take_better(found, again, _search(problems, again, probe[again], tolerance, max_evaluations))
+    place, value = _least_elsewhere(problems, found, doubtful, np.broadcast_to(probe, start.shape)[doubtful])
+    chosen = (value < found.value[doubtful] - _noise(value)) | ~found.converged[doubtful]
+    if chosen.any():
+        again = doubtful[chosen]
+        _take_better(found, again, _search(problems, again, place[chosen], tolerance, max_evaluations))
     return found
+
+
+def _least_elsewhere(problems: _Problems, found: Minima, doubtful: Ints, probe: Floats) -> tuple[Floats, Floats]:
+    """Of some points for each doubtful problem that with the least value, the probe first, and the value."""
+    place, least = probe.copy(), np.full(len(doubtful), np.inf)
+    shares, T = found.shares[doubtful], probe.shape[1]
+    everyone = np.ones(len(doubtful), dtype=bool)
+
+    def look(points: Floats, asked: Mask) -> None:
+        some = np.flatnonzero(asked)
+        if not len(some):
+            return
+        value = problems.evaluate(doubtful[some], points[some], derivatives=False).value
+        found.evaluations[doubtful[some]] += 1
+        lower = value < least[some]
+        place[some[lower]], least[some[lower]] = points[some[lower]], value[lower]
+
+    look(probe, everyone)
+    if T > 2:
+        look(np.full_like(probe, 1.0 / T), everyone)
+    for corner, part in itertools.product(np.eye(T), _TOWARDS):
+        look(shares + part * (corner - shares), (shares * corner).sum(axis=1) == 0.0)
+    return place, least
 
 
 def _take_better(found: Minima, places: Ints, other: Minima) -> None:

@@ -14,7 +14,7 @@ from lmmpy.engines.block_batch import block_families
 from lmmpy.errors import ModelError
 from lmmpy.fitting import Control, Optimum, fit_theta
 from lmmpy.inference.column_span import ColumnSpan
-from lmmpy.inference.column_tests import ColumnTests, NullAtTheta, null_at_theta
+from lmmpy.inference.column_tests import ColumnTests, NullAtTheta, null_at_theta, refuse_null
 from lmmpy.inference.estimate_tests import no_tests, placed_tests
 from lmmpy.inference.exact_blocks import BlockScanner
 from lmmpy.inference.exact_refits import RefitScanner
@@ -162,6 +162,7 @@ def column_scanner(
 def _lane(
     criterion: Criterion, optimum: Optimum, tests: tuple[str, ...], exact: bool, precision: str, control: Control
 ) -> Lane:
+    refuse_null(criterion, optimum.theta)
     if not exact:
         return _Held(null_at_theta(criterion, optimum.theta, precision), tests)
     if optimum.held or optimum.constraint is not None:
@@ -171,7 +172,7 @@ def _lane(
         )
     again = tuple(test for test in tests if test != "score")
     spectral = spectral_exact(criterion) if again else None
-    if spectral is not None:
+    if spectral is not None and not spectral.at_end:
         return SpectralScanner(spectral, tests)
     if "score" not in tests:
         return _by_fits(criterion, optimum, again, control)
@@ -182,10 +183,8 @@ def _lane(
 
 
 def _by_fits(criterion: Criterion, optimum: Optimum, tests: tuple[str, ...], control: Control) -> Lane:
-    design = criterion.design
-    by_reml = block_families(design, reml=True) if "wald" in tests else None
-    by_ml = block_families(design, reml=False) if "lrt" in tests else None
+    families = block_families(criterion.design, reml=True)
     refits = RefitScanner(criterion, optimum.theta, tests, control)
-    if by_reml is None and by_ml is None:
+    if families is None:
         return refits
-    return BlockScanner(by_reml, by_ml, np.asarray(optimum.theta, dtype=float), refits)
+    return BlockScanner(families, tests, np.asarray(optimum.theta, dtype=float), refits)

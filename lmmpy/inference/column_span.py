@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmmpy.design import Design
+from lmmpy.errors import DataError
 
 __all__ = ["ColumnSpan"]
 
@@ -17,6 +18,8 @@ Mask = NDArray[np.bool_]
 
 # What X and the columns before must leave of a column's squares about its mean.
 _COLLINEAR = 1e-8
+# A column that varies by no more than that around its mean, relatively and squared, is constant but for rounding.
+_CONSTANT = 1e-24
 # Where so much is left, no rounding of single precision can have made it.
 _PLENTY = 1e-2
 
@@ -65,6 +68,11 @@ class ColumnSpan:
         Returns
         -------
         ndarray of bool, shape (m,)
+
+        Raises
+        ------
+        DataError
+            When a value is missing or infinite.
         """
         m = G.shape[1] // k
         doubtful = np.arange(m) if k > 1 else np.flatnonzero(self._may_be_determined(G))
@@ -90,9 +98,13 @@ class ColumnSpan:
         found = np.zeros(columns.shape[1], dtype=bool)
         for a in range(columns.shape[2]):
             column = columns[:, :, a]
+            raw = np.einsum("nm,nm->m", column, column)
+            if not np.isfinite(raw).all():
+                raise DataError("Columns to test hold values that are missing, infinite or beyond 1e150.")
             if self.unit is not None:
                 column -= np.outer(self.unit, self.unit @ column)
             whole = np.einsum("nm,nm->m", column, column)
+            found |= whole <= _CONSTANT * raw
             for _ in range(2):  # the second time removes what rounding left
                 column -= self.Q @ (self.Q.T @ column)
                 for b in range(a):

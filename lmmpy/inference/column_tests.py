@@ -27,7 +27,7 @@ from lmmpy.fitting.saturation import is_at_limit, may_saturate
 from lmmpy.fitting.start import typical_scale
 from lmmpy.inference.column_reduction import Pieces, Reduced, orthonormalised, reduced
 
-__all__ = ["ColumnTests", "NullAtTheta", "null_at_theta"]
+__all__ = ["ColumnTests", "NullAtTheta", "null_at_theta", "refuse_null"]
 
 Floats = NDArray[np.float64]
 Reals = NDArray[Any]
@@ -38,6 +38,8 @@ _CONSTANT = 1e-24
 _SPANNED = 1e-8
 # Columns that are prepared at a time.
 _AT_A_TIME = 32
+# Of r², what a group must leave; else it reproduces the response, and there is no test.
+_REPRODUCED = 1e-12
 _TESTS = ("score", "wald", "lrt")
 _REFERENCES = ("F", "chisq")
 
@@ -56,7 +58,7 @@ class ColumnTests:
     last_statistic, last_p_value : ndarray, shape (m,)
         Of the last column of a group, those before it in the model.
     collinear : ndarray of bool, shape (m,)
-        Whether X and the columns before determine a column of the group.
+        Whether X and the columns before determine a column of the group, or the group reproduces the response.
     failed : ndarray of bool, shape (m,)
         Whether a model with the group was fitted and the search did not converge.
     note : str
@@ -174,6 +176,7 @@ class NullAtTheta:
         self._check(G, k, tests, reference)
         pieces, note = self._trusted(G, k)
         gains = reduced(pieces)
+        gains = gains._replace(collinear=gains.collinear | (gains.gain > (1.0 - _REPRODUCED) * self.r2))
         made: dict[str, Callable[[Reduced, int], ColumnTests]]
         made = {"score": partial(self._score, reference), "wald": partial(self._wald, reference), "lrt": self._lrt}
         found = {}
@@ -290,6 +293,34 @@ def _masked(found: Reduced, variance: Floats, every: tuple[Floats, Floats], last
     return ColumnTests(beta, std_error, statistic, p_value, last_statistic, last_p_value, gone, np.zeros_like(gone))
 
 
+def refuse_null(criterion: Criterion, theta: Floats) -> None:
+    """
+    Refuse a null model beside which no column can be tested.
+
+    Parameters
+    ----------
+    criterion : Criterion
+    theta : ndarray, shape (n_theta,)
+
+    Raises
+    ------
+    ModelError
+        For several traits, and without residual variance.
+    """
+    design = criterion.design
+    if design.traits is not None:
+        raise ModelError(
+            f"Columns are tested beside a model of one trait, and this one has {len(design.traits.names)}: "
+            f"{shown(design.traits.names)}. Fit each trait alone, and test them one after the other."
+        )
+    if may_saturate(design) and is_at_limit(theta, typical_scale(criterion), design.n_theta_random):
+        raise ModelError(
+            "The null model leaves no variance to the residual (a heritability of one), so that σ² of a test is not "
+            "defined. Look for the same person under several names, add the covariates that are missing, or take a "
+            "relatedness that does not explain everything; with varcomp= the null model can be held off that limit."
+        )
+
+
 def null_at_theta(criterion: Criterion, theta: Floats, precision: str = "auto") -> NullAtTheta:
     """
     Prepare tests of columns beside X, at one θ.
@@ -312,17 +343,7 @@ def null_at_theta(criterion: Criterion, theta: Floats, precision: str = "auto") 
         For several traits, without residual variance, and where V is singular.
     """
     design, theta = criterion.design, np.asarray(theta, dtype=float)
-    if design.traits is not None:
-        raise ModelError(
-            f"Columns are tested beside a model of one trait, and this one has {len(design.traits.names)}: "
-            f"{shown(design.traits.names)}. Fit each trait alone, and test them one after the other."
-        )
-    if may_saturate(design) and is_at_limit(theta, typical_scale(criterion), design.n_theta_random):
-        raise ModelError(
-            "The null model leaves no variance to the residual (a heritability of one), so that σ² of a test is not "
-            "defined. Look for the same person under several names, add the covariates that are missing, or take a "
-            "relatedness that does not explain everything."
-        )
+    refuse_null(criterion, theta)
     solver = row_solver(criterion, theta, precision)
     Q = np.linalg.qr(_scaled(design.X))[0]
     y = design.y if design.offset is None else design.y - design.offset

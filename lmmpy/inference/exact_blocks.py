@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmmpy.engines.block_batch import BlockFamilies, ColumnEstimates
+from lmmpy.errors import ModelError
 from lmmpy.fitting.lockstep import minimise_together
 from lmmpy.inference.column_tests import ColumnTests
 from lmmpy.inference.estimate_tests import joined_tests, lrt_tests, replaced_tests, wald_tests
@@ -36,33 +37,43 @@ class BlockScanner:
 
     Parameters
     ----------
-    by_reml : BlockFamilies or None
-        For the Wald tests.
-    by_ml : BlockFamilies or None
-        For the likelihood ratios.
+    families : BlockFamilies
+        Of the null model.
+    tests : tuple of {"wald", "lrt"}
     theta : ndarray, shape (n_theta,)
         Of the null model, by REML or ML.
     refits : RefitScanner
         For columns whose search side by side does not converge.
+
+    Raises
+    ------
+    ModelError
+        When the search for the null model does not converge.
     """
 
-    def __init__(
-        self, by_reml: BlockFamilies | None, by_ml: BlockFamilies | None, theta: Floats, refits: RefitScanner
-    ) -> None:
-        self._families = {"wald": by_reml, "lrt": by_ml}
+    def __init__(self, families: BlockFamilies, tests: tuple[str, ...], theta: Floats, refits: RefitScanner) -> None:
+        self._families = {test: families.by(reml=test == "wald") for test in tests}
         self._refits = refits
         self._start: dict[str, Floats] = {}
         self._value: dict[str, float] = {}
-        for test, families in self._families.items():
-            if families is not None:
-                null = minimise_together(families.alone(), families.shares(theta))
-                self._start[test], self._value[test] = null.shares[0], float(null.value[0])
+        for test, own in self._families.items():
+            null = minimise_together(own.alone(), own.shares(theta))
+            if not null.converged[0]:
+                raise ModelError(
+                    "The search for the null model did not converge, so that no model with a variant can be held "
+                    "against it. Look at fit.convergence, or take exact=False."
+                )
+            self._start[test], self._value[test] = null.shares[0], float(null.value[0])
 
     @property
     def method(self) -> str:
         """How, in words."""
-        families = next(found for found in self._families.values() if found is not None)
-        return f"every model fitted, by {len(families.layout.starts) - 1:,} blocks of rows"
+        count = len(next(iter(self._families.values())).layout.starts) - 1
+        return (
+            f"every model fitted, by {count:,} blocks of rows"
+            if count > 1
+            else "every model fitted, all rows in one block"
+        )
 
     def __call__(self, G: NDArray[Any], k: int = 1) -> Mapping[str, ColumnTests]:
         """See `ColumnScanner`."""
@@ -72,12 +83,12 @@ class BlockScanner:
 
     def _tests(self, G: NDArray[Any], k: int) -> dict[str, ColumnTests]:
         G, found, failed = np.asarray(G, dtype=float), {}, np.zeros(G.shape[1] // k, dtype=bool)
-        if self._families["wald"] is not None:
+        if "wald" in self._families:
             design = self._families["wald"].design
             some = self._fitted("wald", G, k)
             failed |= some.failed
             found["wald"] = wald_tests(some.estimates.beta, some.estimates.vcov, design.n - design.p - k)
-        if self._families["lrt"] is not None:
+        if "lrt" in self._families:
             some = self._fitted("lrt", G, k)
             failed |= some.failed
             before = np.full(len(failed), self._value["lrt"])
@@ -95,7 +106,6 @@ class BlockScanner:
 
     def _fitted(self, test: str, G: Floats, k: int) -> _Fitted:
         families, start = self._families[test], self._start[test]
-        assert families is not None
         problems = families.with_columns(G, k)
         minima = minimise_together(problems, start, probe=0.5 * (start + 1.0 / len(start)))
         estimates = problems.estimates(minima.shares)

@@ -31,7 +31,7 @@ class SpectralScanner:
     @property
     def method(self) -> str:
         """How, in words."""
-        return "every model fitted, in the eigenvectors of the one relatedness"
+        return "every model fitted, in the eigenvectors of the one random effect"
 
     def __call__(self, G: NDArray[Any], k: int = 1) -> Mapping[str, ColumnTests]:
         """See `ColumnScanner`."""

@@ -17,6 +17,7 @@ from scipy import special
 from lmmpy.engines.criterion import Criterion
 from lmmpy.engines.crossproducts import fixed_basis, with_response
 from lmmpy.engines.spectrum_batch import Spectrum, spectrum_of
+from lmmpy.engines.spectrum_curves import RATIOS
 from lmmpy.engines.spectrum_search import Optima, factors_at, optima
 from lmmpy.engines.spectrum_sums import ColumnSums, NullSums
 from lmmpy.engines.threads import one_blas_thread, workers
@@ -147,6 +148,11 @@ class SpectralExact:
         self.loglik = -0.5 * (self._value + self._constant)
         self.ratio_ml = float(by_ml.ratio[0]) / spectrum.typical
         self.ratio_reml = float(optima(nothing, reml=True).ratio[0]) / spectrum.typical
+
+    @property
+    def at_end(self) -> bool:
+        """Whether the ratio of the null model is as large as any that is looked at, so that it may be larger."""
+        return bool(max(self.ratio_ml, self.ratio_reml) * self._null.spectrum.typical > 0.99 * RATIOS[0])
 
     def tests(self, G: NDArray[np.floating], tests: Collection[str] = TESTS, k: int = 1) -> ExactTests:
         """

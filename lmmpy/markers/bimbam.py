@@ -140,7 +140,7 @@ class BimbamGenotypes:
 
     def _fields(self, number: int, line: bytes) -> NDArray[np.float64]:
         """The dosages of a variant."""
-        text = line.decode().replace(",", " ")
+        text = line.decode(errors="replace").replace(",", " ")
         name = self.variants["variant"].iloc[number]
         fields = text.split()
         where = f"{self.path}: variant {name!r} (number {number + 1:,})"
@@ -169,7 +169,7 @@ class BimbamGenotypes:
         return part
 
     def fingerprint(self) -> str:
-        """Digest of people, variants, and of pages all over the file."""
+        """Digest of people, variants, and of the file."""
         return digest(self.people, self.variants, digest_of_file(self.path))
 
 

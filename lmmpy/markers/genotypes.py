@@ -107,7 +107,7 @@ def _refuse(given: bool, name: str, what: str) -> None:
 
 def _of_path(path: Path, people: Any, variants: Any, ids: str, memory: int) -> GenotypeSource:
     """What a path is, by the end of its name; without one that is known, a PLINK prefix."""
-    suffix = path.with_suffix("").suffix if path.suffix == ".gz" else path.suffix
+    suffix = _kind(path)
     if suffix in _TABLES:
         _refuse(people is not None, "people", f"the table {path.name}")
         return read_dosage_table(path, _frame(variants), memory)
@@ -118,6 +118,15 @@ def _of_path(path: Path, people: Any, variants: Any, ids: str, memory: int) -> G
     _refuse(people is not None, "people", f"the PLINK data set {path.name}")
     _refuse(variants is not None, "variants", f"the PLINK data set {path.name}")
     return PlinkGenotypes(path, ids)
+
+
+def is_bimbam(genotypes: Any) -> bool:
+    """Whether these are the path of a BIMBAM file, by the end of its name."""
+    return isinstance(genotypes, str | Path) and _kind(Path(genotypes)) in _BIMBAM
+
+
+def _kind(path: Path) -> str:
+    return path.with_suffix("").suffix if path.suffix == ".gz" else path.suffix
 
 
 def _frame(variants: Any) -> pd.DataFrame | None:

@@ -20,7 +20,16 @@ from lmmpy.relatedness import Relatedness
 from lmmpy.relatedness.labels import as_labels, positions
 from lmmpy.scan import Block, Progress, blocks_of
 
-__all__ = ["grm"]
+__all__ = [
+    "Method",
+    "Sum",
+    "add_variants",
+    "grm",
+    "kernel_block_size",
+    "relatedness_of",
+    "sums_of",
+    "variants_by_chromosome",
+]
 
 Floats: TypeAlias = NDArray[np.float64]
 Method: TypeAlias = Literal["standardized", "centered"]
@@ -128,7 +137,7 @@ def grm(
     size = _block_size(len(ids), 1 + len(set(chromosomes) - {""}) if loco else 1, block_size, memory, loco)
     sums = _sums(source, rows, _Plan(chromosomes, loco, method, min_maf, size), len(ids), progress)
     if not loco:
-        return _relatedness(sums[_ALL], ids)
+        return relatedness_of(sums[_ALL], ids)
     return _without_each(sums, source, ids)
 
 
@@ -147,7 +156,7 @@ class _Plan:
 
 
 @dataclass(slots=True)
-class _Sum:
+class Sum:
     """Lower triangle of Σ z zᵀ, in Fortran order, and the number of variants."""
 
     K: Floats
@@ -165,7 +174,7 @@ def _check_options(method: str, min_maf: float, block_size: int | None) -> None:
 
 def _people_of(genotypes: Any, people: Sequence[Any] | None) -> tuple[GenotypeSource, NDArray[np.intp] | None]:
     """The source, and the numbers of the people asked for; None where that is all, in order."""
-    if isinstance(genotypes, np.ndarray):
+    if isinstance(genotypes, np.ndarray) or is_bimbam(genotypes):
         return as_genotypes(genotypes, people=people), None
     source = as_genotypes(genotypes)
     if people is None:
@@ -235,9 +244,9 @@ def _block_size(n: int, arrays: int, block_size: int | None, memory: int, loco: 
 
 def _sums(
     source: GenotypeSource, rows: NDArray[np.intp] | None, plan: _Plan, n: int, progress: bool | None
-) -> dict[str, _Sum]:
+) -> dict[str, Sum]:
     """Σ z zᵀ by chromosome, or of all."""
-    sums: dict[str, _Sum] = {}
+    sums: dict[str, Sum] = {}
     same: list[int] = []
     rare = 0
     told = Progress(len(plan.chromosomes), "variants", progress, what="genomic relatedness")
@@ -250,8 +259,8 @@ def _sums(
             same.extend((block.start + np.flatnonzero(~summary.varies)).tolist())
             rare += int((summary.varies & ~kept).sum())
             if chromosome not in sums:
-                sums[chromosome] = _Sum(np.zeros((n, n), order="F"))
-            _add(sums[chromosome], G, summary, kept, plan.method)
+                sums[chromosome] = Sum(np.zeros((n, n), order="F"))
+            add_variants(sums[chromosome], G, summary, kept, plan.method)
         told.advance(block.stop - block.start)
     told.close()
     _tell_left_out(source, same, n)
@@ -268,7 +277,7 @@ def _blocks(chromosomes: NDArray[np.str_], size: int) -> Iterator[Block]:
     return iter(blocks_of(len(chromosomes), size, "variants", breaks))
 
 
-def _add(target: _Sum, G: Floats, summary: VariantSummary, kept: NDArray[np.bool_], method: Method) -> None:
+def add_variants(target: Sum, G: Floats, summary: VariantSummary, kept: NDArray[np.bool_], method: Method) -> None:
     """Add the variants that are kept; the others become columns of zeros."""
     scale = np.zeros(len(kept))
     scale[kept] = 1.0 if method == "centered" else 1.0 / np.sqrt(summary.variance[kept])
@@ -289,10 +298,29 @@ def _tell_left_out(source: GenotypeSource, same: list[int], n: int) -> None:
         )
 
 
+def sums_of(
+    source: GenotypeSource, rows: NDArray[np.intp], method: Method, size: int, progress: bool | None
+) -> Sum:
+    """Σ z zᵀ of all variants, by blocks of a size."""
+    plan = _Plan(np.full(len(source.variants), _ALL), False, method, 0.0, size)
+    return _sums(source, rows, plan, len(rows), progress)[_ALL]
+
+
+def variants_by_chromosome(source: GenotypeSource) -> NDArray[np.str_]:
+    """The chromosome of each variant; refuses what cannot be left out by chromosome."""
+    return _chromosomes(source, True, ())
+
+
+def kernel_block_size(n: int, arrays: int, memory: int) -> int:
+    """Variants at once beside some n × n arrays; refuses when the memory does not suffice."""
+    return _block_size(n, arrays, None, memory, False)
+
+
 # ---- results
 
 
-def _relatedness(total: _Sum, ids: tuple[str, ...]) -> Relatedness:
+def relatedness_of(total: Sum, ids: tuple[str, ...]) -> Relatedness:
+    """The mean of a sum, which is changed."""
     K = total.K
     K /= total.count
     _mirror(K)
@@ -308,10 +336,10 @@ def _mirror(K: Floats, at_once: int = 512) -> None:
         K[start:stop, stop:] = K[stop:, start:stop].T
 
 
-def _without_each(sums: dict[str, _Sum], source: GenotypeSource, ids: tuple[str, ...]) -> dict[str, Relatedness]:
+def _without_each(sums: dict[str, Sum], source: GenotypeSource, ids: tuple[str, ...]) -> dict[str, Relatedness]:
     """For each chromosome the whole less its own, in its place; of those that are left out of all, the whole."""
     n = len(ids)
-    whole = _Sum(np.zeros((n, n), order="F"))
+    whole = Sum(np.zeros((n, n), order="F"))
     for one in sums.values():
         if one.count:
             whole.K += one.K
@@ -328,8 +356,8 @@ def _without_each(sums: dict[str, _Sum], source: GenotypeSource, ids: tuple[str,
             continue
         np.subtract(whole.K, own.K, out=own.K)
         own.count = whole.count - own.count
-        made[chromosome] = _relatedness(own, ids)
+        made[chromosome] = relatedness_of(own, ids)
     if lacking:
-        shared = _relatedness(whole, ids)
+        shared = relatedness_of(whole, ids)
         made.update(dict.fromkeys(lacking, shared))
     return {one: made[one] for one in source.variants["chromosome"].drop_duplicates().tolist()}

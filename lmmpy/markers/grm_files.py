@@ -87,6 +87,8 @@ def write_grm(K: Relatedness, path: str | Path, n_variants: int | None = None) -
     ------
     ModelError
         When K has no labels, or the kind of file is not known.
+    DataError
+        When a file cannot be written.
 
     Notes
     -----
@@ -95,9 +97,15 @@ def write_grm(K: Relatedness, path: str | Path, n_variants: int | None = None) -
     file, kind = Path(path), _kind(path)
     if K.labels is None:
         raise ModelError("A relatedness without labels cannot be written: the file would not say whose it is.")
-    dense = K.dense()
+    try:
+        _write(K.dense(), K.labels, file, kind, n_variants)
+    except OSError as problem:
+        raise DataError(f"{problem.filename or file} cannot be written: {problem.strerror}.") from None
+
+
+def _write(dense: Floats, labels: Sequence[str], file: Path, kind: str, n_variants: int | None) -> None:
     if kind == ".grm.bin":
-        lower = np.tril_indices(K.size)
+        lower = np.tril_indices(len(dense))
         dense[lower].astype("<f4").tofile(file)
         if n_variants is not None:
             counts = Path(str(file).removesuffix(".bin") + ".N.bin")
@@ -106,7 +114,7 @@ def write_grm(K: Relatedness, path: str | Path, n_variants: int | None = None) -
         np.ascontiguousarray(dense, dtype="<f8").tofile(file)
     else:
         np.savetxt(file, dense, fmt="%.17g", delimiter="\t")
-    _beside(file, kind).write_text("".join(f"{label}\t{label}\n" for label in K.labels))
+    _beside(file, kind).write_text("".join(f"{label}\t{label}\n" for label in labels), encoding="utf-8")
 
 
 def _kind(path: str | Path) -> str:
@@ -124,7 +132,11 @@ def _beside(file: Path, kind: str) -> Path:
 
 def _read_ids(path: Path, ids: str) -> tuple[str, ...]:
     """Family and individual ids, or individual ids alone; a first line that begins with # is a header."""
-    lines = [line.split() for line in path.read_text().splitlines() if line.strip()]
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as problem:
+        raise DataError(f"{path} cannot be read as a list of ids: it is no UTF-8 text ({problem}).") from None
+    lines = [line.split() for line in text.splitlines() if line.strip()]
     if lines and lines[0][0].startswith("#"):
         lines = lines[1:]
     if not lines:

@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import sparse
 
 from lmmpy.errors import DataError, shown
-from lmmpy.markers.ibd_sources import HeldPairs, PairSource, digest_of
-from lmmpy.markers.pairs import Floats, Ints, Plain
+from lmmpy.markers.ibd_sources import HeldPairs, PairSource
+from lmmpy.markers.pairs import Floats, Ints, Pairs, Plain, relatedness_of_pairs
 from lmmpy.relatedness import Relatedness
+from lmmpy.relatedness.labels import as_texts
+from lmmpy.scan import digest
 
 __all__ = ["IbdMap", "chromosome_order", "position_frame"]
 
@@ -102,12 +103,7 @@ class IbdMap:
 
     def relatedness(self, i: int) -> Relatedness:
         """The sharing at a position as the relatedness of a random term, labelled by `people`."""
-        first, second, ibd = self.pairs(i)
-        off = first != second
-        rows, columns = np.concatenate([first, second[off]]), np.concatenate([second, first[off]])
-        values = np.concatenate([ibd, ibd[off]])
-        n = len(self.people)
-        return Relatedness(sparse.csc_array((values, (rows, columns)), shape=(n, n)), labels=list(self.people))
+        return relatedness_of_pairs(Pairs(*self.pairs(i)), self.people)
 
     def take(self, numbers: Sequence[int] | Ints) -> IbdMap:
         """Some positions, by their rows of `positions`."""
@@ -130,14 +126,15 @@ class IbdMap:
             When no position is there.
         """
         names, place = self.positions["chromosome"].to_numpy(), self.positions["position"].to_numpy()
-        inside = names == str(chromosome)
+        (own,) = as_texts([chromosome])
+        inside = names == own
         if not inside.any():
-            raise DataError(f"There is no position on chromosome {str(chromosome)!r}; there are {shown(set(names))}.")
+            raise DataError(f"There is no position on chromosome {own!r}; there are {shown(set(names))}.")
         known = place[inside]
         inside &= (place >= (-np.inf if start is None else start)) & (place <= (np.inf if stop is None else stop))
         if not inside.any():
             raise DataError(
-                f"There is no position from {start} to {stop} cM on chromosome {str(chromosome)!r}, whose positions "
+                f"There is no position from {start} to {stop} cM on chromosome {own!r}, whose positions "
                 f"reach from {known.min():g} to {known.max():g} cM."
             )
         return self.take(np.flatnonzero(inside))
@@ -161,8 +158,13 @@ class IbdMap:
     def fingerprint(self) -> str:
         """A text that differs when people, positions or sharing differ; reads the files' bytes, not their numbers."""
         place = self.positions
-        parts = [*self.people, *place["chromosome"], place["position"].to_numpy(), self._numbers]
-        return digest_of([*parts, self._source.digest()])
+        return digest(
+            self.people,
+            place["chromosome"].tolist(),
+            place["position"].to_numpy(),
+            self._numbers.astype(np.int64),
+            self._source.digest(),
+        )
 
 
 _SEX_CHROMOSOMES = {"X": 23, "Y": 24, "XY": 25, "MT": 26, "M": 26}
@@ -183,9 +185,13 @@ def position_frame(chromosome: Sequence[Any], position: Any, what: str) -> tuple
     Raises
     ------
     DataError
-        When a position is no number, or there twice.
+        When a chromosome is missing, or a position is no number, or there twice.
     """
-    names = np.array([str(name) for name in chromosome], dtype=object)
+    texts = as_texts(list(chromosome))
+    if None in texts:
+        at = [i for i, text in enumerate(texts) if text is None]
+        raise DataError(f"{what}: the chromosome is missing at {len(at)} positions, numbers {shown(at)} from 0.")
+    names = np.array(texts, dtype=object)
     try:
         place = np.asarray(position, dtype=np.float64)
     except (TypeError, ValueError):

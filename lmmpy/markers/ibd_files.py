@@ -13,7 +13,6 @@ import pandas as pd
 
 from lmmpy.errors import DataError, shown
 from lmmpy.markers.ibd import IbdMap, position_frame
-from lmmpy.markers.ibd_sources import digest_of
 from lmmpy.markers.ibd_tables import map_of_table
 from lmmpy.markers.pairs import Ints, Pairs
 from lmmpy.relatedness.labels import as_labels
@@ -64,7 +63,7 @@ class FileSource:
         return Pairs(*self.file(int(self.of_file[number])).pairs(int(self.of_position[number])))
 
     def digest(self) -> str:
-        return digest_of(path.read_bytes() for path in self.paths)
+        return digest([digest_of_file(path) for path in self.paths])
 
 
 def paths_of(files: Any, what: str) -> tuple[Path, ...]:

@@ -87,9 +87,10 @@ def _of_path(path: Path) -> IbdMap:
     )
 
 
-def _place_of(key: Any) -> tuple[str, float]:
+def _place_of(key: Any) -> tuple[Any, float]:
     """Chromosome and position that a key means."""
-    chromosome, position = "", key
+    chromosome: Any = ""
+    position = key
     if isinstance(key, tuple) and len(key) == 2:
         chromosome, position = key
     elif isinstance(key, str):
@@ -97,7 +98,7 @@ def _place_of(key: Any) -> tuple[str, float]:
         if match:
             chromosome, position = match["chromosome"].strip(), match["position"]
     try:
-        return str(chromosome), float(position)
+        return chromosome, float(position)
     except (TypeError, ValueError):
         raise DataError(
             f"{key!r} is no position: give a number in cM, (chromosome, position), or a text such as '1:40'."

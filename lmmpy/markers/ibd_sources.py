@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
@@ -10,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmmpy.markers.pairs import Pairs
+from lmmpy.scan import digest
 
-__all__ = ["HeldPairs", "PairSource", "ReadPairs", "digest_of"]
+__all__ = ["HeldPairs", "PairSource", "ReadPairs"]
 
 
 class PairSource(Protocol):
@@ -39,19 +39,6 @@ class PairSource(Protocol):
     def digest(self) -> str: ...
 
 
-def digest_of(parts: Iterable[Any]) -> str:
-    """SHA-256 of texts, bytes and arrays, with their lengths."""
-    digest = hashlib.sha256()
-    for part in parts:
-        if isinstance(part, np.ndarray):
-            digest.update(f"{part.dtype.str}{part.shape}".encode())
-            digest.update(np.ascontiguousarray(part).data)
-        else:
-            content = part if isinstance(part, bytes) else str(part).encode()
-            digest.update(f"{len(content)}:".encode() + content)
-    return digest.hexdigest()
-
-
 class HeldPairs:
     """
     Pairs in memory, 16 bytes each.
@@ -73,7 +60,7 @@ class HeldPairs:
         return Pairs(self.first[at].astype(np.intp), self.second[at].astype(np.intp), self.ibd[at])
 
     def digest(self) -> str:
-        return digest_of([self.ends, self.first, self.second, self.ibd])
+        return digest(self.ends, self.first, self.second, self.ibd)
 
     @property
     def nbytes(self) -> int:
@@ -90,7 +77,7 @@ class ReadPairs:
     read : callable
         Number of the position → Pairs; pickles.
     contents : callable
-        → texts, bytes or arrays that differ when the contents differ; pickles.
+        → what `digest` takes, parts that differ when the contents differ; pickles.
     """
 
     def __init__(self, read: Callable[[int], Pairs], contents: Callable[[], Iterable[Any]]) -> None:
@@ -102,4 +89,5 @@ class ReadPairs:
         return self._read(number)
 
     def digest(self) -> str:
-        return digest_of(self._contents())
+        # part by part, so that one at a time is in memory
+        return digest([digest(part) for part in self._contents()])

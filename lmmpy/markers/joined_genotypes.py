@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import DTypeLike
 
 from lmmpy.errors import DataError, ModelError, shown
+from lmmpy.markers.plink_files import check_variants
 from lmmpy.markers.source import Dosages, GenotypeSource, Rows, check_range, check_rows, described, float_dtype
 from lmmpy.scan import digest
 
@@ -29,7 +30,7 @@ class JoinedGenotypes:
     Raises
     ------
     DataError
-        When people differ.
+        When people differ, or a variant is there twice.
     """
 
     def __init__(self, parts: Sequence[GenotypeSource]) -> None:
@@ -45,6 +46,7 @@ class JoinedGenotypes:
         self.description = described(
             " + ".join([*names[:3], *(["…"] if len(names) > 3 else [])]), len(self.people), sum(counts)
         )
+        check_variants(self.variants, self.description)
 
     def __repr__(self) -> str:
         return f"<genotypes of {self.description}>"

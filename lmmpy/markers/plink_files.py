@@ -110,5 +110,5 @@ def check_variants(variants: pd.DataFrame, where: str) -> None:
         raise DataError(
             f"{where}: {len(again):,} variants stand there more than once, with the same name, place and alleles: "
             f"{shown(dict.fromkeys(again))}; first {row['variant']!r} at {row['chromosome']}:{row['position']} "
-            f"(line {i + 1}). Name or remove them: plink2 --set-all-var-ids, --rm-dup."
+            f"(number {i + 1:,}). Name or remove them: plink2 --set-all-var-ids, --rm-dup."
         )

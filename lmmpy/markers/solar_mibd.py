@@ -70,7 +70,7 @@ def read_mibd(files: Any, pedindex: Any = None, *, ids: str | Ids = "id") -> Ibd
         index = _Pedindex(_pedindex_path(paths[0], pedindex), ids)
         people = index.people
     read = partial(_read, paths, people, {name: i for i, name in enumerate(people)}, index)
-    return IbdMap(people, frame, ReadPairs(read, partial(_contents, paths)), f"mibd files in {paths[0].parent}")
+    return IbdMap(people, frame, ReadPairs(read, partial(_contents, paths, index)), f"mibd files in {paths[0].parent}")
 
 
 def read_phi2(file: Any, pedindex: Any = None, *, ids: str | Ids = "id") -> Relatedness:
@@ -98,11 +98,7 @@ def read_phi2(file: Any, pedindex: Any = None, *, ids: str | Ids = "id") -> Rela
     index = None if _is_csv(path) else _Pedindex(_pedindex_path(path, pedindex), ids)
     people = ids_of([_csv_table(path)], str(path)) if index is None else index.people
     pairs = _read((path,), people, {name: i for i, name in enumerate(people)}, index, 0)
-    off = pairs.first != pairs.second
-    rows = np.concatenate([pairs.first, pairs.second[off]])
-    columns = np.concatenate([pairs.second, pairs.first[off]])
-    values = np.concatenate([pairs.ibd, pairs.ibd[off]])
-    return Relatedness(sparse.csc_array((values, (rows, columns)), shape=(len(people),) * 2), labels=list(people))
+    return relatedness_of_pairs(pairs, people)
 
 
 # ---- which files
@@ -231,7 +227,10 @@ def _is_csv(path: Path) -> bool:
 
 def _csv_table(path: Path) -> pd.DataFrame:
     """id1, id2, ibd of a CSV file; texts."""
-    frame = pd.read_csv(StringIO(_text(path)), dtype="str", keep_default_na=False)
+    try:
+        frame = pd.read_csv(StringIO(_text(path)), dtype="str", keep_default_na=False)
+    except (pd.errors.ParserError, pd.errors.EmptyDataError) as problem:
+        raise DataError(f"{path} cannot be read as a table id1, id2, matrix1: {problem}") from None
     frame.columns = [str(name).strip().lower() for name in frame.columns]
     for names in _CSV:
         if set(names) <= set(frame.columns):
@@ -277,6 +276,8 @@ def _read(
     return checked_pairs(first, second, sharing_of(table["ibd"], "ibd", where), people, where)
 
 
-def _contents(paths: tuple[Path, ...]) -> Any:
+def _contents(paths: tuple[Path, ...], index: _Pedindex | None) -> Iterator[Any]:
+    if index is not None:
+        yield index.place
     for path in paths:
-        yield path.read_bytes()
+        yield digest_of_file(path)

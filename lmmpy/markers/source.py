@@ -104,5 +104,5 @@ def float_dtype(dtype: DTypeLike) -> np.dtype[Any]:
     """float32 or float64 as a numpy dtype."""
     kind = np.dtype(dtype)
     if kind not in (np.dtype(np.float32), np.dtype(np.float64)):
-        raise DataError(f"Dosages are read as float32 or float64, not as {kind}.")
+        raise ModelError(f"Dosages are read as float32 or float64, not as {kind}.")
     return kind

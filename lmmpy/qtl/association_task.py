@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
+from lmmpy.errors import ModelError
 from lmmpy.inference.column_scanner import ColumnScanner
 from lmmpy.inference.column_tests import ColumnTests
 from lmmpy.inference.estimate_tests import no_tests
@@ -17,7 +18,7 @@ from lmmpy.markers import GenotypeSource, impute_mean, summarise
 from lmmpy.qtl.people import People
 from lmmpy.scan import Block
 
-__all__ = ["AssociationTask", "Filters", "TraitScan"]
+__all__ = ["AssociationTask", "Filters", "Scanners", "TraitScan"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
@@ -42,6 +43,15 @@ class Filters:
     min_maf: float
     max_missing: float
 
+    @classmethod
+    def checked(cls, min_maf: Any, max_missing: Any) -> Filters:
+        """Refuse what is no frequency."""
+        for name, value, most in (("min_maf", min_maf, 0.5), ("max_missing", max_missing, 1.0)):
+            number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+            if not number or not 0.0 <= value <= most:
+                raise ModelError(f"{name} must be a number from 0 to {most:g}, not {value!r}.")
+        return cls(float(min_maf), float(max_missing))
+
     def notes(self, missing: Ints, maf: Floats, n: int, varies: NDArray[np.bool_]) -> NDArray[np.object_]:
         """Why each variant is not tested, shape (m,); empty for those that are."""
         found = np.full(len(maf), "", dtype=object)
@@ -50,6 +60,17 @@ class Filters:
         found[missing > self.max_missing * n] = "missing"
         found[missing == n] = "all missing"
         return found
+
+
+class Scanners(Protocol):
+    """The tests of a chromosome's variants; pickles."""
+
+    @property
+    def method(self) -> str:
+        """How, in words."""
+
+    def __call__(self, chromosome: str) -> ColumnScanner:
+        """Those of one chromosome."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -62,8 +83,7 @@ class TraitScan:
     people : People
     places : ndarray of int, shape (people,)
         Their numbers among the people of the genotypes.
-    scanners : mapping of str to ColumnScanner
-        By chromosome; under "" the one of all chromosomes that are not there.
+    scanners : Scanners
     modifier : ndarray, shape (n,), or None
         Of each row, what the effect of a variant is to depend on.
     """
@@ -71,12 +91,8 @@ class TraitScan:
     name: str
     people: People
     places: Ints
-    scanners: Mapping[str, ColumnScanner]
+    scanners: Scanners
     modifier: Floats | None
-
-    def scanner(self, variants: pd.DataFrame) -> ColumnScanner:
-        """That of some variants; they are of one chromosome where chromosomes have their own model."""
-        return self.scanners.get(str(variants["chromosome"].iloc[0])) or self.scanners[""]
 
     def columns(self, G: Reals) -> Reals:
         """From dosages of the people to columns over the rows, shape (n, m) or, with a modifier, (n, 2m)."""
@@ -103,8 +119,6 @@ class AssociationTask:
     filters : Filters
     tests : tuple of str
         As the scanners have them.
-    single : bool
-        Whether genotypes are read in single precision.
     """
 
     source: GenotypeSource
@@ -112,7 +126,6 @@ class AssociationTask:
     traits: tuple[TraitScan, ...]
     filters: Filters
     tests: tuple[str, ...]
-    single: bool
 
     def nothing(self) -> pd.DataFrame:
         """The table of no variant."""
@@ -125,20 +138,22 @@ class AssociationTask:
         union = self.traits[0].places
         if len(self.traits) > 1:
             union = np.unique(np.concatenate([trait.places for trait in self.traits]))
-        G = self._read(which, union)
+        # where chromosomes have models of their own, no block has variants of two
+        chromosome = "" if variants.empty else str(variants["chromosome"].iloc[0])
+        scanners = [trait.scanners(chromosome) for trait in self.traits] if len(which) else []
+        G = self._read(which, union, np.float32 if all(scanner.single for scanner in scanners) else np.float64)
         frames = []
-        for trait in self.traits:
+        for i, trait in enumerate(self.traits):
             own = G if trait.places is union else np.asfortranarray(G[np.searchsorted(union, trait.places)])
-            frames.append(self._of_trait(trait, own, variants))
+            frames.append(self._of_trait(trait, scanners[i] if scanners else None, own, variants))
         if len(frames) == 1:
             return frames[0].drop(columns="trait")
         # variant by variant
         order = np.arange(len(frames) * len(which)).reshape(len(frames), -1).T.ravel()
         return pd.concat(frames, ignore_index=True).iloc[order].reset_index(drop=True)
 
-    def _read(self, which: Ints, rows: Ints) -> Reals:
-        dtype = np.float32 if self.single else np.float64
-        runs = _runs(which) if len(which) else [(0, 0)]
+    def _read(self, which: Ints, rows: Ints, dtype: DTypeLike) -> Reals:
+        runs = _runs(which) if len(which) else []
         if len(runs) == 1:
             return self.source.read(*runs[0], rows=rows, dtype=dtype)
         G = np.empty((len(rows), len(which)), dtype=dtype, order="F")
@@ -148,16 +163,18 @@ class AssociationTask:
             place += stop - start
         return G
 
-    def _of_trait(self, trait: TraitScan, G: Reals, variants: pd.DataFrame) -> pd.DataFrame:
+    def _of_trait(
+        self, trait: TraitScan, scanner: ColumnScanner | None, G: Reals, variants: pd.DataFrame
+    ) -> pd.DataFrame:
         summary = summarise(G)
         notes = self.filters.notes(summary.missing, summary.maf, len(G), summary.varies)
         kept = np.flatnonzero(notes == "")
         impute_mean(G, summary)
         k = 1 if trait.modifier is None else 2
         tests: Mapping[str, ColumnTests] = {test: no_tests(0, k) for test in self.tests}
-        if len(kept):
+        if scanner is not None and len(kept):
             columns = trait.columns(G if len(kept) == G.shape[1] else np.asfortranarray(G[:, kept]))
-            tests = trait.scanner(variants)(columns, k)
+            tests = scanner(columns, k)
         found = _statistics(tests, kept, len(notes), trait.modifier is not None)
         notes[kept[tests[self.tests[0]].collinear]] = "collinear"
         notes[kept[np.any([test.failed for test in tests.values()], axis=0)]] = "not converged"

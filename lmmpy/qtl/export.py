@@ -71,7 +71,9 @@ def association_frame(
     if chosen is None:
         return table.copy()
     if interaction is None and "beta_main" in table.columns:
-        raise ModelError(f"The table is of an interaction, and its effects are of a product: say interaction= ({style}).")
+        raise ModelError(
+            f"The table is of an interaction, and its effects are of a product: say interaction= ({style})."
+        )
     if "trait" in table.columns and table["trait"].nunique() > 1:
         raise ModelError(
             f"A file of style {style!r} is of one trait, and the table has {shown(table['trait'].unique())}. Take the "

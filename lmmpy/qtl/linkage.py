@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from lmmpy.errors import ModelError
+from lmmpy.errors import LmmpyWarning, ModelError
 from lmmpy.markers import as_ibd
 from lmmpy.qtl.linkage_lod import check_mixture
 from lmmpy.qtl.linkage_null import check_null, selected_positions
+from lmmpy.qtl.linkage_relatives import close_relatives
 from lmmpy.qtl.linkage_run import Settings, run_passes
 from lmmpy.qtl.linkage_scan import LinkageScan
 from lmmpy.qtl.people import null_fit, people_of
@@ -89,10 +91,16 @@ def linkage(
     LinkageScan
         With `.lod`, `.peaks()`, `.best`, `.passes`, `.fit_at(position)`, `.fine(map)`, `.plot()`.
 
+    Warns
+    -----
+    LmmpyWarning
+        For a null model without a relatedness: LODs are then not those of linkage alone.
+
     Raises
     ------
     DataError
-        For people whose sharing is needed and not known, unreadable sharing, a wrong `resume` file.
+        For people whose sharing is needed and not known, unreadable sharing, numbers of alleles in place of
+        proportions, a wrong `resume` file.
     ModelError
         For a null model with known variances or constraints, and wrong options.
 
@@ -121,9 +129,18 @@ def linkage(
         raise ModelError(f"name must be a name such as 'ibd', not {name!r}.")
     if not isinstance(nearest, bool | np.bool_):
         raise ModelError(f"nearest must be True or False, not {nearest!r}.")
+    who = people_of(fit, id)
+    close = close_relatives(fit, who)
+    if close is None:
+        warnings.warn(
+            "The null model has no relatedness, so that a LOD also grows where families are alike for other reasons: "
+            "the rest of their genes. Add kin(id, pedigree) to it.",
+            LmmpyWarning,
+            stacklevel=2,
+        )
     settings = Settings(
         ibd=selected_positions(as_ibd(ibd), positions),
-        people=people_of(fit, id),
+        people=who,
         analysis=null,
         name=name,
         independent=independent,
@@ -132,6 +149,7 @@ def linkage(
         thresholds=_checked_thresholds(thresholds),
         engine=engine,
         nearest=bool(nearest),
+        close=close,
     )
     work = run_passes(fit, settings, (), resume, n_jobs, progress)
     return LinkageScan(fit=fit, settings=settings, **work)

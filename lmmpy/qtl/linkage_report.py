@@ -23,6 +23,7 @@ _SHOWN = ("h2", "rho_q", "p_value")
 _NOTES = {
     "not converged": "positions did not converge",
     "nearest covariance": "positions have sharing that is no covariance, and was replaced by the nearest one",
+    "unlike relatedness": "positions have sharing unlike that of close relatives on the whole: are pairs missing?",
 }
 
 

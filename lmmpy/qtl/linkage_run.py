@@ -16,6 +16,7 @@ from lmmpy.model import LmmFit
 from lmmpy.qtl.linkage_families import family_lane
 from lmmpy.qtl.linkage_model import LinkageModel
 from lmmpy.qtl.linkage_null import Locus, linkage_model, sharing_reader
+from lmmpy.qtl.linkage_relatives import CloseRelatives
 from lmmpy.qtl.linkage_task import LinkageTask
 from lmmpy.qtl.null_digest import null_digest
 from lmmpy.qtl.people import People
@@ -53,6 +54,8 @@ class Settings:
     engine : {"auto", "general"}
     nearest : bool
         Whether sharing that is no covariance is replaced by the nearest one.
+    close : CloseRelatives or None
+        Whose sharing is looked at; None to look at nothing.
     """
 
     ibd: IbdMap
@@ -65,6 +68,7 @@ class Settings:
     thresholds: tuple[float, ...]
     engine: str
     nearest: bool = False
+    close: CloseRelatives | None = None
 
 
 @dataclass(frozen=True, eq=False, slots=True, kw_only=True)
@@ -158,7 +162,9 @@ def _pass(
     model = linkage_model(null, people, settings.analysis, known, settings.independent)
     lane = family_lane(model) if settings.engine == "auto" else None
     places = frozenset((locus.chromosome, locus.position) for locus in known)
-    task = LinkageTask(sharing_reader(null, people, ibd, settings.nearest), model, lane, places, settings.mixture)
+    task = LinkageTask(
+        sharing_reader(null, people, ibd, settings.nearest), model, lane, places, settings.mixture, settings.close
+    )
     blocks = blocks_of(len(ibd), _ALONE if lane is None else _TOGETHER, "positions")
     # without a file to go on from nobody reads it
     fingerprint = {} if resume is None else _fingerprint(number, null, settings, model)
@@ -204,6 +210,6 @@ def _refuse_later(resume: str | Path | None, number: int, passes: int) -> None:
     there = [one for path in later for one in (path, path.with_name(f"{path.name}.partial")) if one.exists()]
     if there:
         raise DataError(
-            f"resume: {shown(map(str, there))} of a later pass is there, but pass {number} is not finished in {own}: it "
-            "is left from another scan. Delete it, or say another file."
+            f"resume: {shown(map(str, there))} of a later pass is there, but pass {number} is not finished, there is "
+            f"no {own}: it is left from another scan. Delete it, or say another file."
         )

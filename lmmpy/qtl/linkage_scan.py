@@ -63,8 +63,10 @@ class LinkageScan(FamilyReport):
         relatedness of the formula), `h2q` that of the locus, and shares of the further random terms, by their names
         (the household of an analysis is `c2`), and `e2` of the residual; NaN where a row's variance is no such sum, as
         with random slopes. With several traits ``h2[bmi]``, ``h2q[bmi]``, … and `rho_q`, and `lod_raw`,
-        (ℓ₁ − ℓ₀)/ln 10. `p_value`, pointwise; `note`: "not converged", "in the null model" of a locus that is
-        conditioned on, "nearest covariance" where that was taken. After `adjusted` also `lod_adjusted`.
+        (ℓ₁ − ℓ₀)/ln 10. `p_value`, pointwise; `note`: "not converged"; "in the null model" of a locus that is
+        conditioned on; "nearest covariance" where that was taken; "unlike relatedness" where close relatives (0.2 and
+        more in the null model) share on the whole a quarter less or more than they should, as where pairs are missing.
+        After `adjusted` also `lod_adjusted`.
         """
         return self.passes[0].lod
 

@@ -12,6 +12,7 @@ from lmmpy.engines import one_blas_thread
 from lmmpy.qtl.linkage_families import FamilyLane
 from lmmpy.qtl.linkage_lod import LN10, equivalent_lod, lod_p_values
 from lmmpy.qtl.linkage_model import LinkageModel, PositionFit
+from lmmpy.qtl.linkage_relatives import CloseRelatives
 from lmmpy.qtl.linkage_sharing import PeoplePairs, SharingReader
 from lmmpy.scan import Block
 
@@ -33,6 +34,8 @@ class LinkageTask:
         Positions that the null model has; there is nothing more to find at these.
     mixture : str
         Of several traits; see `linkage_lod`.
+    close : CloseRelatives or None
+        Against whom sharing is checked.
     """
 
     reader: SharingReader
@@ -40,6 +43,7 @@ class LinkageTask:
     lane: FamilyLane | None
     known: frozenset[tuple[str, float]]
     mixture: str
+    close: CloseRelatives | None = None
 
     def __call__(self, block: Block) -> pd.DataFrame:
         """Return one row a position."""
@@ -47,13 +51,16 @@ class LinkageTask:
         place = self.reader.ibd.positions.iloc[block.start : block.stop].reset_index(drop=True)
         taken = [at in self.known for at in zip(place["chromosome"], place["position"], strict=True)]
         pairs = [self.reader(i) for i, skip in zip(numbers, taken, strict=True) if not skip]
+        if self.close is not None:
+            for one in pairs:
+                self.close.check(one)
         with one_blas_thread():
             lane = self.lane
             fits = lane.fits(self.model, pairs) if lane is not None else [self.model.fit(one) for one in pairs]
         found = iter(zip(fits, pairs, strict=True))
         rows, notes = [], []
         for skip in taken:
-            row, note = (self._conditioned(), "in the null model") if skip else _noted(*next(found))
+            row, note = (self._conditioned(), "in the null model") if skip else self._noted(*next(found))
             rows.append(row)
             notes.append(note)
         return self._table(place, rows, notes)
@@ -62,6 +69,12 @@ class LinkageTask:
         """A table of no position."""
         place = pd.DataFrame({"chromosome": pd.array([""], dtype="str"), "position": [0.0]})
         return self._table(place, [self._conditioned()], [""]).head(0)
+
+    def _noted(self, fit: PositionFit, pairs: PeoplePairs) -> tuple[PositionFit, str]:
+        """A fit, and what is to be said of it."""
+        unlike = self.close is not None and self.close.unlike(pairs)
+        said = ["nearest covariance"] * pairs.changed + ["unlike relatedness"] * unlike
+        return fit, ", ".join(said + ["not converged"] * (not fit.converged))
 
     def _conditioned(self) -> PositionFit:
         """At a position of the null model the same variance cannot be shared out twice."""
@@ -80,12 +93,6 @@ class LinkageTask:
         columns["p_value"] = lod_p_values(raw, count, self.mixture)
         text = pd.array(list(notes), dtype="str")
         return pd.DataFrame({"chromosome": place["chromosome"], "position": place["position"], **columns, "note": text})
-
-
-def _noted(fit: PositionFit, pairs: PeoplePairs) -> tuple[PositionFit, str]:
-    """A fit, and what is to be said of it."""
-    said = ["nearest covariance"] * pairs.changed + ["not converged"] * (not fit.converged)
-    return fit, ", ".join(said)
 
 
 def _in_order(names: Iterable[str], traits: tuple[str, ...]) -> list[str]:

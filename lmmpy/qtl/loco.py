@@ -2,73 +2,117 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
-from lmmpy.errors import DataError, ModelError, shown
+from lmmpy.errors import LmmpyWarning, ModelError, shown
 from lmmpy.formula.syntax import Name
-from lmmpy.markers import GenotypeSource, grm
+from lmmpy.inference.column_scanner import ColumnScanner
+from lmmpy.markers.loco_kernels import LocoKernels
 from lmmpy.model import LmmFit
-from lmmpy.qtl.people import People
+from lmmpy.qtl.scan_tests import ScanTests
+from lmmpy.relatedness import Relatedness
 
-__all__ = ["fits_without"]
+__all__ = ["LocoScanners", "loco_kind", "replaced_relatedness"]
+
+_MADE = ("standardized", "centered")
 
 
-def fits_without(
-    fit: LmmFit, source: GenotypeSource, loco: Any, people: People, chromosomes: Sequence[str]
-) -> dict[str, LmmFit]:
+@dataclass(eq=False, slots=True)
+class LocoScanners:
     """
-    The fit with another relatedness for each chromosome.
+    The tests of each chromosome's variants beside a null model of its own, made when they are asked for.
 
-    Parameters
+    The last one is kept, but not pickled: a scan goes from chromosome to chromosome.
+
+    Attributes
     ----------
     fit : LmmFit
-        With one relatedness.
-    source : GenotypeSource
-        From which the kernels are made, if they are not given.
-    loco : True, "standardized", "centered", or mapping from chromosome to Relatedness
-    people : People
-        Of the fit.
-    chromosomes : sequence of str
-        For which a fit is needed.
+        With one relatedness, which is replaced.
+    name : str
+        What its formula calls it.
+    kernels : LocoKernels or mapping from chromosome to Relatedness
+    tests : ScanTests
+    """
 
-    Returns
-    -------
-    dict of str to LmmFit
+    fit: LmmFit
+    name: str
+    kernels: LocoKernels | Mapping[str, Relatedness]
+    tests: ScanTests
+    _last: tuple[str, ColumnScanner] | None = field(default=None, init=False, repr=False)
+
+    def __getstate__(self) -> tuple[Any, ...]:
+        return self.fit, self.name, self.kernels, self.tests
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        self.fit, self.name, self.kernels, self.tests = state
+        self._last = None
+
+    @property
+    def method(self) -> str:
+        """How columns are tested, in words."""
+        return "a null model for each chromosome"
+
+    def __call__(self, chromosome: str) -> ColumnScanner:
+        """
+        That of a chromosome's variants.
+
+        Raises
+        ------
+        ModelError
+            When the chromosome's null model does not converge.
+        """
+        if self._last is None or self._last[0] != chromosome:
+            self._last = None  # room for the next
+            self._last = chromosome, self.tests.scanner(self._fit(chromosome))
+        return self._last[1]
+
+    def _fit(self, chromosome: str) -> LmmFit:
+        given = dict(self.fit.request.source.relmat or {})
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", LmmpyWarning)  # what matters is an error below
+            fit = self.fit.update(relmat=given | {self.name: self.kernels[chromosome]})
+        if not fit.optimum.converged:
+            raise ModelError(
+                f"loco: the null model with the relatedness of all but chromosome {chromosome!r} did not converge. Fit "
+                f"it by hand with grm(genotypes, leave_out={chromosome!r}) and look at its convergence."
+            )
+        return fit
+
+
+def loco_kind(loco: Any) -> str:
+    """What the relatedness of chromosomes is: "" for none, "given", or how it is made of the genotypes."""
+    if loco is None or loco is False:
+        return ""
+    if loco is True:
+        return _MADE[0]
+    if isinstance(loco, Mapping):
+        return "given"
+    if isinstance(loco, str) and loco in _MADE:
+        return loco
+    raise ModelError(
+        f"loco is True, 'standardized', 'centered', or a mapping from chromosome to Relatedness, not {loco!r}."
+    )
+
+
+def replaced_relatedness(fit: LmmFit) -> str:
+    """
+    What the formula calls the relatedness that is to be replaced.
 
     Raises
     ------
     ModelError
         When the fit has not exactly one relatedness, which a name stands for.
-    DataError
-        When a chromosome has no kernel.
     """
-    name = _relatedness_name(fit)
-    if isinstance(loco, Mapping):
-        kernels = {str(chromosome): kernel for chromosome, kernel in loco.items()}
-    elif loco is True or (isinstance(loco, str) and loco in ("standardized", "centered")):
-        if source.variants["chromosome"].nunique() < 2:
-            raise DataError("loco: the genotypes have one chromosome only, so that none is left for the relatedness.")
-        method: Literal["standardized", "centered"] = "centered" if loco == "centered" else "standardized"
-        kernels = dict(grm(source, people=people.ids, loco=True, method=method))
-    else:
-        raise ModelError(
-            f"loco is True, 'standardized', 'centered', or a mapping from chromosome to Relatedness, not {loco!r}."
-        )
-    absent = [chromosome for chromosome in chromosomes if chromosome not in kernels]
-    if absent:
-        raise DataError(f"loco: there is no relatedness for the chromosomes {shown(absent)}; it has {shown(kernels)}.")
-    given = dict(fit.request.source.relmat or {})
-    return {one: fit.update(relmat=given | {name: kernels[one]}) for one in chromosomes}
-
-
-def _relatedness_name(fit: LmmFit) -> str:
-    """What the formula calls the relatedness that is to be replaced."""
     related = [term for term in fit.design.random if not term.relatedness.is_identity]
     if len(related) != 1:
+        names = f": {shown([term.name for term in related])}" if related else ""
         raise ModelError(
-            f"loco: the null model has {len(related)} terms with a relatedness; one of them can be left without a "
-            "chromosome. Fit by hand the model of each chromosome, and scan its variants (variants=) alone."
+            f"loco: the null model has {len(related)} terms with a relatedness{names}; it must be one, which is left "
+            "without a chromosome. Of several, fit the model of each chromosome by hand, and scan its variants alone "
+            "(variants=)."
         )
     grouping = related[0].term.grouping
     if grouping.kin is None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from lmmpy.model import LmmFit
+from lmmpy.relatedness import Relatedness
 from lmmpy.scan import digest
 
-__all__ = ["null_digest"]
+__all__ = ["kernel_digest", "null_digest"]
 
 
 def null_digest(fit: LmmFit) -> str:
@@ -33,12 +34,17 @@ def null_digest(fit: LmmFit) -> str:
     for term in design.random:
         parts += [term.name, term.columns, term.values, term.codes]
         if not term.relatedness.is_identity:
-            # quasi-random, so that no two kernels agree on it
-            probe = np.modf(0.6180339887498949 * np.arange(1.0, term.n_levels + 1.0))[0] - 0.5
-            parts.append(_rounded(term.relatedness.times(probe[:, None])[:, 0]))
+            parts.append(kernel_digest(term.relatedness))
     for between in design.row_covariances:
         parts += [between.name, between.groups]
     return digest(*parts)
+
+
+def kernel_digest(relatedness: Relatedness) -> str:
+    """A digest of a relatedness by a product with it, to 7 digits."""
+    # quasi-random, so that no two kernels agree on it
+    probe = np.modf(0.6180339887498949 * np.arange(1.0, relatedness.size + 1.0))[0] - 0.5
+    return digest(relatedness.labels, _rounded(relatedness.times(probe[:, None])[:, 0]))
 
 
 def _rounded(values: object) -> tuple[str, ...]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lmmpy.errors import DataError, ModelError, shown
+from lmmpy.errors import DataError, LmmpyWarning, ModelError, shown
 
 __all__ = ["association_peaks"]
 

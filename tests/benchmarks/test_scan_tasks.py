@@ -315,14 +315,13 @@ def test_scans_grow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(scan_growth, "VARIANTS", 60)
     monkeypatch.setattr(scan_growth, "PEOPLE", 40)
     scan_growth._related.cache_clear()
-    lines = [
-        replace(line, first=first, last=4 * first) for line, first in zip(scan_growth.LINES, (40,) * 4, strict=True)
-    ]
+    monkeypatch.setattr(growth, "SHORT", 0.0)  # each size once
+    lines = [replace(line, first=80, last=160) for line in scan_growth.LINES]
     found = list(growth.measure(lines, 1_000.0))
     scan_growth._related.cache_clear()
     assert [[(p.n, p.q) for p in line.points] for line in found] == [
-        *[[(40, 40), (40, 80), (40, 160)]] * 2,
-        *[[(40, 60), (80, 60), (160, 60)]] * 2,
+        *[[(40, 80), (40, 160)]] * 2,
+        *[[(80, 60), (160, 60)]] * 2,
     ]
 
 

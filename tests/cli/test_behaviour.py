@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import gzip
 import warnings
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 
 from lmmpy.cli import assoc as assoc_command
 from lmmpy.cli import main
-from lmmpy.cli.files import read_kinship, read_pedigree, read_table
+from lmmpy.cli.files import read_ids, read_kinship, read_pedigree, read_table
 from lmmpy.errors import DataError
 
 PHENOTYPES = ["phenotypes.csv", "--pedigree", "pedigree.csv"]
@@ -48,6 +49,9 @@ PEDIGREE = {"id": "ID", "father": "FA", "mother": "MO", "sex": "SEX", "twin": "M
         ([*ASSOC, "--maf", "0.7"], "min_maf"),
         ([*ASSOC, "--kinship", "nix-y=K.csv"], "no name that a formula can have"),
         (["assoc", "bmi ~ kin(ped)", *PHENOTYPES, "--genotypes", "genotypes.csv", "--household", "x"], "+ (1 | x)"),
+        ([*ASSOC, "--grm-leave-out", "X"], "that --grm or --loco makes"),
+        ([*ASSOC, "--grm", "centered", "--grm-leave-out", "X"], "chromosome 'X' is not in"),
+        ([*ASSOC, "--interaction", "age", "--style", "gemma"], "'gemma' has no column"),
     ],
 )
 def test_an_error_is_one_line(here, capsys, words, message):
@@ -83,6 +87,102 @@ def test_warnings_are_lines_on_standard_error(here, capsys):
     assert err.count("\n") == 1
 
 
+def empty(path):
+    path.write_text("")
+
+
+def ragged(path):
+    path.write_text(",a,b\na,1,0\nb,0,1,2,3\n")
+
+
+def words(path):
+    path.write_text(",a,b\na,1,some\nb,some,1\n")
+
+
+def garbage(path):
+    path.write_bytes(b"\x93NUMPY\xff\xfe no table of any kind")
+
+
+def truncated(path):
+    path.write_bytes(gzip.compress(b"ID,bmi,age\n" + bytes(range(48, 58)) * 400)[:-30])
+
+
+def damaged(path):
+    good = bytearray(gzip.compress(np.random.default_rng(1).bytes(2_000)))
+    good[40:60] = bytes(20)
+    path.write_bytes(good)
+
+
+def ragged_fam(path):
+    path.write_text("f 01 0 0 1 -9\nf 02 0 0 2 -9 7 8\n")
+
+
+def narrow_fam(path):
+    path.write_text("01\n02\n")
+
+
+@pytest.mark.parametrize(
+    ("make", "name", "options"),
+    [
+        (ragged, "K.csv", ["--kinship", "K.csv"]),
+        (empty, "K.csv", ["--kinship", "K.csv"]),
+        (words, "K.csv", ["--kinship", "K.csv"]),
+        (truncated, "K.csv.gz", ["--kinship", "K.csv.gz"]),
+        (ragged_fam, "p.fam", ["--pedigree", "p.fam"]),
+        (empty, "p.fam", ["--pedigree", "p.fam"]),
+        (garbage, "p.fam", ["--pedigree", "p.fam"]),
+        (narrow_fam, "x.fam", ["--kinship", "K.cXX.txt", "--kinship-ids", "x.fam"]),
+        (garbage, "x.txt", ["--kinship", "K.cXX.txt", "--kinship-ids", "x.txt"]),
+    ],
+)
+def test_files_of_relatives_that_cannot_be_read_are_named(here, capsys, make, name, options):
+    make(here / name)
+    assert main(["polygenic", "bmi ~ age", "phenotypes.csv", *options]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("lmmpy polygenic: error: ")
+    assert err.count("\n") == 1
+    assert name in err
+
+
+@pytest.mark.parametrize("command", [["fit", "bmi ~ age"], ["polygenic", "bmi ~ age"]])
+@pytest.mark.parametrize(
+    ("make", "name"),
+    [
+        (garbage, "d.parquet"),
+        (empty, "d.parquet"),
+        (garbage, "d.csv"),
+        (truncated, "d.csv.gz"),
+        (damaged, "d.csv.gz"),
+        (garbage, "d.csv.gz"),
+    ],
+)
+def test_data_that_cannot_be_read_are_named(here, capsys, command, make, name):
+    make(here / name)
+    assert main([*command, name, "--id", "ID"]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith(f"lmmpy {command[0]}: error: {name} cannot be read as a table")
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("file", ["genotypes", "ibd"])
+def test_large_files_that_end_too_early_are_an_error_in_one_line(here, capsys, file):
+    truncated(here / "g.csv.gz")
+    command = "assoc" if file == "genotypes" else "linkage"
+    assert main([command, "bmi ~ age", *PHENOTYPES, f"--{file}", "g.csv.gz"]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith(f"lmmpy {command}: error: ")
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("memory", ["inf", "nan", "0", "-1", "much"])
+def test_memory_is_a_number(here, capsys, memory):
+    with pytest.raises(SystemExit) as stop:
+        main([*ASSOC, f"--memory={memory}"])
+    assert stop.value.code == 2
+    assert f"argument --memory: invalid number of GiB value: '{memory}'" in capsys.readouterr().err
+
+
 # ---- interruption
 
 
@@ -97,6 +197,25 @@ def test_a_scan_goes_on_only_when_told(here, capsys):
     other = ["assoc", "bmi ~ sex", *PHENOTYPES, "--genotypes", "genotypes.csv", "--out", "a", "--resume"]
     assert main(other) == 2
     assert "null model" in capsys.readouterr().err
+
+
+LINKAGE = ["linkage", "bmi ~ age", *PHENOTYPES, "--ibd", "ibd.csv.gz", "--out", "li"]
+
+
+def test_passes_of_a_scan_before_are_seen_before_the_work(here, capsys):
+    assert main([*LINKAGE, "--passes", "2", "--threshold", "0"]) == 0
+    capsys.readouterr()
+    assert main(LINKAGE) == 2
+    assert "li.scan.tsv, li.scan.pass2.tsv are there from a scan before: go on with it" in capsys.readouterr().err
+    (here / "li.scan.tsv").unlink()
+    assert main(LINKAGE) == 2
+    assert "li.scan.pass2.tsv is there from a scan before: remove it, or" in capsys.readouterr().err
+    assert main([*LINKAGE, "--passes", "2", "--resume"]) == 2
+    assert "is left from another scan" in capsys.readouterr().err
+    assert not (here / "li.scan.tsv").exists()
+    (here / "li.scan.pass2.tsv").unlink()
+    assert main(LINKAGE) == 0
+    capsys.readouterr()
 
 
 def stopped(monkeypatch) -> None:
@@ -147,8 +266,6 @@ def test_tables_of_all_kinds(tmp_path, name, sep):
     text = "\n".join(sep.join(row) for row in [("#IID", "y", "g"), ("007", "1.5", "01"), ("010", "-9", "02")])
     path = tmp_path / name
     if name.endswith(".gz"):
-        import gzip
-
         path.write_bytes(gzip.compress(text.encode()))
     else:
         path.write_text(text + "\n")
@@ -176,6 +293,13 @@ def test_a_fam_file_is_a_pedigree(tmp_path):
     assert ped.ids == ("01", "02", "03")
     assert ped.id == "IID"
     assert ped.additive().dense()[2].tolist() == [0.5, 0.5, 1.0]
+
+
+def test_a_fam_file_has_the_ids_of_a_matrix(tmp_path):
+    path = tmp_path / "s.fam"
+    path.write_text("f 01 0 0 1\n\nf 02 0 0 2\n")
+    assert read_ids(str(path)) == ["01", "02"]
+    assert read_pedigree(str(path), PEDIGREE, "IID").ids == ("01", "02")
 
 
 def test_ids_of_a_pedigree_are_text(tmp_path):

@@ -201,6 +201,49 @@ def test_relatedness_from_the_genotypes_is_that_of_a_file(here, capsys):
     capsys.readouterr()
 
 
+def chromosomes() -> None:
+    """Say of the first 30 variants that they are on chromosome 1, of 20 that they are on 2, and of the last on X."""
+    names = pd.read_csv("genotypes.csv").columns[1:]
+    where = np.repeat(["1", "2", "X"], [30, 20, 10])
+    frame = pd.DataFrame({"variant": names, "chromosome": where, "position": np.arange(60) + 1})
+    frame.assign(effect_allele="A", other_allele="G").to_csv("variants.csv", index=False)
+
+
+@pytest.mark.parametrize("method", ["standardized", "centered"])
+def test_relatedness_without_a_chromosome_is_made_as_grm_says(here, capsys, method):
+    chromosomes()
+    words = ["bmi ~ age + sex", "phenotypes.csv", "--genotypes", "genotypes.csv", "--variants", "variants.csv"]
+    common = [*words, "--loco", "--grm", method]
+    assert main(["assoc", *common, "--out", "all"]) == 0
+    assert main(["assoc", *common, "--grm-leave-out", "X", "--out", "auto"]) == 0
+    capsys.readouterr()
+    data = pd.read_csv("phenotypes.csv").assign(ID=lambda rows: rows["ID"].astype(str))
+    dosages = pd.read_csv("genotypes.csv", dtype={"ID": str}).set_index("ID")
+    genotypes = lmm.markers.as_genotypes(dosages, variants=pd.read_csv("variants.csv", dtype={"chromosome": str}))
+    for name, out in (("all", ()), ("auto", ("X",))):
+        found = table(f"{name}.assoc.tsv").set_index("variant")["p_value"]
+        whole = lmm.markers.grm(genotypes, people=list(data["ID"]), method=method, leave_out=out)
+        base = lmm.qtl.polygenic("bmi ~ age + sex", data, whole, id="ID").fit
+        people = list(dict.fromkeys(data["ID"].to_numpy()[base.design.rows]))
+        kernels = lmm.markers.grm(genotypes, people=people, method=method, loco=True, leave_out=out)
+        scan = association(base, genotypes, loco=kernels, id="ID")
+        assert found.to_numpy() == pytest.approx(scan.table["p_value"].to_numpy(), rel=1e-5)
+
+
+def test_an_interaction_is_called_one(here, capsys):
+    assert assoc("--interaction", "age", "--style", "regenie", "--out", "i") == 0
+    frame = pd.read_csv("i.regenie.txt", sep=" ")
+    assert set(frame["TEST"]) == {"ADDxage"}
+    assert frame["BETA"].to_numpy() == pytest.approx(table("i.assoc.tsv")["beta"].to_numpy(), rel=1e-9)
+    capsys.readouterr()
+
+
+def test_a_score_is_called_one_in_gemmas_columns(here, capsys):
+    assert assoc("--style", "gemma", "--test", "lrt", "--out", "t") == 0
+    assert table("t.gemma.txt").columns[-1] == "p_lrt"
+    capsys.readouterr()
+
+
 def test_people_without_genotypes_are_left_out_and_named(here, capsys):
     genotypes = pd.read_csv("genotypes.csv")
     genotypes.iloc[5:].to_csv("fewer.csv", index=False)

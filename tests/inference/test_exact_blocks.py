@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 
 import lmmpy as lmm
-from lmmpy.errors import ModelError
+from lmmpy.errors import DataError, ModelError
 from lmmpy.fitting import Control
 from lmmpy.fitting import lockstep as search
 from lmmpy.inference import exact_blocks
 from lmmpy.inference.column_scanner import column_scanner
 from lmmpy.inference.exact_blocks import BlockScanner
 from lmmpy.inference.exact_refits import RefitScanner
+from tests.model.test_saturated import alone
 
 
 @cache
@@ -94,3 +95,22 @@ def test_what_does_not_converge_has_no_test_and_says_so():
     assert np.isnan(found.p_value).all()
     with pytest.raises(ModelError, match="did not converge"):
         RefitScanner(fit.criterion, fit.optimum.theta, ("lrt",), control)
+
+
+def test_constants_are_collinear_whatever_the_weights():
+    rng = np.random.default_rng(1)
+    data = lmm.datasets.load("family").dropna(subset=["fvii", "age"]).assign(w=lambda d: rng.uniform(0.3, 3.0, len(d)))
+    fit = lmm.lmer("fvii ~ age + (1 | household)", data, weights="w")
+    G = np.repeat([[0.1, 1.7, 1.0 / 3.0, 0.0]], fit.nobs, axis=0)
+    for exact in (False, True):
+        made = column_scanner(fit.criterion, fit.optimum, ("wald",), exact=exact, precision="auto", control=Control())
+        assert made(G)["wald"].collinear.all()
+        with pytest.raises(DataError, match="missing"):
+            made(np.where(np.arange(fit.nobs)[:, None] == 3, np.nan, G))
+
+
+@pytest.mark.parametrize("exact", [False, True])
+def test_a_null_without_residual_variance_is_refused_by_all(exact):
+    fit = alone()
+    with pytest.raises(ModelError, match="no variance to the residual"):
+        column_scanner(fit.criterion, fit.optimum, ("lrt",), exact=exact, precision="auto", control=Control())

@@ -87,20 +87,42 @@ def test_fingerprint_sees_a_changed_genotype(study):
     assert as_genotypes(prefix).fingerprint() != before
 
 
-def test_fingerprint_of_a_large_file_is_of_pages_all_over_it(tmp_path):
-    from lmmpy.markers.contents import digest_of_file
+def test_fingerprint_of_a_large_file_is_of_all_of_it(tmp_path):
 
     path = tmp_path / "large.bed"
     content = np.random.default_rng(1).bytes(9_000_000)
     path.write_bytes(content)
     before = digest_of_file(path)
-    for at in (0, len(content) - 1, 0):
+    for at in (0, 100_003, 4_500_001, len(content) - 1):
         changed = bytearray(content)
         changed[at] ^= 1
         path.write_bytes(changed)
         assert digest_of_file(path) != before
     path.write_bytes(content + b"\0")
     assert digest_of_file(path) != before
+    path.write_bytes(content)
+    assert digest_of_file(path) == before
+
+
+def test_a_file_that_stays_is_read_once_for_its_fingerprint(tmp_path, monkeypatch):
+    path = tmp_path / "a.bed"
+    path.write_bytes(b"a")
+    read, whole = [], hashlib.file_digest
+
+    def counted(file, kind):
+        read.append(file.name)
+        return whole(file, kind)
+
+    monkeypatch.setattr(hashlib, "file_digest", counted)
+    # it was written just now, so that a change could have the same time
+    assert digest_of_file(path) == digest_of_file(path) and len(read) == 2
+    monkeypatch.setattr(time, "time_ns", lambda: 2**62)
+    assert digest_of_file(path) == digest_of_file(path) and len(read) == 3
+    before = path.stat()
+    path.write_bytes(b"b")
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    time.sleep(0.02)
+    assert digest_of_file(path) == hashlib.sha256(b"b").hexdigest()
 
 
 # ---- what is refused

@@ -196,38 +196,122 @@ def test_what_is_not_tested_says_why_and_stays_in_the_table():
     assert found.loc[~untested, ["beta", "p_lrt", "p_score"]].notna().all().all()
 
 
-def test_the_bits_do_not_depend_on_blocks_or_processes():
+def many() -> pd.DataFrame:
+    """The genotypes eleven times, in other orders of the people: 660 variants."""
+    rng = np.random.default_rng(6)
+    parts = [genotypes().to_numpy()[rng.permutation(len(genotypes()))] for _ in range(11)]
+    return pd.DataFrame(np.hstack(parts), index=genotypes().index, columns=[f"v{j}" for j in range(660)])
+
+
+@pytest.mark.parametrize(("exact", "precision"), [(False, "auto"), (False, "single"), (True, "auto")])
+def test_the_bits_do_not_depend_on_blocks_or_processes(exact, precision):
     pytest.importorskip("joblib")
     fit = null("household")
-    whole = qtl.association(fit, genotypes(), test="all").table
-    for options in ({"memory": 100_000}, {"n_jobs": 2, "memory": 300_000}):
-        again = qtl.association(fit, genotypes(), test="all", **options).table
+    asked = {"test": "all", "exact": exact, "precision": precision}
+    whole = qtl.association(fit, many(), **asked).table
+    for options in ({"memory": 4_000_000}, {"n_jobs": 2, "memory": 4_000_000}):
+        again = qtl.association(fit, many(), **asked, **options).table
         pd.testing.assert_frame_equal(again, whole, rtol=0, atol=0)
 
 
-def test_a_chromosome_is_left_out_of_its_own_null_model():
+@cache
+def three_chromosomes():
+    """Genotypes of unrelated people on three chromosomes, and a trait with effects on all of them."""
     rng = np.random.default_rng(8)
     n, m = 150, 90
-    G = pd.DataFrame(rng.binomial(2, 0.3, size=(n, m)).astype(float), index=[f"i{i}" for i in range(n)])
-    G.columns = [f"v{j}" for j in range(m)]
-    chromosome = np.repeat(["1", "2", "3"], 30)
-    effects = rng.normal(size=m) * 0.2
-    frame = pd.DataFrame({"id": G.index, "y": G.to_numpy() @ effects + rng.normal(size=n)})
-    kernels = {}
-    for one in ("1", "2", "3"):
-        others = G.to_numpy()[:, chromosome != one]
-        S = (others - others.mean(axis=0)) / others.std(axis=0)
-        kernels[one] = lmm.Relatedness(S @ S.T / S.shape[1], labels=list(G.index))
-    K = kernels["2"]  # by the formula
+    G = rng.binomial(2, 0.3, size=(n, m)).astype(float)
+    ids, names = [f"i{i}" for i in range(n)], [f"v{j}" for j in range(m)]
+    known = pd.DataFrame({"variant": names, "chromosome": np.repeat(["1", "2", "X"], 30)})
+    frame = pd.DataFrame({"id": ids, "y": G @ (rng.normal(size=m) * 0.2) + rng.normal(size=n)})
+    return as_genotypes(G, people=ids, variants=known), frame.assign(z=frame["y"] ** 2)
+
+
+@pytest.mark.parametrize("exact", [False, True])
+def test_a_chromosome_is_left_out_of_its_own_null_model(exact):
+    source, frame = three_chromosomes()
+    kernels = qtl.grm(source, loco=True)
+    K = qtl.grm(source)
     fit = lmm.lmer("y ~ 1 + kin(id, K)", frame)
-    known = pd.DataFrame({"variant": G.columns, "chromosome": chromosome})
-    source = as_genotypes(G.to_numpy(), people=G.index, variants=known)
-    table = qtl.association(fit, source, loco=kernels).table
-    for one in ("1", "2", "3"):
-        K = kernels[one]  # noqa: F841
-        own = qtl.association(lmm.lmer("y ~ 1 + kin(id, K)", frame), source, variants=one).table
-        mine = table[table["chromosome"] == one].reset_index(drop=True)
-        pd.testing.assert_frame_equal(mine, own, rtol=1e-7)
+    found = {kind: qtl.association(fit, source, "wald", exact, loco=kind) for kind in (True, "standardized")}
+    given = qtl.association(fit, source, "wald", exact, loco=kernels)
+    assert given.loco == "given"
+    for scan in found.values():
+        pd.testing.assert_frame_equal(scan.table, given.table, rtol=1e-7)
+    for one in ("1", "2", "X"):
+        K = kernels[one]  # by the formula
+        own = qtl.association(lmm.lmer("y ~ 1 + kin(id, K)", frame), source, "wald", exact, variants=one).table
+        mine = given.table[given.table["chromosome"] == one].reset_index(drop=True)
+        pd.testing.assert_frame_equal(mine, own, rtol=1e-6)
+    centred = qtl.association(fit, source, "wald", exact, loco="centered")
+    K = qtl.grm(source, leave_out="2", method="centered")  # noqa: F841
+    own = qtl.association(lmm.lmer("y ~ 1 + kin(id, K)", frame), source, "wald", exact, variants=2).table
+    mine = centred.table[centred.table["chromosome"] == "2"].reset_index(drop=True)
+    pd.testing.assert_frame_equal(mine, own, rtol=1e-6)
+
+
+def test_leaving_chromosomes_out_does_not_depend_on_processes_or_company():
+    pytest.importorskip("joblib")
+    source, frame = three_chromosomes()
+    K = qtl.grm(source)  # noqa: F841
+    fits = []
+    for trait in ("y", "z"):
+        fits.append(lmm.lmer(f"{trait} ~ 1 + kin(id, K)", frame))
+    both = qtl.association(fits, source, loco=True).table
+    pd.testing.assert_frame_equal(qtl.association(fits, source, loco=True, n_jobs=2).table, both, rtol=0, atol=0)
+    for fit, trait in zip(fits, ("y", "z"), strict=True):
+        alone = qtl.association(fit, source, loco=True).table
+        own = both[both["trait"] == trait].drop(columns="trait").reset_index(drop=True)
+        pd.testing.assert_frame_equal(own, alone, rtol=0, atol=0)
+
+
+class Interrupted:
+    """Genotypes whose third block is not read: somebody presses Ctrl-C."""
+
+    def __init__(self, source):
+        self._source, self.reads = source, 0
+        self.people, self.variants, self.description = source.people, source.variants, source.description
+        self.fingerprint = source.fingerprint
+
+    def __reduce__(self):
+        return Interrupted, (self._source,)
+
+    def read(self, start, stop, rows=None, dtype=np.float64):
+        self.reads += 1
+        if self.reads == 3:
+            raise KeyboardInterrupt
+        return self._source.read(start, stop, rows=rows, dtype=dtype)
+
+
+@pytest.mark.parametrize("suffix", ["tsv", "parquet"])
+def test_an_interrupted_scan_keeps_what_is_done_and_goes_on(tmp_path, suffix):
+    if suffix == "parquet":
+        pytest.importorskip("pyarrow")
+    fit, source, where = null("household"), as_genotypes(many()), tmp_path / f"scan.{suffix}"
+    whole = qtl.association(fit, source).table
+    with pytest.warns(lmm.LmmpyWarning, match="resume"):
+        part = qtl.association(fit, Interrupted(source), memory=4_000_000, resume=where)
+    assert not part.complete
+    assert len(part.table) == 512
+    pd.testing.assert_frame_equal(part.table, whole.iloc[:512], rtol=0, atol=0)
+    assert "Interrupted: 512 of 660 variants" in str(part)
+    again = qtl.association(fit, source, resume=where)
+    assert again.complete
+    pd.testing.assert_frame_equal(again.table, whole, rtol=0, atol=0)
+
+
+def test_a_scan_interrupted_at_once_is_an_empty_table():
+    source = Interrupted(as_genotypes(genotypes()))
+    source.reads = 2
+    type(source).__reduce__ = object.__reduce__
+    try:
+        with pytest.warns(lmm.LmmpyWarning):
+            part = qtl.association(null("household"), source, test="all")
+    finally:
+        type(source).__reduce__ = lambda self: (Interrupted, (self._source,))
+    assert part.table.empty
+    assert {"note", "p_value", "p_lrt"} <= set(part.table.columns)
+    assert "0 of 60 variants" in str(part)
+    assert part.peaks().empty
 
 
 @pytest.mark.parametrize("exact", [False, True])
@@ -288,8 +372,9 @@ def test_strongest_come_first_where_p_underflows():
         ({"interaction": "HHID"}, ModelError, "without which the product"),
         ({"interaction": "bmmi"}, DataError, "bmmi"),
         ({"variants": ["snp1", "snp99"]}, DataError, "snp99"),
-        ({"loco": True}, DataError, "one chromosome only"),
+        ({"loco": True}, DataError, "needs the chromosome of every variant"),
         ({"memory": -1}, ModelError, "memory"),
+        ({"memory": 1000}, ModelError, "too few"),
         ({"memory": np.inf}, ModelError, "memory"),
         ({"test": ["wald"]}, ModelError, "test is one of"),
         ({"interaction": ["age"]}, ModelError, "name of a column"),

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 from scipy.stats import chi2
 
-from lmmpy.errors import DataError, ModelError
-from lmmpy.qtl.export import STYLES, association_frame, write_association
+from lmmpy.errors import DataError, LmmpyWarning, ModelError
+from lmmpy.qtl.export import STYLES, association_frame, check_style, write_association
 from lmmpy.qtl.peaks import association_peaks
 
 
@@ -77,7 +77,7 @@ def test_no_peaks_and_several_traits():
 
 
 HEADERS = {
-    "gemma": "chr rs ps n_miss allele1 allele0 af beta se p_wald",
+    "gemma": "chr rs ps n_miss allele1 allele0 af beta se p_score",
     "plink2": "#CHROM POS ID REF ALT A1 A1_FREQ TEST OBS_CT BETA SE T_STAT P ERRCODE",
     "regenie": "CHROM GENPOS ID ALLELE0 ALLELE1 A1FREQ N TEST BETA SE CHISQ LOG10P EXTRA",
     "saige": "CHR POS MarkerID Allele1 Allele2 AC_Allele2 AF_Allele2 MissingRate BETA SE Tstat var p.value N",
@@ -135,3 +135,59 @@ def test_refusals(tmp_path):
         association_frame(table().drop(columns="frequency"), "metal")
     with pytest.raises(DataError, match="is not there"):
         write_association(table(), tmp_path / "none" / "x.tsv")
+
+
+# ---- which test, and of what
+
+
+@pytest.mark.parametrize("test", ["score", "wald", "lrt"])
+def test_gemmas_p_values_are_called_by_their_test(test, tmp_path):
+    write_association(table(), tmp_path / "g.txt", "gemma", test=test)
+    back = pd.read_csv(tmp_path / "g.txt", sep="\t")
+    assert back.columns[9:].tolist() == [f"p_{test}"]
+    assert back[f"p_{test}"].tolist()[:7] == table()["p_value"].tolist()[:7]
+
+
+def test_a_table_without_the_tests_that_it_should_have():
+    with pytest.raises(DataError, match="none of the columns p_wald, p_lrt and p_score"):
+        association_frame(table(), "gemma", test="all")
+    with pytest.raises(ModelError, match="test is one of 'score'"):
+        association_frame(table(), "metal", test="firth")
+
+
+def of_interaction() -> pd.DataFrame:
+    return table().assign(beta_main=0.1, std_error_main=0.3, p_joint=1e-3)
+
+
+@pytest.mark.parametrize("style", STYLES[1:])
+def test_the_effect_of_a_product_passes_for_no_other(style):
+    with pytest.raises(ModelError, match=r"say interaction="):
+        association_frame(of_interaction(), style)
+    if style in ("plink2", "regenie"):
+        frame = association_frame(of_interaction(), style, interaction="pack years")
+        assert set(frame["TEST"]) == {"ADDxpack_years"}
+        assert set(association_frame(table(), style)["TEST"]) == {"ADD"}
+    else:
+        with pytest.raises(ModelError, match=f"{style!r} has no column .*'age'.*Take 'plink2', 'regenie' or 'lmmpy'"):
+            association_frame(of_interaction(), style, interaction="age")
+        with pytest.raises(ModelError, match="has no column"):
+            check_style(style, "score", "age")
+
+
+# ---- p-values that are zero
+
+
+def underflowing() -> pd.DataFrame:
+    frame = table().iloc[:4].assign(p_value=[0.0, 0.0, 1e-300, 0.0], std_error=0.01)
+    return frame.assign(beta=[1.61, -1.67, 2.0, 1.65])
+
+
+def test_of_p_values_that_are_zero_the_largest_effect_in_standard_errors_leads():
+    assert association_peaks(underflowing(), distance=5_000)["variant"].tolist() == ["b"]
+    assert association_peaks(underflowing(), distance=0)["variant"].tolist() == ["b", "d", "a", "c"]
+
+
+def test_of_p_values_that_are_zero_without_effects_the_first_leads_and_that_is_said():
+    bare = underflowing().drop(columns="beta")
+    with pytest.warns(LmmpyWarning, match="3 values of 'p_value' are 0"):
+        assert association_peaks(bare, distance=0)["variant"].tolist() == ["a", "b", "d", "c"]

@@ -11,8 +11,12 @@ from lmmpy.errors import DataError, LmmpyWarning, ModelError
 from lmmpy.qtl import linkage_run
 from lmmpy.qtl.bivariate import bivariate
 from lmmpy.qtl.linkage import linkage
+from lmmpy.qtl.linkage_families import PeopleRows
+from lmmpy.qtl.linkage_null import selected_positions
+from lmmpy.qtl.linkage_relatives import close_relatives
 from lmmpy.qtl.linkage_sharing import PeoplePairs, nearest_sharing
 from lmmpy.qtl.linkage_task import LinkageTask
+from lmmpy.qtl.people import people_of
 from lmmpy.qtl.polygenic import polygenic
 from lmmpy.relatedness import Relatedness
 from lmmpy.scan import blocks_of
@@ -73,6 +77,7 @@ NULLS = {
 
 
 @pytest.mark.filterwarnings("ignore::lmmpy.errors.SingularFitWarning")
+@pytest.mark.filterwarnings("ignore:The null model has no relatedness")
 @pytest.mark.parametrize("case", NULLS)
 def test_both_lanes_and_lmer_agree(case):
     formula, options = NULLS[case]
@@ -231,6 +236,24 @@ def test_what_cannot_be_is_refused():
         linkage("bmi", ibd())
 
 
+def test_more_that_is_refused(tmp_path):
+    with pytest.raises(ModelError, match=r"A position is a number of cM, such as 40\.0, not 'x'"):
+        linkage(null(), ibd(), positions=[("1", "x")])
+    with pytest.raises(ModelError, match="nearest must be True or False, not 'no'"):
+        linkage(null(), ibd(), nearest="no")
+    with pytest.raises(ModelError, match="id is the name of a column, not 3"):
+        linkage(null(), ibd(), id=3)
+    scan = linkage(null(), ibd(), positions=[("1", 40.0)])
+    with pytest.raises(ModelError, match="A position is a number of cM"):
+        scan.fit_at("x")
+    with pytest.raises(DataError, match=r"The directory .*none is not there"):
+        scan.to_tsv(tmp_path / "none" / "lod.tsv")
+
+
+def test_a_chromosome_may_be_a_number():
+    assert selected_positions(ibd(), 1).fingerprint() == selected_positions(ibd(), "1").fingerprint()
+
+
 def test_a_scan_goes_on_from_its_file_and_only_with_the_same_null(tmp_path):
     path = tmp_path / "scan.tsv"
     first = linkage(null(), ibd(), passes=2, thresholds=3.0, resume=path)
@@ -241,6 +264,46 @@ def test_a_scan_goes_on_from_its_file_and_only_with_the_same_null(tmp_path):
     other = lmm.lmer("bmi ~ age + kin(ID, ped)", people(), relmat={"ped": pedigree()}, reml=False)
     with pytest.raises(DataError, match="null model"):
         linkage(other, ibd(), resume=path)
+
+
+@pytest.mark.filterwarnings("ignore:The null model has no relatedness")
+def test_a_file_is_of_the_same_people_in_the_same_rows(tmp_path):
+    """The null model has no relatedness, so that it does not know who its rows are."""
+    frame = people().dropna(subset="bmi").reset_index(drop=True)
+    frame["other"] = frame["ID"].to_numpy()[::-1]
+    frame["twisted"] = frame["ID"].to_numpy()[[*range(len(frame) - 2), len(frame) - 1, len(frame) - 2]]
+    fit = lmm.lmer("bmi ~ age + sex + (1 | HHID)", frame, reml=False)
+    at = {"positions": [("1", 40.0)], "resume": tmp_path / "scan.tsv"}
+    linkage(fit, ibd(), id="ID", **at)
+    for name in ("other", "twisted"):
+        with pytest.raises(DataError, match="people"):
+            linkage(fit, ibd(), id=name, **at)
+
+
+@pytest.mark.parametrize("name", ["scan.pass2.tsv", "scan.pass2.tsv.partial"])
+def test_later_passes_of_another_scan_are_refused_before_the_work(tmp_path, name, monkeypatch):
+    path = tmp_path / "scan.tsv"
+    (tmp_path / name).write_text("left\n")
+
+    def no_work(*_):
+        raise AssertionError("the first pass was begun")
+
+    monkeypatch.setattr(LinkageTask, "__call__", no_work)
+    with pytest.raises(DataError, match=r"pass2\.tsv.* of a later pass is there, but pass 1 is not finished"):
+        linkage(null(), ibd(), passes=2, resume=path)
+
+
+def test_sharing_between_rows_against_a_loop():
+    rng = np.random.default_rng(3)
+    codes = rng.permutation(np.repeat(np.arange(5), [2, 1, 3, 1, 2]))
+    K = rng.uniform(size=(5, 5))
+    first, second = np.stack(np.triu_indices(5))[:, rng.permutation(15)]
+    rows = PeopleRows.of(codes)
+    one, other, value = rows.between(PeoplePairs(str, first, second, K[first, second]))
+    assert len({frozenset(pair) for pair in zip(one.tolist(), other.tolist(), strict=True)}) == len(one) == 9 * 10 // 2
+    for i, j, ibd_of in zip(one, other, value, strict=True):
+        a, b = sorted((codes[i], codes[j]))
+        assert ibd_of == K[a, b]
 
 
 def test_tables_do_not_depend_on_blocks_or_on_where_they_are_computed(monkeypatch):
@@ -275,12 +338,13 @@ def test_a_scan_pickles_is_written_and_printed(tmp_path):
 
 
 def test_the_plot_has_a_curve_for_each_pass():
-    pytest.importorskip("matplotlib")
+    pyplot = pytest.importorskip("matplotlib.pyplot")
     scan = linkage(null(), ibd(), passes=2)
     ax = scan.plot("1", drop=1.0)
     curves = [line for line in ax.get_lines() if len(line.get_xdata()) == len(ibd())]
     assert len(curves) == 2
     np.testing.assert_array_equal(curves[0].get_ydata(), scan.lod["lod"])
+    pyplot.close(ax.figure)
 
 
 def indefinite():
@@ -308,6 +372,49 @@ def test_sharing_that_is_no_covariance():
     assert fast.lod["lod"][0] == as_it_is.lod["lod"][0]
     assert fast.fit_at(40.0).loglik == pytest.approx(fast.lod["loglik"][1], abs=1e-6)
     assert "1 positions have sharing that is no covariance" in str(fast)
+
+
+def at_40():
+    rows = lmm.datasets.load("family_ibd")
+    return rows[rows.position == 40.0].reset_index(drop=True)
+
+
+def test_numbers_of_alleles_are_no_sharing():
+    with pytest.raises(DataError, match=r"Sharing at 1:40 cM: most people have 2 .*Sharing is their half"):
+        linkage(null(), at_40().assign(ibd=lambda rows: 2.0 * rows.ibd))
+
+
+def test_pairs_that_are_missing_are_told():
+    rows = at_40()
+    assert list(linkage(null(), rows).lod["note"]) == [""]
+    scan = linkage(null(), rows[(rows.id1 == rows.id2) | (rows.id1 % 2 == 1)])
+    assert list(scan.lod["note"]) == ["unlike relatedness"]
+    assert "1 positions have sharing unlike that of close relatives" in str(scan)
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.3])
+def test_close_relatives_against_a_loop(scale):
+    """A genomic relatedness need not be about 1 on its diagonal."""
+    frame = small()
+    K = relatedness(frame)
+    kernel = Relatedness(scale * K, labels=[str(i) for i in frame.ID])
+    fit = lmm.lmer("bmi ~ age + kin(ID, K)", frame.sample(frac=1.0, random_state=3), relmat={"K": kernel}, reml=False)
+    who = people_of(fit)
+    found = close_relatives(fit, who)
+    at = [list(map(str, frame.ID)).index(id) for id in who.ids]
+    K = K[np.ix_(at, at)]
+    keys = [i * len(K) + j for i in range(len(K)) for j in range(i + 1, len(K)) if K[i, j] >= 0.2]
+    assert found.keys.tolist() == keys
+    assert found.expected == pytest.approx(sum(K.flat[key] for key in keys))
+    i, j = np.triu_indices(len(K))
+    assert not found.unlike(PeoplePairs(str, i, j, K[i, j]))
+    assert found.unlike(PeoplePairs(str, i, j, np.where(i == j, 1.0, 0.3 * K[i, j]))) == (len(keys) > 131)
+
+
+def test_a_null_model_without_relatedness_is_warned_of():
+    fit = lmm.lmer("bmi ~ age + sex + (1 | HHID)", people(), reml=False)
+    with pytest.warns(LmmpyWarning, match="The null model has no relatedness"):
+        linkage(fit, ibd(), positions=[("1", 40.0)], id="ID")
 
 
 def test_the_nearest_covariance_is_the_one_with_negative_eigenvalues_at_zero():

@@ -118,6 +118,21 @@ def test_peaks_by_distance():
         linkage_peaks(CURVE, 3.0, -1.0, None)
 
 
+@pytest.mark.parametrize(
+    ("lods", "tops"),
+    [
+        ([0, 3.5, 3.5, 4.0, 0], [30.0]),
+        ([0, 4.0, 3.5, 3.5, 0], [10.0]),
+        ([0, 4.0, 3.5, 3.5, 3.8], [10.0, 40.0]),
+        ([3.5, 3.5, 0, 4.0, 4.0], [30.0, 0.0]),
+        ([3.5, 3.5, 3.5, 3.5, 3.5], [0.0]),
+    ],
+)
+def test_a_shoulder_is_no_peak(lods, tops):
+    curve = pd.DataFrame({"chromosome": "1", "position": np.arange(5) * 10.0, "lod": np.array(lods, dtype=float)})
+    assert linkage_peaks(curve, 3.0, 1.0, 5.0)["position"].tolist() == tops
+
+
 def test_the_multiplier_is_a_regression_through_the_origin_over_the_lowest_95_per_cent():
     n = 200
     t = np.arange(n) / n
@@ -151,5 +166,7 @@ def test_a_scan_is_adjusted_by_its_own_null_only():
     other = lmm.lmer("bmi ~ age + kin(ID, ped)", people(), relmat={"ped": pedigree()}, reml=False)
     with pytest.raises(ModelError, match="of another null model"):
         linkage(other, ibd()).adjusted(adjustment)
+    with pytest.raises(ModelError, match="made by lod_adjust of the null model, not 'x'"):
+        linkage(null(), ibd(), positions=[("1", 40.0)]).adjusted("x")
     with pytest.raises(ModelError, match="at least 100"):
         lod_adjust(null(), pedigree(), 10)
