@@ -81,6 +81,12 @@ def _relatives() -> None:
     _title("Two traits at once: genetic and environmental correlations, and their tests")
     print(lmm.qtl.bivariate(["bmi", "fvii"], "age + sex", family, ped))
 
+    _title("Linkage: where on a chromosome do those who share alleles share the trait?")
+    print(lmm.qtl.linkage(lmm.qtl.polygenic("bmi ~ age + sex", family, ped), lmm.datasets.load("family_ibd")))
+
+    _title("Association: 60 variants beside the same relatedness, variances estimated with each")
+    print(lmm.qtl.association(related, lmm.datasets.load("family_genotypes").set_index("ID"), test="all", exact=True))
+
 
 def _residuals() -> None:
     Orthodont = lmm.datasets.load("Orthodont")

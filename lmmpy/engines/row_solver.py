@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -44,11 +43,11 @@ class RowSolver(Protocol):
 
     @property
     def single(self) -> bool:
-        """Whether `grams` uses single precision."""
+        """Whether V⁻¹ is to be had in single precision too, and is to be used so."""
 
     @property
     def checked(self) -> bool:
-        """Whether it tries some columns in double precision then, and all when they differ."""
+        """Whether some columns are to be tried in double precision then, and all when they differ."""
 
     @property
     def parallel(self) -> bool:
@@ -67,30 +66,20 @@ class RowSolver(Protocol):
         ndarray, shape (n, c)
         """
 
-    def grams(self, G: Reals, k: int = 1) -> Floats:
-        """
-        GᵀV⁻¹G of each group of k columns that follow each other.
-
-        Parameters
-        ----------
-        G : ndarray, shape (n, m·k), of double or single precision
-        k : int
-
-        Returns
-        -------
-        ndarray, shape (m, k, k)
-        """
-
     def gram_of(self, F: Reals, k: int, single: bool) -> Floats:
         """
-        The same of a few columns of about length one, by one thread and in the precision that is asked for.
+        FᵀV⁻¹F of each group of k columns that follow each other, by one thread and in the precision that is asked for.
 
         Parameters
         ----------
         F : ndarray, shape (m·k, n)
-            A column after the other in memory.
+            A few columns of about length one, a column after the other in memory.
         k : int
         single : bool
+
+        Returns
+        -------
+        ndarray, shape (m, k, k)
         """
 
 
@@ -125,14 +114,6 @@ class OperatorsRowSolver:
         parts = over_columns(lambda some: self._operators.solve_rows(F[:, some]), F.shape[1], parallel=False)
         return np.concatenate(parts, axis=1)
 
-    def grams(self, G: Reals, k: int = 1) -> Floats:
-        """See `RowSolver.grams`."""
-        task = partial(self._grams_of_some, G, k)
-        return np.concatenate(over_columns(task, G.shape[1], k, parallel=False))
-
-    def _grams_of_some(self, G: Reals, k: int, columns: slice) -> Floats:
-        return self.gram_of(G[:, columns].T, k, False)
-
     def gram_of(self, F: Reals, k: int, single: bool) -> Floats:
         """See `RowSolver.gram_of`."""
         return self._operators.row_grams(np.ascontiguousarray(F.T, dtype=np.float64), k)
@@ -148,7 +129,7 @@ def row_solver(criterion: Criterion, theta: Floats, precision: str = "auto") -> 
         By any engine.
     theta : ndarray, shape (n_theta,)
     precision : {"auto", "double", "single"}
-        Of `grams` where V has large dense blocks. "auto" takes single precision, which is twice as fast, if it agrees
+        Of `gram_of` where V has large dense blocks. "auto" takes single precision, which is twice as fast, if it agrees
         with double precision on columns that are tried; "single" takes it unseen.
 
     Returns

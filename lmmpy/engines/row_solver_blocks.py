@@ -7,7 +7,6 @@ Blocks of one size are solved for as a stack by the inverses of their factors, a
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -115,27 +114,6 @@ class BlockRowSolver:
 
         over_columns(some, F.shape[1])
         return out
-
-    def grams(self, G: Reals, k: int = 1) -> Floats:
-        """See `RowSolver.grams`."""
-        found = self._all_grams(G, k, self.single)
-        if self.checked:
-            tried = tried_columns(G.shape[1] // k, k)
-            if disagree(found[tried[::k] // k], self._all_grams(G[:, tried], k, single=False)):
-                return self._all_grams(G, k, single=False)
-        return found
-
-    def _all_grams(self, G: Reals, k: int, single: bool) -> Floats:
-        return np.concatenate(over_columns(partial(self._scaled_grams, G, k, single), G.shape[1], k))
-
-    def _scaled_grams(self, G: Reals, k: int, single: bool, columns: slice) -> Floats:
-        """Of columns of length one, whatever their units."""
-        F = np.array(G[:, columns].T, dtype=np.float64, order="C")
-        length = np.sqrt(np.einsum("mn,mn->m", F, F))
-        length[length == 0.0] = 1.0
-        F /= length[:, None]
-        size = length.reshape(-1, k)
-        return np.asarray(self.gram_of(F, k, single) * size[:, :, None] * size[:, None, :])
 
     def gram_of(self, F: Reals, k: int, single: bool) -> Floats:
         """See `RowSolver.gram_of`."""

@@ -34,7 +34,7 @@ class DroppedGenes:
     people : tuple of str
         Of the pedigree, in its order.
     positions : DataFrame
-        chromosome (str), position (float, cM).
+        chromosome (str), position (float, cM), in the order in which they were given.
     alleles : ndarray of int16 or int32, shape (n_positions, n_people, 2)
         The number of the founder allele that came from the father and from the mother; those of a founder are his own.
     n_founder_alleles : int
@@ -50,9 +50,10 @@ class DroppedGenes:
 
     @property
     def ibd(self) -> IbdMap:
-        """The sharing that follows: 0, ½ or 1 of two people who are not inbred."""
+        """The sharing that follows, in the order of the genome: 0, ½ or 1 of two people who are not inbred."""
         read = partial(_shared, self.alleles, *self.pairs)
-        return IbdMap(self.people, self.positions, ReadPairs(read, partial(_contents, self.alleles)), "gene dropping")
+        place, order = _in_order(self.positions)
+        return IbdMap(self.people, place, ReadPairs(read, partial(_contents, self.alleles)), "gene dropping", order)
 
     def genotypes(self, frequencies: Any = 0.5, seed: Any = None, names: Sequence[str] | None = None) -> pd.DataFrame:
         """
@@ -66,7 +67,7 @@ class DroppedGenes:
         seed : int or Generator, optional
             For the alleles of founders.
         names : sequence of str, optional
-            Of the markers; by default "m1", "m2", ….
+            Of the markers, in the order of the positions; by default "m1", "m2", ….
 
         Returns
         -------
@@ -109,8 +110,8 @@ def drop_genes(pedigree: Pedigree, positions: Any, seed: Any = None) -> DroppedG
         Identical twins inherit the same. Who has one known parent gets a new founder allele for the other.
     positions : int, sequence of float, or DataFrame
         A number of unlinked loci; positions in cM on one chromosome, named "1"; or a frame with chromosome and position
-        (cM). Between neighbours recombination is Haldane's, ½(1 − exp(−2d)) for d Morgans (no interference), the same
-        in both sexes; chromosomes are unlinked.
+        (cM); in any order. Between neighbours recombination is Haldane's, ½(1 − exp(−2d)) for d Morgans (no
+        interference), the same in both sexes; chromosomes are unlinked.
     seed : int or Generator, optional
 
     Returns
@@ -128,7 +129,8 @@ def drop_genes(pedigree: Pedigree, positions: Any, seed: Any = None) -> DroppedG
     ----------
     MacCluer, VandeBerg, Read & Ryder (1986), Zoo Biol. 5, 147–160; Haldane (1919), J. Genet. 8, 299–309.
     """
-    place = _positions(positions)
+    given = _positions(positions)
+    place, order = _in_order(given)
     rng = np.random.default_rng(seed)
     lineage = lineage_of(pedigree)
     switch = _recombination(place)
@@ -137,7 +139,9 @@ def drop_genes(pedigree: Pedigree, positions: Any, seed: Any = None) -> DroppedG
     # A batch of positions starts with a new draw: only where they are unlinked, at the start of a chromosome.
     for start, stop in _batches(switch, max(1, _BATCH // max(1, len(pedigree)))):
         alleles[start:stop] = _dropped(lineage, switch[start:stop], kind, rng)[lineage.level].transpose(2, 0, 1)
-    return DroppedGenes(pedigree.ids, place, alleles, lineage.n_founder_alleles, related_pairs(lineage))
+    if not np.array_equal(order, np.arange(len(order))):
+        alleles = alleles[np.argsort(order)]
+    return DroppedGenes(pedigree.ids, given, alleles, lineage.n_founder_alleles, related_pairs(lineage))
 
 
 def unlinked(pedigree: Pedigree, n: int, seed: Any = None) -> IbdMap:
@@ -173,10 +177,21 @@ def _positions(positions: Any) -> pd.DataFrame:
         chromosome, place = positions["chromosome"].tolist(), positions["position"].to_numpy()
     else:
         place = np.atleast_1d(np.asarray(positions))
+        if place.ndim > 1 or place.dtype == bool:
+            raise DataError(
+                "Positions are a number of loci, numbers in cM, or a frame with chromosome and position; got "
+                + (f"{positions!r}." if place.ndim == 1 else f"an array of shape {place.shape}.")
+            )
         chromosome = ["1"] * len(place)
     if not len(place):
         raise DataError("There are no positions to drop genes at.")
-    return position_frame(chromosome, place, "drop_genes")[0]
+    frame, order = position_frame(chromosome, place, "drop_genes")
+    return frame.iloc[np.argsort(order)].reset_index(drop=True)
+
+
+def _in_order(positions: pd.DataFrame) -> tuple[pd.DataFrame, Ints]:
+    """In the order of the genome, and the number of each."""
+    return position_frame(positions["chromosome"].tolist(), positions["position"].to_numpy(), "drop_genes")
 
 
 def _recombination(place: pd.DataFrame) -> Floats:

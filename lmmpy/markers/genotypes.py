@@ -16,7 +16,7 @@ from lmmpy.markers.joined_genotypes import JoinedGenotypes
 from lmmpy.markers.plink import PlinkGenotypes, plink_paths
 from lmmpy.markers.source import GenotypeSource
 
-__all__ = ["GenotypeSource", "as_genotypes"]
+__all__ = ["GenotypeSource", "as_genotypes", "is_bimbam"]
 
 _TABLES = {".csv", ".tsv"}
 _BIMBAM = {".geno", ".txt", ".bimbam"}

@@ -13,7 +13,7 @@ from scipy.linalg.blas import dsyrk
 
 from lmmpy.engines.threads import all_blas_threads
 from lmmpy.errors import DataError, LmmpyWarning, ModelError, shown, similar
-from lmmpy.markers.genotypes import as_genotypes
+from lmmpy.markers.genotypes import as_genotypes, is_bimbam
 from lmmpy.markers.source import GenotypeSource
 from lmmpy.markers.summaries import VariantSummary, standardise, summarise
 from lmmpy.relatedness import Relatedness

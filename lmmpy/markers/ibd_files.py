@@ -12,10 +12,12 @@ import numpy as np
 import pandas as pd
 
 from lmmpy.errors import DataError, shown
+from lmmpy.markers.contents import digest_of_file
 from lmmpy.markers.ibd import IbdMap, position_frame
 from lmmpy.markers.ibd_tables import map_of_table
 from lmmpy.markers.pairs import Ints, Pairs
 from lmmpy.relatedness.labels import as_labels
+from lmmpy.scan import digest
 
 __all__ = ["MEMORY", "FileSource", "map_of_files", "paths_of", "read_ibd_csv", "tables_of"]
 

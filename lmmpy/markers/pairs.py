@@ -6,10 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
 from lmmpy.errors import DataError, shown
+from lmmpy.relatedness import Relatedness
 
-__all__ = ["Floats", "Ints", "Pairs", "Plain", "checked_pairs"]
+__all__ = ["Floats", "Ints", "Pairs", "Plain", "checked_pairs", "relatedness_of_pairs"]
 
 Ints = NDArray[np.intp]
 Floats = NDArray[np.float64]
@@ -43,6 +45,15 @@ class Pairs:
     first: Ints
     second: Ints
     ibd: Floats
+
+
+def relatedness_of_pairs(pairs: Pairs, people: tuple[str, ...]) -> Relatedness:
+    """The same as the relatedness of a random term, labelled by people."""
+    off = pairs.first != pairs.second
+    rows = np.concatenate([pairs.first, pairs.second[off]])
+    columns = np.concatenate([pairs.second, pairs.first[off]])
+    values = np.concatenate([pairs.ibd, pairs.ibd[off]])
+    return Relatedness(sparse.csc_array((values, (rows, columns)), shape=(len(people),) * 2), labels=list(people))
 
 
 def checked_pairs(first: Ints, second: Ints, ibd: Floats, people: tuple[str, ...], where: str) -> Pairs:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import re
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from io import StringIO
 from pathlib import Path
@@ -13,14 +13,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import sparse
 
 from lmmpy.errors import DataError, shown
+from lmmpy.markers.contents import digest_of_file
 from lmmpy.markers.ibd import IbdMap, position_frame
 from lmmpy.markers.ibd_files import paths_of
 from lmmpy.markers.ibd_sources import ReadPairs
 from lmmpy.markers.ibd_tables import ids_of, numbers_of, sharing_of
-from lmmpy.markers.pairs import Ints, Pairs, checked_pairs
+from lmmpy.markers.pairs import Ints, Pairs, checked_pairs, relatedness_of_pairs
 from lmmpy.relatedness import Relatedness
 from lmmpy.relatedness.labels import as_labels
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import DTypeLike, NDArray
 
-from lmmpy.errors import DataError, ModelError, shown
+from lmmpy.errors import ModelError, shown
 
 __all__ = ["Dosages", "GenotypeSource", "Rows", "check_range", "check_rows", "described", "float_dtype"]
 

@@ -101,7 +101,8 @@ def association(
         A file (``.tsv`` or ``.parquet``) to which the results are written as the scan goes, and from which it goes on
         if it was interrupted; see `run_scan`.
     n_jobs : int, optional
-        Processes, by joblib; None: this one, or what ``joblib.parallel_config`` says, so that a Dask cluster can work.
+        Processes, by joblib; None: this one, whose threads use all cores already, or what ``joblib.parallel_config``
+        says, so that a Dask cluster can work. Several processes pay where the exact tests of a block take minutes.
     progress : bool, optional
         Whether to tell on the standard error stream how far the scan is; by default in a terminal, after 5 seconds.
 

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 __all__ = ["AssociationScan"]
 
 _TOP = 5
+# Variants from which a median says something.
+_ENOUGH = 20
 _TEST_NAMES = {"score": "score", "wald": "Wald", "lrt": "likelihood ratio", "all": "Wald, likelihood ratio and score"}
 
 
@@ -222,7 +224,7 @@ def _counts(name: str, rows: pd.DataFrame, several: bool) -> list[str]:
     if filled:
         genotypes = int(rows["missing"].sum())
         text += f" {genotypes:,} missing genotypes of {filled:,} variants count as the mean of the others."
-    if tested:
+    if tested >= _ENOUGH:
         text += f" Genomic control λ = {lambda_gc(rows['p_value'].to_numpy()):.3f}."
     return [f"{name}: {text}" if several else text]
 

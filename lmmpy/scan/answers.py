@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import warnings
 
+import numpy as np
 import pandas as pd
 
 from lmmpy.engines import one_blas_thread
@@ -18,7 +19,7 @@ __all__ = ["Answer", "answer"]
 # are kept and the first bad one is reported, whichever process was quicker.
 Answer = pd.DataFrame | LmmpyError
 
-_OF_THE_DATA = (OSError, ValueError, ArithmeticError, LookupError, EOFError)
+_OF_THE_DATA = (OSError, ValueError, EOFError)
 
 # A task is no more than one thread's at a time: its factorisations have work space, its files a place; and the
 # number of BLAS threads and the filters of warnings are the process's. A task may itself scan: simulations do.
@@ -49,9 +50,10 @@ def answer(task: Task, block: Block) -> Answer:
             return task(block)
         except LmmpyError as error:
             return _named(type(error)(f"{block.label}: {error}"), error)
-        except _OF_THE_DATA as error:
-            return _named(DataError(f"{block.label}: {type(error).__name__}: {error}"), error)
         except BaseException as error:
+            # a ValueError by name only: of the numbers, not of the data
+            if isinstance(error, _OF_THE_DATA) and not isinstance(error, np.linalg.LinAlgError):
+                return _named(DataError(f"{block.label}: {type(error).__name__}: {error}"), error)
             error.add_note(f"This was in {block.label}.")
             raise
 

@@ -93,6 +93,10 @@ def _add_data(state: _Hash, value: Any) -> None:
         _tag(state, "series", len(value))
         _add(state, value.index)
         _column(state, value.array)
+    elif isinstance(value, pd.MultiIndex):
+        _tag(state, "levels", value.nlevels, len(value))
+        for level in range(value.nlevels):
+            _column(state, value.get_level_values(level).array)
     elif isinstance(value, pd.Index):
         _column(state, value.array)
     elif isinstance(value, pd.api.extensions.ExtensionArray):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from typing import Any
 
 from lmmpy.errors import DataError, ModelError
 
-__all__ = ["FORMAT", "Header", "checked_fingerprint", "comment", "read_comment"]
+__all__ = ["FORMAT", "Header", "checked_fingerprint", "comment", "lmmpy_version", "read_comment"]
 
 FORMAT = 1
 # As `digest` writes them; they say nothing to a reader.
@@ -43,8 +44,8 @@ class Header:
 
     def as_json(self, **more: Any) -> dict[str, Any]:
         """What a file's first line holds."""
-        own = {"format": FORMAT, "what": self.what, "total": self.total, "fingerprint": dict(self.fingerprint)}
-        return own | more
+        own = {"format": FORMAT, "version": lmmpy_version(), "what": self.what, "total": self.total}
+        return own | {"fingerprint": dict(self.fingerprint)} | more
 
     def check(self, found: Mapping[str, Any], path: Path) -> None:
         """
@@ -79,6 +80,12 @@ class Header:
                 hidden = any(_DIGEST.fullmatch(value) for value in values)
                 differ.append(name if hidden else f"{name} ({values[0]}, not {values[1]})")
         return differ
+
+
+def lmmpy_version() -> str:
+    """The version of the package, which is above this room and is loaded."""
+    version: str = sys.modules[__name__.partition(".")[0]].__version__
+    return version
 
 
 def _listed(names: list[str]) -> str:

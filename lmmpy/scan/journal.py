@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -16,7 +15,7 @@ import pandas as pd
 from lmmpy.errors import DataError
 from lmmpy.scan.blocks import Block
 from lmmpy.scan.files import file_errors, locked
-from lmmpy.scan.header import Header, comment, read_comment
+from lmmpy.scan.header import Header, comment, lmmpy_version, read_comment
 from lmmpy.scan.tables import Layout, decoded, encoded, names_line
 
 __all__ = ["JOURNAL", "Journal", "discard_journal", "open_journal"]
@@ -61,7 +60,7 @@ class Journal:
             if end == 0:
                 file.seek(0)
                 file.truncate()
-                self._write(comment(JOURNAL, header.as_json(version=_version())))
+                self._write(comment(JOURNAL, header.as_json()))
             else:
                 file.truncate(end)
                 file.seek(end)
@@ -88,6 +87,14 @@ class Journal:
         with file_errors(self.path, "The blocks before are kept. "):
             self._write(start + rows + end)
         self.layout, self.done = layout, block.stop
+
+    def rows(self) -> bytes:
+        """All rows that are kept, as `encoded` wrote them."""
+        with file_errors(self.path):
+            self._file.seek(0)
+            lines = self._file.read().splitlines(keepends=True)
+        # behind the first line, the types and the names; no row begins as a comment does
+        return b"".join(line for line in lines[3:] if not line.startswith(b"#"))
 
     def remove(self) -> None:
         """Take the file away, when the results are elsewhere."""
@@ -118,9 +125,9 @@ class Journal:
         if found is None:
             raise DataError(f"{self.path} is not of a scan that lmmpy began: say another file, or delete this one.")
         header.check(found, self.path)
-        if found["version"] != _version():
+        if found["version"] != lmmpy_version():
             raise DataError(
-                f"{self.path} was begun with lmmpy {found['version']}, and this is {_version()}, whose numbers "
+                f"{self.path} was begun with lmmpy {found['version']}, and this is {lmmpy_version()}, whose numbers "
                 "may differ: finish it with that version, or delete it to begin again."
             )
         return len(first) + self._read_blocks(lines)
@@ -146,12 +153,6 @@ class Journal:
         self.layout = layout
         self.restored = decoded(b"".join(good), layout)
         return sum(map(len, lines[:end]))
-
-
-def _version() -> str:
-    # the package itself is above this room, and is loaded
-    version: str = sys.modules[__name__.partition(".")[0]].__version__
-    return version
 
 
 def _is_magic(line: bytes) -> bool:

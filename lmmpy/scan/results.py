@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from lmmpy.errors import DataError, ModelError
+from lmmpy.errors import DataError, LmmpyWarning, ModelError
 from lmmpy.scan.files import checked_folder, replaced
-from lmmpy.scan.header import Header, comment, read_comment
-from lmmpy.scan.tables import Layout, decoded, encoded, names_line, plain_table
+from lmmpy.scan.header import Header, comment, lmmpy_version, read_comment
+from lmmpy.scan.journal import Journal
+from lmmpy.scan.tables import decoded, names_line, plain_table
 
 __all__ = ["RESULTS", "journal_path", "read_results", "results_path", "write_results"]
 
@@ -55,31 +57,54 @@ def read_results(path: Path, header: Header) -> pd.DataFrame | None:
     ------
     DataError
         When the file is not lmmpy's, another scan's, or was changed.
+
+    Warns
+    -----
+    LmmpyWarning
+        When another version of lmmpy wrote it.
     """
     if not path.exists():
         return None
-    return _read_parquet(path, header) if path.suffix == ".parquet" else _read_tsv(path, header)
+    table, version = _read_parquet(path, header) if path.suffix == ".parquet" else _read_tsv(path, header)
+    if version != lmmpy_version():
+        warnings.warn(
+            f"{path} was written by lmmpy {version}, and this is {lmmpy_version()}, whose numbers may differ: these are "
+            "the old ones. To compute them again, say another file or delete it.",
+            LmmpyWarning,
+            stacklevel=4,
+        )
+    return table
 
 
-def write_results(path: Path, header: Header, table: pd.DataFrame, layout: Layout) -> None:
+def write_results(path: Path, header: Header, table: pd.DataFrame, journal: Journal) -> None:
     """
     Write the table of a finished scan.
+
+    Parameters
+    ----------
+    path : Path
+    header : Header
+    table : DataFrame
+    journal : Journal
+        Where its rows are, as text too.
 
     Raises
     ------
     DataError
         When it cannot be written.
     """
+    layout = journal.layout
+    assert layout is not None
     with replaced(path) as beside:
         if path.suffix == ".parquet":
             _write_parquet(beside, header.as_json(columns=dict(layout)), table)
         else:
-            rows = encoded(table, layout)
+            rows = journal.rows()
             first = header.as_json(columns=dict(layout), sha256=hashlib.sha256(rows).hexdigest())
             beside.write_bytes(b"".join([comment(RESULTS, first), names_line(layout), rows]))
 
 
-def _read_tsv(path: Path, header: Header) -> pd.DataFrame:
+def _read_tsv(path: Path, header: Header) -> tuple[pd.DataFrame, str]:
     with path.open("rb") as file:
         found = read_comment(RESULTS, file.readline())
         if found is None:
@@ -88,7 +113,7 @@ def _read_tsv(path: Path, header: Header) -> pd.DataFrame:
         names, rows = file.readline(), file.read()
     if names != names_line(found["columns"]) or hashlib.sha256(rows).hexdigest() != found["sha256"]:
         raise _changed(path)
-    return decoded(rows, found["columns"])
+    return decoded(rows, found["columns"]), found["version"]
 
 
 def _not_ours(path: Path) -> DataError:
@@ -115,7 +140,7 @@ def _write_parquet(path: Path, first: Mapping[str, Any], table: pd.DataFrame) ->
     parquet.write_table(columns.replace_schema_metadata(metadata), path, write_page_checksum=True)
 
 
-def _read_parquet(path: Path, header: Header) -> pd.DataFrame:
+def _read_parquet(path: Path, header: Header) -> tuple[pd.DataFrame, str]:
     pyarrow, parquet = _parquet()
     try:
         found = json.loads((parquet.read_schema(path).metadata or {}).get(_KEY, b"null"))
@@ -130,4 +155,4 @@ def _read_parquet(path: Path, header: Header) -> pd.DataFrame:
         raise _changed(path) from error
     if columns.column_names != list(found["columns"]):
         raise _changed(path)
-    return plain_table(columns.to_pandas(), found["columns"])
+    return plain_table(columns.to_pandas(), found["columns"]), found["version"]

@@ -105,7 +105,7 @@ def run_scan(
     started, blocks = time.perf_counter(), tuple(blocks)
     header = Header(what, _checked_total(blocks), checked_fingerprint(fingerprint), _unit(blocks))
     if resume is None:
-        tables, _ = _scan(task, blocks, header, None, n_jobs, progress)
+        tables = _scan(task, blocks, header, None, n_jobs, progress)
         return _outcome(_joined(tables), blocks[len(tables) - 1].stop if tables else 0, header, started, "")
     path = results_path(resume)
     finished = read_results(path, header)
@@ -118,11 +118,11 @@ def run_scan(
         if finished is None:
             kept = [] if journal.restored is None else [journal.restored]
             done, left = journal.done, rest_of(blocks, journal.done)
-            tables, layout = _scan(task, left, header, journal, n_jobs, progress)
+            tables = _scan(task, left, header, journal, n_jobs, progress)
             # Ctrl-C may have come between a block's way to the journal and to the table
             table, done = _joined(kept + tables), left[len(tables) - 1].stop if tables else done
             if done == header.total:
-                write_results(path, header, table, layout)
+                write_results(path, header, table, journal)
         else:
             table, done = finished, header.total
         if done == header.total:
@@ -137,10 +137,10 @@ def _scan(
     journal: Journal | None,
     n_jobs: int | None,
     shown: bool | None,
-) -> tuple[list[pd.DataFrame], Layout]:
-    """Tables of blocks, as many as there is time for until the user interrupts, and the layout of all."""
+) -> list[pd.DataFrame]:
+    """Tables of blocks, as many as there is time for until the user interrupts."""
     tables: list[pd.DataFrame] = []
-    layout = {} if journal is None or journal.layout is None else journal.layout
+    layout: Layout = {} if journal is None or journal.layout is None else journal.layout
     left = sum(map(len, blocks))
     progress = Progress(header.total, header.unit, shown, what=header.what, done=header.total - left)
     with closing(progress), suppress(KeyboardInterrupt), closing(answers(task, blocks, n_jobs)) as found:
@@ -152,7 +152,7 @@ def _scan(
                 journal.append(block, table, layout)
             tables.append(table)
             progress.advance(len(block))
-    return tables, layout
+    return tables
 
 
 def _table(answer: Answer, journal: Journal | None) -> pd.DataFrame:

@@ -112,11 +112,11 @@ def encoded(table: pd.DataFrame, layout: Layout) -> bytes:
 
 def _fields(column: pd.Series[Any], kind: str) -> list[str]:
     if kind == "text":
-        missing, values = column.isna().to_numpy(), column.tolist()
-        return [
-            _NOT_THERE["text"] if gone else value.translate(_ESCAPES)
-            for gone, value in zip(missing, values, strict=True)
-        ]
+        # many rows say the same: each text is looked at once
+        codes, texts = pd.factorize(column)
+        known = [text.translate(_ESCAPES) for text in texts.tolist()]
+        known.append(_NOT_THERE["text"])
+        return [known[code] for code in codes.tolist()]
     # Python's numbers: a float32 is written as the double that it is
     values = column.to_numpy().tolist()
     if kind.startswith("float"):

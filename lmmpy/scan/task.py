@@ -35,6 +35,6 @@ class Task(Protocol):
 
         Raises
         ------
-        LmmpyError, OSError, ValueError, ArithmeticError, LookupError, EOFError
+        LmmpyError, OSError, ValueError, EOFError
             For unreadable data; the scan's error then names the block.
         """

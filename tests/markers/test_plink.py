@@ -1,8 +1,10 @@
 """PLINK files: what is read, and what is refused."""
 
+import hashlib
 import os
 import pickle
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,7 @@ import pytest
 
 from lmmpy.errors import DataError, ModelError
 from lmmpy.markers import GenotypeSource, PlinkGenotypes, as_genotypes
+from lmmpy.markers.contents import digest_of_file
 from tests.markers.plain_genotypes import dosages, write_plink
 
 pytest.importorskip("bed_reader")

@@ -102,6 +102,33 @@ def test_a_finished_scan_is_given_back(tmp_path: Path, suffix: str) -> None:
     assert not (tmp_path / f"scan.{suffix}.partial").exists() and results.read_bytes() == results_before
 
 
+@pytest.mark.parametrize("suffix", ["tsv", "parquet"])
+def test_results_of_another_version_are_said_to_be_that(
+    tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if suffix == "parquet":
+        pytest.importorskip("pyarrow")
+    first = scan(blocks=BLOCKS, resume=tmp_path / f"scan.{suffix}")
+    monkeypatch.setattr("lmmpy.__version__", "99.1")
+    with pytest.warns(LmmpyWarning, match=r"written by lmmpy 0.*this is 99\.1.*delete it"):
+        again = scan(blocks=BLOCKS, resume=tmp_path / f"scan.{suffix}")
+    assert_same(again.table, first.table)
+
+
+def test_results_are_the_lines_of_the_journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each row is written as text once, and what goes on from a journal gives the same file."""
+    scan(blocks=BLOCKS, resume=tmp_path / "whole.tsv")
+    (tmp_path / "scan.tsv.partial").write_bytes(journal(tmp_path))
+    rows: list[int] = []
+    monkeypatch.setattr(
+        "lmmpy.scan.journal.encoded", lambda table, layout: rows.append(len(table)) or encoded(table, layout)
+    )
+    monkeypatch.setattr("lmmpy.scan.results.encoded", None, raising=False)
+    scan(blocks=BLOCKS, resume=tmp_path / "scan.tsv")
+    assert sum(rows) == 40
+    assert (tmp_path / "scan.tsv").read_bytes() == (tmp_path / "whole.tsv").read_bytes()
+
+
 def test_other_programs_read_the_results(tmp_path: Path) -> None:
     def simple(block: Block) -> pd.DataFrame:
         return pd.DataFrame({"variant": [f"rs{block.number}"], "p_value": [block.number / 3]})
@@ -178,15 +205,16 @@ def test_a_scan_goes_on_in_other_blocks(tmp_path: Path, size: int, breaks: list[
 
 def test_a_scan_is_interrupted_in_one_cut_after_the_other(tmp_path: Path) -> None:
     expected, done = scan(items, BLOCKS).table, []
+    calls: list[int] = []
+
+    def interrupted(block: Block) -> pd.DataFrame:
+        if calls:
+            raise KeyboardInterrupt
+        calls.append(block.number)
+        return items(block)
+
     for size in (10, 7, 25, 4):
-
-        def interrupted(block: Block) -> pd.DataFrame:
-            if calls:
-                raise KeyboardInterrupt
-            calls.append(block.number)
-            return items(block)
-
-        calls: list[int] = []
+        calls.clear()
         with pytest.warns(LmmpyWarning, match="of 60 variants are done"):
             found = scan(interrupted, blocks_of(60, size, "variants"), resume=tmp_path / "scan.tsv")
         done.append(found.done)

@@ -105,10 +105,11 @@ def test_the_first_bad_block_is_named_whichever_process_is_quicker(tmp_path: Pat
     assert kept_blocks(Path(f"{results}.partial")) == 7
 
 
+@pytest.mark.parametrize("error", [TypeError, KeyError, ZeroDivisionError, np.linalg.LinAlgError])
 @pytest.mark.parametrize("n_jobs", [1, 2])
-def test_what_no_data_explain_stays_what_it_is(n_jobs: int) -> None:
-    with pytest.raises(TypeError, match="of the task") as caught:
-        scan(Corrupt(TypeError), FEW, n_jobs=n_jobs)
+def test_what_no_data_explain_stays_what_it_is(n_jobs: int, error: type[Exception]) -> None:
+    with pytest.raises(error, match="of the task") as caught:
+        scan(Corrupt(error), FEW, n_jobs=n_jobs)
     assert any("This was in variants" in note for note in caught.value.__notes__)
 
 
