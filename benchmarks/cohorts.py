@@ -175,5 +175,5 @@ def _write_variants(path: Path, m: int) -> None:
 
 
 def frame_of(make: Callable[[], Cohort]) -> pd.DataFrame:
-    """The trait of a cohort that is made, or read, now."""
+    """The people of a cohort, which is made where it is not there."""
     return make().frame()

@@ -23,11 +23,10 @@ READING = (
 HEADER = ("scan", "program", "median", "each", "ratio", "must", "met", "apart", "peak MB", "note")
 
 
-def _goal(row: Row | None, linkage: bool) -> str:
+def _goal(row: Row | None, by_position: bool) -> str:
     if row is None or row.target is None:
         return NOTHING
-    told = goal_of(row.target, row.target.must)
-    return f"{time_of(row.target.must)} each" if linkage else told
+    return f"{time_of(row.target.must)} each" if by_position else goal_of(row.target, row.target.must)
 
 
 def _apart(result: ProblemResult, peer: PeerResult) -> str:
@@ -60,7 +59,7 @@ def _rows(result: ProblemResult) -> Iterable[list[str]]:
             time_of(peer.median),
             _micro(None if peer.median is None else peer.median / task.items),
             ("under " if bound else "") + number(ratio, ".3g"),
-            _goal(scans.row_of(peer, task), not result.problem.name.startswith("assoc")),
+            _goal(scans.row_of(peer, task), task.by_position),
             NOTHING if verdict is None else verdict.met,
             _apart(result, peer),
             number(peer.peak_rss_mb, ",.0f"),

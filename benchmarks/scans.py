@@ -42,7 +42,7 @@ class Row:
     what : str
         What the worker is to do; see `bench_scans.CALLS`.
     target : Target or None
-        Seconds, by `Task.items`, or a ratio to GEMMA's time in the same run.
+        Seconds, see `Task.by_position`, or a ratio to GEMMA's time in the same run.
     arguments : tuple of str
         For the worker, where it needs no cohort.
     """
@@ -89,10 +89,15 @@ class Task:
     beside_gemma: bool = False
     given: Callable[[], PeerResult] | None = None
 
+    @property
+    def by_position(self) -> bool:
+        """Whether a target in seconds is for a position; else it is for the whole."""
+        return self.cohort is None
+
     def peers(self, folder: Path) -> tuple[Peer, ...]:
         """lmmpy's workers and GEMMA's, which leave tables in a folder; cohorts that are not kept are made."""
         made = None if self.cohort is None else self.cohort()
-        if made is not None and self.beside_gemma and not missing_gemma():
+        if made is not None and self.beside_gemma and missing_gemma() is None:
             cohorts.relate(made)
         return (*(self._ours(row, made, folder) for row in self.rows), *self._gemma(made, folder))
 
@@ -100,8 +105,13 @@ class Task:
         files = [] if made is None else [str(made.folder)]
         files += [str(folder / f"{row.what}.npz")] if self.beside_gemma else []
         command = (sys.executable, "-m", "benchmarks.bench_scans", row.what, *row.arguments, *files)
-        # the relatedness of such a task is GEMMA's
-        return Peer(row.name, command, missing_gemma if self.beside_gemma else partial(missing_module, OURS))
+        return Peer(row.name, command, self._missing)
+
+    def _missing(self) -> str | None:
+        """What lmmpy needs; the relatedness of a task beside GEMMA is GEMMA's."""
+        modules = (OURS,) if self.cohort is None else (OURS, "bed_reader")
+        absent = [missing_module(name) for name in modules] + [missing_gemma() if self.beside_gemma else None]
+        return next((words for words in absent if words is not None), None)
 
     def _gemma(self, made: Cohort | None, folder: Path) -> tuple[Peer, ...]:
         if not self.beside_gemma:
@@ -335,6 +345,6 @@ def _met(
 
 
 def each(result: ProblemResult, peer: PeerResult) -> float | None:
-    """Return the seconds of a scan by its target's unit: a position's of linkage, else of the whole."""
-    whole = result.problem.name.startswith("assoc")
-    return None if peer.median is None else peer.median / (1 if whole else TASKS[result.problem.name].items)
+    """Return the seconds that a target in seconds is for: of a position of linkage, else of the whole."""
+    task = TASKS[result.problem.name]
+    return None if peer.median is None else peer.median / (task.items if task.by_position else 1)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import shlex
 import sys
 import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -56,6 +58,12 @@ def simulate(folder: Path, name: str, most: int | None) -> pd.DataFrame | None:
     return outcome.table if outcome.complete else None
 
 
+def written(results: dict[str, Any]) -> str:
+    """Results as JSON, the innermost lists on one line each."""
+    text = json.dumps(results, indent=1, ensure_ascii=False)
+    return re.sub(r"\[\s+([^][{}]*?)\s+\]", lambda found: f"[{' '.join(found[1].split())}]", text) + "\n"
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the study, or only report what it found."""
     words = list(sys.argv[1:] if arguments is None else arguments)
@@ -69,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             found[name] = measures(SETTINGS[name], table)
         command = shlex.join(["python", "-m", "benchmarks.scan_power", *words])
         results = {"setting": facts(command, spent(options.checkpoints, 0.0)), "settings": found}
-        options.output.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        options.output.write_text(written(results), encoding="utf-8")
     write_page(options.output, options.page)
     print(f"written: {options.page}")
     return 0

@@ -94,12 +94,12 @@ def _settings() -> tuple[Setting, ...]:
             name="linkage, normal scores", title="the same, transformed by `qtl.inormal`", kind="linkage",
             studies=1000, items=10, log_sd=0.6, normal_scores=True,
         ),
-        Setting(name="share 0.1", title="a locus of 10 %", kind="linkage", studies=500, items=1, share=0.1),
-        Setting(name="share 0.2", title="a locus of 20 %", kind="linkage", studies=500, items=1, share=0.2),
-        Setting(name="share 0.3", title="a locus of 30 %", kind="linkage", studies=500, items=1, share=0.3),
+        Setting(name="share 0.1", title="a locus of 10 %", kind="linkage", studies=1000, items=1, share=0.1),
+        Setting(name="share 0.2", title="a locus of 20 %", kind="linkage", studies=1000, items=1, share=0.2),
+        Setting(name="share 0.3", title="a locus of 30 %", kind="linkage", studies=1000, items=1, share=0.3),
         Setting(
             name="share 0.2, two alleles", title="a locus of 20 % with two alleles, of frequency 0.3", kind="linkage",
-            studies=500, items=1, share=0.2, two_alleles=True,
+            studies=1000, items=1, share=0.2, two_alleles=True,
         ),
         Setting(name="SNPs", title="no SNP has an effect", kind="association", studies=1000, items=50),
         Setting(

@@ -47,7 +47,8 @@ that of "lmmpy polygenic", or, with kin() in the formula, the formula's. Then
   --test wald, lrt       beta over its standard error, or the likelihood ratio, with the variant in the model
   --exact                the variances anew with each variant (GEMMA), not those of the null model (EMMAX, P3D)
 
-Missing genotypes count as the mean of the others. People of DATA without genotypes are left out, and that is said.
+Missing genotypes count as the mean of the others. Sex chromosomes are tested as the others are, with copies as the file
+has them: on X usually 0 or 2 of men. People of DATA without genotypes are left out, and that is said.
 """
 
 _END = """
@@ -196,6 +197,10 @@ def _check(arguments: argparse.Namespace) -> None:
     """See before the work what can be seen."""
     if arguments.style is not None:
         check_style(arguments.style, arguments.test, arguments.interaction)
+    if not 0.0 < arguments.peak <= 1.0:
+        raise ModelError(f"--peak is a p-value, above 0 and at most 1, not {arguments.peak:g}.")
+    if arguments.distance < 0:
+        raise ModelError(f"--distance is a number of base pairs, at least 0, not {arguments.distance}.")
     if arguments.grm_leave_out and arguments.grm is None and not arguments.loco:
         raise ModelError(
             "--grm-leave-out is of the relatedness that --grm or --loco makes from the genotypes; add one."
@@ -218,18 +223,30 @@ def _genotypes(arguments: argparse.Namespace) -> GenotypeSource:
 def _genotyped(data: pd.DataFrame, source: GenotypeSource, arguments: argparse.Namespace) -> pd.DataFrame:
     """The rows of people with genotypes."""
     inside = data[arguments.id].isin(source.people)
+    if data.empty:
+        raise DataError(f"{arguments.data} has no rows.")
     if not inside.any():
-        theirs = shown(source.people[:3])
+        theirs = f"{shown(source.people[:3])}.{_spelt(data[arguments.id], source)}"
         raise DataError(
             f"Nobody of {arguments.data} is in {source.description}: column {arguments.id!r} has "
-            f"{shown(data[arguments.id].head(3))}, and theirs are {theirs}. Name the column with --id, or try --ids."
+            f"{shown(data[arguments.id].head(3))}, and theirs are {theirs} Name the column with --id, or try --ids."
         )
     if not inside.all():
         absent = data.loc[~inside, arguments.id]
         message = f"{len(absent):,} rows of {arguments.data} are of people without genotypes, and are left out: "
-        warnings.warn(message + f"{shown(absent)}.", LmmpyWarning, stacklevel=2)
+        warnings.warn(message + f"{shown(absent)}.{_spelt(absent, source)}", LmmpyWarning, stacklevel=2)
     kept: pd.DataFrame = data[inside].reset_index(drop=True)
     return kept
+
+
+def _spelt(absent: pd.Series, source: GenotypeSource) -> str:
+    """A hint where ids are written with zeros in front in one file only."""
+    theirs = {one.lstrip("0"): one for one in source.people}
+    for one in absent.dropna():
+        other = theirs.get(str(one).lstrip("0"))
+        if other is not None:
+            return f" Is {one!r} there {other!r}?"
+    return ""
 
 
 def _related(data: pd.DataFrame, source: GenotypeSource, arguments: argparse.Namespace) -> Relatives:

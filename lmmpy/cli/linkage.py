@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +95,9 @@ def run(arguments: argparse.Namespace) -> None:
     """
     out = outputs(arguments)
     resume = scan_file(out, arguments, passes=True)
+    for name in ("peak", "drop"):
+        if not 0.0 <= getattr(arguments, name) < math.inf:
+            raise ModelError(f"--{name} is a LOD, at least 0, not {getattr(arguments, name):g}.")
     ibd = _sharing(arguments)
     data = table(arguments)
     related = relatives(arguments)

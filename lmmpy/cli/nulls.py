@@ -70,6 +70,7 @@ def null_of(formula: str, data: pd.DataFrame, related: Relatives, arguments: arg
         transform=arguments.transform,
         id=arguments.id,
         subset=arguments.subset,
+        _names=_matrices(related),
     )
     return found.fit.update(reml=True) if arguments.reml else found
 
@@ -102,7 +103,13 @@ def joint_null(data: pd.DataFrame, related: Relatives, arguments: argparse.Names
         transform=arguments.transform,
         id=arguments.id,
         subset=arguments.subset,
+        _names=_matrices(related),
     )
+
+
+def _matrices(related: Relatives) -> dict[str, Relatedness]:
+    """What reports call by its own name; a pedigree is called one."""
+    return {name: one for name, one in related.items() if isinstance(one, Relatedness)}
 
 
 def _as_it_is(formula: str, data: pd.DataFrame, related: Relatives, arguments: argparse.Namespace) -> LmmFit:

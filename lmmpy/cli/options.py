@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pandas as pd
 
 from lmmpy.cli.files import find_id, read_ids, read_kinship, read_pedigree, read_table
 from lmmpy.cli.outputs import Outputs
-from lmmpy.errors import DataError, ModelError, shown
+from lmmpy.errors import DataError, LmmpyWarning, ModelError, shown
 from lmmpy.relatedness import Pedigree, Relatedness
 
 __all__ = [
@@ -88,7 +89,25 @@ def table(arguments: argparse.Namespace, with_id: bool = True) -> pd.DataFrame:
     absent = [name for name in arguments.text if name not in frame.columns]
     if absent:
         raise DataError(f"{arguments.data} has no column {shown(absent)}; it has {shown(frame.columns, 20)}.")
+    _tell_nines(frame, arguments)
     return frame
+
+
+def _tell_nines(frame: pd.DataFrame, arguments: argparse.Namespace) -> None:
+    """Warn of columns in the formula whose only negative number is -9, several times: PLINK's and GEMMA's missing."""
+    words = set(re.findall(r"[\w.]+", arguments.formula))
+    for name in frame.columns:
+        values = frame[name]
+        if name not in words or not pd.api.types.is_numeric_dtype(values):
+            continue
+        negative = values[values < 0]
+        if len(negative) > 1 and (negative == -9).all():
+            warnings.warn(
+                f"Column {name!r} of {arguments.data} has -9 in {len(negative):,} rows and no other negative number: "
+                "if these are missing values, say --missing=-9.",
+                LmmpyWarning,
+                stacklevel=2,
+            )
 
 
 # ---- relatives
@@ -151,7 +170,12 @@ def add_scan(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="go on where a scan with the same --out was interrupted; another model or other data are refused",
     )
-    group.add_argument("--jobs", metavar="N", type=int, help="processes (default 1; -1: one a core)")
+    group.add_argument(
+        "--jobs",
+        metavar="N",
+        type=int,
+        help="processes (default 1; -1: one a core), each of which takes seconds to start",
+    )
     group.add_argument(
         "--progress",
         action=argparse.BooleanOptionalAction,

@@ -20,6 +20,7 @@ from lmmpy.cli.scope import called
 from lmmpy.errors import ModelError
 from lmmpy.qtl import Polygenic
 from lmmpy.qtl import polygenic as polygenic_analysis
+from lmmpy.relatedness import Relatedness
 
 __all__ = ["add_command", "add_polygenic", "fit_polygenic", "run"]
 
@@ -107,6 +108,7 @@ def fit_polygenic(arguments: argparse.Namespace, **options: object) -> Polygenic
         transform=arguments.transform,
         id=arguments.id,
         subset=arguments.subset,
+        _names={name: one for name, one in related.items() if isinstance(one, Relatedness)},
         **options,
     )
     return found

@@ -298,9 +298,7 @@ def _tell_left_out(source: GenotypeSource, same: list[int], n: int) -> None:
         )
 
 
-def sums_of(
-    source: GenotypeSource, rows: NDArray[np.intp], method: Method, size: int, progress: bool | None
-) -> Sum:
+def sums_of(source: GenotypeSource, rows: NDArray[np.intp], method: Method, size: int, progress: bool | None) -> Sum:
     """Σ z zᵀ of all variants, by blocks of a size."""
     plan = _Plan(np.full(len(source.variants), _ALL), False, method, 0.0, size)
     return _sums(source, rows, plan, len(rows), progress)[_ALL]

@@ -46,7 +46,7 @@ class JoinedGenotypes:
         self.description = described(
             " + ".join([*names[:3], *(["…"] if len(names) > 3 else [])]), len(self.people), sum(counts)
         )
-        check_variants(self.variants, self.description)
+        check_variants(self.variants, self.description, "number")
 
     def __repr__(self) -> str:
         return f"<genotypes of {self.description}>"

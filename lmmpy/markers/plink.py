@@ -170,5 +170,5 @@ class PlinkGenotypes:
         return values
 
     def fingerprint(self) -> str:
-        """Digest of people, of the .bim, and of pages all over the .bed."""
+        """Digest of people, of the .bim and of the .bed."""
         return digest(self.people, digest_of_file(self.bim), digest_of_file(self.bed))

@@ -95,7 +95,7 @@ def _read_bim(path: Path, size: int, changed: int) -> pd.DataFrame:
     return variant_table(table[1].tolist(), table[0].tolist(), position, table[4].tolist(), table[5].tolist())
 
 
-def check_variants(variants: pd.DataFrame, where: str) -> None:
+def check_variants(variants: pd.DataFrame, where: str, counted: str = "line") -> None:
     """
     Refuse a variant that stands there twice.
 
@@ -110,5 +110,5 @@ def check_variants(variants: pd.DataFrame, where: str) -> None:
         raise DataError(
             f"{where}: {len(again):,} variants stand there more than once, with the same name, place and alleles: "
             f"{shown(dict.fromkeys(again))}; first {row['variant']!r} at {row['chromosome']}:{row['position']} "
-            f"(number {i + 1:,}). Name or remove them: plink2 --set-all-var-ids, --rm-dup."
+            f"({counted} {i + 1}). Name or remove them: plink2 --set-all-var-ids, --rm-dup."
         )

@@ -26,7 +26,10 @@ _SMALLEST, _ALONG = 1_000, 2_000
 
 def _log_p(table: pd.DataFrame, p: str) -> Floats:
     """−log10 of a column of p-values; NaN where it is NaN."""
-    values = table[p].to_numpy(dtype=np.float64)
+    try:
+        values = table[p].to_numpy(dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"Column {p!r} holds no p-values but {shown(table[p].head(3).tolist())}: {error}.") from error
     wrong = table.loc[(values < 0.0) | (values > 1.0), p]
     if len(wrong):
         raise DataError(f"Column {p!r} has values that are no p-values: {shown(wrong.head(6).tolist())}.")
@@ -166,6 +169,8 @@ def regional_frame(
     frame = _placed(table, p, "A regional plot")
     if variant is not None:
         lead = _found(frame, str(variant))
+        if lead["position"] == 0:
+            raise DataError(f"The position of variant {variant!r} is not known (0), so that it has no surroundings.")
         chromosome, at = lead["chromosome"], float(lead["position"])
         start, stop = at - window, at + window
     inside = frame["chromosome"] == str(chromosome)
@@ -178,8 +183,9 @@ def regional_frame(
         raise DataError(
             f"No variant with a p-value lies between {low:,.0f} and {high:,.0f} of chromosome {chromosome}."
         )
-    named = str(variant) if variant is not None else str(region["variant"].iloc[int(region["log_p"].argmax())])
-    return region.assign(r2=_r2(ld, named, region["variant"]), lead=(region["variant"] == named).to_numpy())
+    names = region["variant"].to_numpy(dtype=object)
+    place = int(region["log_p"].argmax()) if variant is None else names.tolist().index(str(variant))
+    return region.assign(r2=_r2(ld, names[place], region["variant"]), lead=np.arange(len(region)) == place)
 
 
 def _found(frame: pd.DataFrame, variant: str) -> pd.Series:
@@ -188,6 +194,11 @@ def _found(frame: pd.DataFrame, variant: str) -> pd.Series:
         near = similar(variant, frame["variant"].head(100_000))
         hint = f" Did you mean {shown(near)}?" if near else ""
         raise DataError(f"The table has no variant {variant!r} with a p-value.{hint}")
+    if len(rows) > 1:
+        places = [f"{name}:{at}" for name, at in zip(rows["chromosome"], rows["position"], strict=True)]
+        raise DataError(
+            f"The table has {len(rows)} variants {variant!r}, at {shown(places)}. Say chromosome=, start= and stop=."
+        )
     return rows.iloc[0]
 
 
@@ -303,10 +314,12 @@ def lod_frame(lod: Any, chromosome: object = None) -> pd.DataFrame:
     Raises
     ------
     DataError
-        For columns or a chromosome that are not there.
+        For columns or a chromosome that are not there, and no positions.
     """
     frame = _passes(lod)
     checked_columns(frame, ["chromosome", "position", "lod"], "A plot of LOD scores")
+    if frame.empty:
+        raise DataError("A plot of LOD scores needs positions, and the table has none.")
     frame = frame.assign(chromosome=frame["chromosome"].astype(str))
     there = chromosome_order(frame["chromosome"].unique())
     if chromosome is not None:

@@ -143,14 +143,7 @@ def association(
         scanners = _scanners(fits, whose, source, loco, selected, tests, progress)
     traits = tuple(map(TraitScan, names, whose, places, scanners, modifiers))
     task = AssociationTask(source, selected, traits, filters, tests.names)
-    fingerprint = {
-        "null model": digest(*(null_digest(fit) for fit in fits)),
-        "traits and people": digest(*(part for t in traits for part in (t.name, t.people.ids, t.people.codes))),
-        "genotypes": digest(source.fingerprint(), selected),
-        "test": digest(tests.names, tests.exact, tests.precision, interaction or ""),
-        "filters": digest(filters.min_maf, filters.max_missing),
-        "relatedness without a chromosome": digest(kind, *_kernel_digests(loco)),
-    }
+    fingerprint = {} if resume is None else _fingerprint(fits, task, tests, interaction, kind, loco)
     outcome = run_scan(
         task, blocks, fingerprint=fingerprint, what="association", resume=resume, n_jobs=n_jobs, progress=progress
     )
@@ -226,6 +219,24 @@ def _scanners(
             kernels = made[people.ids]
         found.append(LocoScanners(fit, name, kernels, tests))
     return found
+
+
+def _fingerprint(
+    fits: Sequence[LmmFit], task: AssociationTask, tests: ScanTests, interaction: str | None, kind: str, loco: Any
+) -> dict[str, str]:
+    """What a scan must agree in to be continued."""
+    who = [part for trait in task.traits for part in (trait.name, trait.people.ids, trait.people.codes)]
+    return {
+        "null model": digest(*(null_digest(fit) for fit in fits)),
+        "traits and people": digest(*who),
+        "genotypes": digest(task.source.fingerprint(), task.selected),
+        "test": ", ".join(tests.names) + ", exact" * tests.exact,
+        "interaction": interaction or "none",
+        "precision": tests.precision,
+        "min_maf": f"{task.filters.min_maf!r}",
+        "max_missing": f"{task.filters.max_missing!r}",
+        "relatedness without a chromosome": digest(kind, *_kernel_digests(loco)),
+    }
 
 
 def _kernel_digests(loco: Any) -> list[str]:

@@ -147,7 +147,7 @@ class AssociationScan:
             Which, where there are several; the style "lmmpy" takes all.
         """
         table = self.table if style == "lmmpy" and trait is None else self._of(trait)
-        write_association(table, path, style)
+        write_association(table, path, style, self.test, self.interaction)
 
     def document(self, digits: int = 4) -> Document:
         """

@@ -114,7 +114,7 @@ def write_association(
     if not parent.is_dir():
         raise DataError(f"The directory {parent} is not there; make it, or write to another.")
     how = check_style(style, test, interaction)
-    separator, missing = ("\t", "") if how is None else (how.separator, how.missing)
+    separator, missing = ("\t", "NA") if how is None else (how.separator, how.missing)
     frame.to_csv(path, sep=separator, na_rep=missing, index=False)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from lmmpy.errors import LmmpyWarning, ModelError
 from lmmpy.markers import as_ibd
 from lmmpy.qtl.linkage_lod import check_mixture
-from lmmpy.qtl.linkage_null import check_null, selected_positions
+from lmmpy.qtl.linkage_null import check_autosomes, check_null, selected_positions
 from lmmpy.qtl.linkage_relatives import close_relatives
 from lmmpy.qtl.linkage_run import Settings, run_passes
 from lmmpy.qtl.linkage_scan import LinkageScan
@@ -102,7 +102,7 @@ def linkage(
         For people whose sharing is needed and not known, unreadable sharing, numbers of alleles in place of
         proportions, a wrong `resume` file.
     ModelError
-        For a null model with known variances or constraints, and wrong options.
+        For a null model with known variances or constraints, sex chromosomes, and wrong options.
 
     Notes
     -----
@@ -123,23 +123,14 @@ def linkage(
     independent = _checked_rho(rho_q, traits)
     chosen = mixture if mixture is not None else "variances" if independent else "solar"
     check_mixture(chosen, traits)
-    if engine not in ("auto", "general"):
-        raise ModelError(f"engine is 'auto' or 'general', not {engine!r}.")
-    if not isinstance(name, str) or not name.isidentifier():
-        raise ModelError(f"name must be a name such as 'ibd', not {name!r}.")
-    if not isinstance(nearest, bool | np.bool_):
-        raise ModelError(f"nearest must be True or False, not {nearest!r}.")
-    who = people_of(fit, id)
+    _check_words(engine, name, nearest)
+    who, where = people_of(fit, id), selected_positions(as_ibd(ibd), positions)
+    check_autosomes(where)
     close = close_relatives(fit, who)
     if close is None:
-        warnings.warn(
-            "The null model has no relatedness, so that a LOD also grows where families are alike for other reasons: "
-            "the rest of their genes. Add kin(id, pedigree) to it.",
-            LmmpyWarning,
-            stacklevel=2,
-        )
+        warnings.warn(_UNRELATED, LmmpyWarning, stacklevel=2)
     settings = Settings(
-        ibd=selected_positions(as_ibd(ibd), positions),
+        ibd=where,
         people=who,
         analysis=null,
         name=name,
@@ -153,6 +144,21 @@ def linkage(
     )
     work = run_passes(fit, settings, (), resume, n_jobs, progress)
     return LinkageScan(fit=fit, settings=settings, **work)
+
+
+_UNRELATED = (
+    "The null model has no relatedness, so that a LOD also grows where families are alike for other reasons: the rest "
+    "of their genes. Add kin(id, pedigree) to it."
+)
+
+
+def _check_words(engine: Any, name: Any, nearest: Any) -> None:
+    if engine not in ("auto", "general"):
+        raise ModelError(f"engine is 'auto' or 'general', not {engine!r}.")
+    if not isinstance(name, str) or not name.isidentifier():
+        raise ModelError(f"name must be a name such as 'ibd', not {name!r}.")
+    if not isinstance(nearest, bool | np.bool_):
+        raise ModelError(f"nearest must be True or False, not {nearest!r}.")
 
 
 def _checked_rho(rho_q: Any, traits: int) -> bool:

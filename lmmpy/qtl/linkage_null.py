@@ -23,7 +23,15 @@ from lmmpy.qtl.linkage_model import LinkageModel
 from lmmpy.qtl.linkage_sharing import SharingReader
 from lmmpy.qtl.people import People
 
-__all__ = ["Locus", "check_null", "checked_position", "linkage_model", "selected_positions", "sharing_reader"]
+__all__ = [
+    "Locus",
+    "check_autosomes",
+    "check_null",
+    "checked_position",
+    "linkage_model",
+    "selected_positions",
+    "sharing_reader",
+]
 
 Ints = NDArray[np.intp]
 
@@ -245,6 +253,12 @@ def sharing_reader(fit: LmmFit, people: People, ibd: IbdMap, nearest: bool = Fal
             "with id=."
         )
     related = [people.ids[i] for i in absent if _has_relatives(fit, people, int(i))]
+    if related and all(term.relatedness.is_identity for term in fit.design.random):
+        raise DataError(
+            f"{ibd.description}: {len(related)} people of the null model are not in it, and the null model has no "
+            f"relatedness that would say whether they are related to nobody: {shown(related)}. Add their sharing, or "
+            "fit the null model without them (subset=)."
+        )
     if related:
         raise DataError(
             f"{ibd.description}: {len(related)} people of the null model have relatives there and are not in it: "
@@ -301,6 +315,27 @@ def selected_positions(ibd: IbdMap, positions: Any) -> IbdMap:
     if not numbers:
         raise DataError("positions names no position.")
     return ibd.take(sorted(numbers))
+
+
+def check_autosomes(ibd: IbdMap) -> None:
+    """
+    Refuse sex chromosomes, on which relatives share otherwise than by the relatedness of the null model.
+
+    Parameters
+    ----------
+    ibd : IbdMap
+
+    Raises
+    ------
+    ModelError
+    """
+    names = ibd.positions["chromosome"].unique().tolist()
+    wrong = [name for name in names if re.fullmatch(r"(?i)(chr)?(X|Y|XY|MT?)", name)]
+    if wrong:
+        raise ModelError(
+            f"Sharing on chromosome {shown(wrong)} is not what linkage is for: men have one X, and shares of variance "
+            "differ from those on autosomes. Leave it out: positions=, the other chromosomes."
+        )
 
 
 def checked_position(position: Any) -> float:

@@ -11,6 +11,8 @@ from typing import Any
 import pandas as pd
 
 from lmmpy.errors import DataError, SingularFitWarning, shown
+from lmmpy.fitting.saturation import is_at_limit, may_saturate
+from lmmpy.fitting.start import typical_scale
 from lmmpy.markers import IbdMap
 from lmmpy.model import LmmFit
 from lmmpy.qtl.linkage_families import family_lane
@@ -160,7 +162,7 @@ def _pass(
 ) -> tuple[LinkagePass, Outcome]:
     people, ibd = settings.people, settings.ibd
     model = linkage_model(null, people, settings.analysis, known, settings.independent)
-    lane = family_lane(model) if settings.engine == "auto" else None
+    lane = family_lane(model) if settings.engine == "auto" and not _is_at_limit(null) else None
     places = frozenset((locus.chromosome, locus.position) for locus in known)
     task = LinkageTask(
         sharing_reader(null, people, ibd, settings.nearest), model, lane, places, settings.mixture, settings.close
@@ -175,6 +177,12 @@ def _pass(
     table = outcome.table if len(outcome.table) else task.nothing()
     own = LinkagePass(number=number, null=null, conditions=known, lod=table, complete=outcome.complete, method=method)
     return own, outcome
+
+
+def _is_at_limit(null: LmmFit) -> bool:
+    """Whether next to nothing is left to the residual: blocks with identical twins have no Cholesky factor there."""
+    design, criterion = null.design, null.criterion
+    return may_saturate(design) and is_at_limit(null.optimum.theta, typical_scale(criterion), design.n_theta_random)
 
 
 def _fingerprint(number: int, null: LmmFit, settings: Settings, model: LinkageModel) -> dict[str, str]:

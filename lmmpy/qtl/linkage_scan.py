@@ -19,6 +19,7 @@ from lmmpy.qtl.linkage_peaks import around, linkage_peaks
 from lmmpy.qtl.linkage_report import linkage_document
 from lmmpy.qtl.linkage_run import LinkagePass, Settings, run_passes
 from lmmpy.qtl.lod_adjust import LodAdjustment
+from lmmpy.qtl.null_digest import null_digest
 from lmmpy.report.document import Document
 
 __all__ = ["LinkageScan"]
@@ -215,7 +216,7 @@ class LinkageScan(FamilyReport):
         """
         if not isinstance(adjustment, LodAdjustment):
             raise ModelError(f"An adjustment is made by lod_adjust of the null model, not {adjustment!r:.80}.")
-        if abs(adjustment.null_loglik - self.fit.loglik) > 1e-6 * max(1.0, abs(self.fit.loglik)):
+        if null_digest(adjustment.fit) != null_digest(self.fit):
             raise ModelError(
                 f"The adjustment is of another null model, of log-likelihood {adjustment.null_loglik:.4f}, not "
                 f"{self.fit.loglik:.4f}. Give lod_adjust the null model of this scan."

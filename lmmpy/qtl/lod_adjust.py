@@ -43,7 +43,8 @@ class LodAdjustment:
     fit : LmmFit
         The null model.
     multiplier : float
-        What to multiply LODs by; below 1 where LODs are too large, as those of a trait with heavy tails are.
+        What to multiply LODs by; below 1 where LODs are too large, as those of a trait with heavy tails are. NaN when
+        it was interrupted before there was a LOD above zero.
     lods : ndarray, shape (n,)
         At the markers, ascending.
     complete : bool
@@ -81,6 +82,9 @@ class LodAdjustment:
     def document(self) -> Document:
         """Arrange what was found as a document."""
         n = len(self.lods)
+        if not n:
+            said = Section("", None, ("Interrupted before the first markers were done.",))
+            return Document("Empirical adjustment of LOD scores", (("Null model", self.fit.formula),), (said,))
         header = (("Null model", self.fit.formula), ("Markers", f"{n:,}, unlinked and fully informative"))
         lines = [f"Multiplier of LODs: {self.multiplier:.4f}"]
         lines.append(f"LOD above zero: {np.mean(self.lods > 0.0):.3f} of the markers (expected: 0.500)")
@@ -170,7 +174,7 @@ def lod_adjust(
     lods = np.sort(work["passes"][0].lod["lod"].to_numpy(dtype=float))
     return LodAdjustment(
         fit=fit,
-        multiplier=lod_multiplier(lods),
+        multiplier=lod_multiplier(lods) if work["complete"] or lods.any() else math.nan,
         lods=lods,
         complete=work["complete"],
         seconds=work["seconds"],

@@ -68,8 +68,8 @@ def read_results(path: Path, header: Header) -> pd.DataFrame | None:
     table, version = _read_parquet(path, header) if path.suffix == ".parquet" else _read_tsv(path, header)
     if version != lmmpy_version():
         warnings.warn(
-            f"{path} was written by lmmpy {version}, and this is {lmmpy_version()}, whose numbers may differ: these are "
-            "the old ones. To compute them again, say another file or delete it.",
+            f"{path} was written by lmmpy {version}, and this is {lmmpy_version()}, whose numbers may differ: these "
+            "are the old ones. To compute them again, say another file or delete it.",
             LmmpyWarning,
             stacklevel=4,
         )

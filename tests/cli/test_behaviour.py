@@ -51,6 +51,9 @@ PEDIGREE = {"id": "ID", "father": "FA", "mother": "MO", "sex": "SEX", "twin": "M
         (["assoc", "bmi ~ kin(ped)", *PHENOTYPES, "--genotypes", "genotypes.csv", "--household", "x"], "+ (1 | x)"),
         ([*ASSOC, "--grm-leave-out", "X"], "that --grm or --loco makes"),
         ([*ASSOC, "--grm", "centered", "--grm-leave-out", "X"], "chromosome 'X' is not in"),
+        ([*ASSOC, "--peak", "0"], "--peak is a p-value"),
+        ([*ASSOC, "--distance=-1"], "--distance is a number of base pairs"),
+        (["linkage", "bmi ~ age", *PHENOTYPES, "--ibd", "ibd.csv.gz", "--drop", "nan"], "--drop is a LOD"),
         ([*ASSOC, "--interaction", "age", "--style", "gemma"], "'gemma' has no column"),
     ],
 )
@@ -175,12 +178,29 @@ def test_large_files_that_end_too_early_are_an_error_in_one_line(here, capsys, f
     assert err.count("\n") == 1
 
 
+def test_data_without_rows(here, capsys):
+    pd.read_csv("phenotypes.csv").head(0).to_csv("none.csv", index=False)
+    words = ["assoc", "bmi ~ age", "none.csv", "--genotypes", "genotypes.csv", "--grm", "centered"]
+    assert main(words) == 2
+    assert capsys.readouterr().err == "lmmpy assoc: error: none.csv has no rows.\n"
+
+
 @pytest.mark.parametrize("memory", ["inf", "nan", "0", "-1", "much"])
 def test_memory_is_a_number(here, capsys, memory):
     with pytest.raises(SystemExit) as stop:
         main([*ASSOC, f"--memory={memory}"])
     assert stop.value.code == 2
     assert f"argument --memory: invalid number of GiB value: '{memory}'" in capsys.readouterr().err
+
+
+def test_minus_nine_is_asked_about(here, capsys):
+    data = pd.read_csv("phenotypes.csv")
+    data.loc[[3, 30], "bmi"] = -9
+    data.to_csv("nines.csv", index=False)
+    assert main(["fit", "bmi ~ age + (1 | household)", "nines.csv"]) == 0
+    assert "Column 'bmi' of nines.csv has -9 in 2 rows" in capsys.readouterr().err
+    assert main(["fit", "bmi ~ age + (1 | household)", "nines.csv", "--missing=-9"]) == 0
+    assert "-9" not in capsys.readouterr().err
 
 
 # ---- interruption

@@ -230,6 +230,21 @@ def test_relatedness_without_a_chromosome_is_made_as_grm_says(here, capsys, meth
         assert found.to_numpy() == pytest.approx(scan.table["p_value"].to_numpy(), rel=1e-5)
 
 
+def test_reports_call_a_matrix_by_its_own_name(here, capsys):
+    words = ["bmi ~ age", "phenotypes.csv", "--genotypes", "genotypes.csv", "--grm", "standardized", "--out", "k"]
+    assert main(["assoc", *words]) == 0
+    assert "bmi ~ age + kin(ID, K)" in capsys.readouterr().out
+    assert "kin(ID, K)" in (here / "k.null.txt").read_text()
+
+
+def test_ids_with_zeros_in_front_are_asked_about(here, capsys):
+    data = pd.read_csv("phenotypes.csv")
+    data.assign(ID=[f"{one:03d}" for one in data["ID"]]).to_csv("padded.csv", index=False)
+    words = ["bmi ~ age", "padded.csv", "--genotypes", "genotypes.csv", "--grm", "standardized"]
+    assert main(["assoc", *words]) == 0
+    assert "Is '001' there '1'?" in capsys.readouterr().err
+
+
 def test_an_interaction_is_called_one(here, capsys):
     assert assoc("--interaction", "age", "--style", "regenie", "--out", "i") == 0
     frame = pd.read_csv("i.regenie.txt", sep=" ")

@@ -259,3 +259,23 @@ def test_arrays_and_frames_that_are_none():
         as_genotypes(pd.DataFrame(G, index=["a", "b", "c"], columns=["rs1", "rs1"]))
     with pytest.raises(ModelError, match="got a int"):
         as_genotypes(7)
+
+
+def test_a_byte_of_bimbam_that_is_no_text_is_named(tmp_path):
+    path = tmp_path / "a.geno"
+    path.write_bytes(b"rs1 A G 0 1\nrs2 A G 0 \xff1\n")
+    source = as_genotypes(path, people=["a", "b"])
+    with pytest.raises(DataError, match=r"variant 'rs2' \(number 2\) has .* for person 'b', which is no dosage"):
+        source.read(0, 2)
+
+
+def test_joined_genotypes_have_each_variant_once(G):
+    people = [f"p{i}" for i in range(len(G))]
+    names = [f"rs{j}" for j in range(G.shape[1])]
+    one = as_genotypes(G, people=people, variants=names)
+    with pytest.raises(DataError, match=rf"{G.shape[1]} variants stand there more than once.*'rs0'"):
+        as_genotypes([one, one])
+    there = pd.DataFrame({"variant": names, "chromosome": "1"})
+    here = there.assign(chromosome="2")
+    joined = as_genotypes([as_genotypes(G, people=people, variants=v) for v in (there, here)])
+    assert len(joined.variants) == 2 * G.shape[1]

@@ -178,3 +178,13 @@ def test_a_fit_takes_it(G):
     fit = lmm.lmer("y ~ 1 + kin(id, K)", data, relmat={"K": K})
     other = lmm.lmer("y ~ 1 + kin(id, K)", data, relmat={"K": pd.DataFrame(naive(G), IDS, IDS)})
     assert fit.loglik == pytest.approx(other.loglik, rel=1e-8)
+
+
+def test_bimbam_has_the_ids_that_are_given(tmp_path):
+    G = dosages(6, 9, missing=0.0)
+    path = tmp_path / "a.geno"
+    path.write_text("".join(f"rs{j} A G {' '.join(f'{x:g}' for x in column)}\n" for j, column in enumerate(G.T)))
+    ids = [f"p{i}" for i in range(6)]
+    found = grm(path, people=ids)
+    assert list(found.labels) == ids
+    np.testing.assert_array_equal(found.dense(), grm(G, people=ids).dense())

@@ -96,3 +96,12 @@ def test_arguments(K, tmp_path):
         read_grm(tmp_path / "k.rel", IDS)
     with pytest.raises(ModelError, match="'iid' or 'fid_iid'"):
         read_grm(tmp_path / "k.rel", ids="fid")
+
+
+def test_files_that_cannot_be_written_or_are_no_text(K, tmp_path):
+    with pytest.raises(DataError, match=r"nowhere.*cannot be written: No such file"):
+        write_grm(K, tmp_path / "nowhere" / "k.grm.bin")
+    write_grm(K, tmp_path / "k.rel")
+    (tmp_path / "k.rel.id").write_bytes(b"a\xff\tb\n")
+    with pytest.raises(DataError, match=r"k\.rel\.id cannot be read as a list of ids"):
+        read_grm(tmp_path / "k.rel")

@@ -167,3 +167,30 @@ def test_bad_frequencies_are_refused(family):
         dropped.genotypes(0.5, names=["x"])
     with pytest.raises(DataError, match="number of loci"):
         unlinked(family, 0)
+
+
+def test_positions_keep_the_order_in_which_they_are_given(family):
+    """So that frequencies and names are of the positions that they were given with."""
+    given = pd.DataFrame({"chromosome": [2, 1, 1.0, "X"], "position": [0.0, 50.0, 10.0, 3.0]})
+    order = [2, 1, 0, 3]
+    mixed, sorted_ = drop_genes(family, given, seed=7), drop_genes(family, given.iloc[order], seed=7)
+    assert mixed.positions["chromosome"].tolist() == ["2", "1", "1", "X"]
+    assert mixed.positions["position"].tolist() == [0.0, 50.0, 10.0, 3.0]
+    np.testing.assert_array_equal(mixed.alleles[order], sorted_.alleles)
+    frequencies, names = np.array([1.0, 0.0, 0.3, 0.5]), np.array(["c2", "c1_50", "c1_10", "x"])
+    found = mixed.genotypes(frequencies, seed=1, names=names.tolist())
+    assert list(found.columns) == names.tolist()
+    assert (found["c2"] == 2).all() and (found["c1_50"] == 0).all() and found["c1_10"].nunique() == 3
+    # the sharing is in the order of the genome
+    pd.testing.assert_frame_equal(mixed.ibd.positions, sorted_.ibd.positions)
+    for i in range(4):
+        np.testing.assert_array_equal(dense(mixed.ibd, i), dense(sorted_.ibd, i))
+        np.testing.assert_array_equal(dense(mixed.ibd, i), naive_sharing(mixed.alleles[order[i]]))
+    part = pickle.loads(pickle.dumps(mixed.ibd)).between(1)
+    np.testing.assert_array_equal(dense(part, 1), naive_sharing(mixed.alleles[1]))
+
+
+@pytest.mark.parametrize("positions", [np.zeros((2, 2)), True, [True, False], [[1.0], [2.0]]])
+def test_positions_that_are_no_list_of_numbers(family, positions):
+    with pytest.raises(DataError, match="Positions are a number of loci, numbers in cM"):
+        drop_genes(family, positions)

@@ -334,3 +334,21 @@ def test_bad_tables_are_named(tmp_path):
     (tmp_path / "ibd.csv").write_text("position,id1,id2,ibd\n0,a,,1\n")
     with pytest.raises(DataError, match=r"ibd.csv: 1 values of 'id2' are missing, in rows 0"):
         as_ibd(tmp_path / "ibd.csv")
+
+
+def test_a_ragged_table_is_named(tmp_path):
+    path = tmp_path / "mibd.1.5.csv"
+    path.write_text("id1,id2,matrix1\n1,1,1\n1,2,0.5,3,4\n")
+    with pytest.raises(DataError, match=r"mibd\.1\.5\.csv cannot be read as a table"):
+        read_mibd(path)
+
+
+def test_fingerprints_are_of_the_index_too(solar):
+    """The same files are of other people when their numbers are given to others."""
+    before = read_mibd(solar / "mibds").fingerprint()
+    assert read_mibd(solar / "mibds").fingerprint() == before
+    index = solar / "pedindex.out"
+    lines = index.read_text().splitlines(keepends=True)
+    swapped = [lines[1][:5] + lines[0][5:], lines[0][:5] + lines[1][5:], *lines[2:]]
+    index.write_text("".join(swapped))
+    assert read_mibd(solar / "mibds").fingerprint() != before

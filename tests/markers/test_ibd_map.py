@@ -214,3 +214,17 @@ def test_positions_of_different_people_are_refused():
     assert isinstance(ibd, IbdMap)
     with pytest.raises(DataError, match="of other people than at 0: only here ; only there 'c'"):
         ibd.pairs(1)
+
+
+@pytest.mark.parametrize("chromosome", [1, 1.0, np.int64(1), "1"])
+def test_chromosomes_are_the_same_as_numbers_and_as_text(chromosome):
+    K = pd.DataFrame(np.eye(2), index=["a", "b"], columns=["a", "b"])
+    ibd = as_ibd({(chromosome, 5.0): K})
+    assert ibd.positions["chromosome"].tolist() == ["1"]
+    assert len(ibd.between(1.0)) == len(ibd.between("1")) == 1
+
+
+def test_a_chromosome_that_is_missing_is_refused():
+    K = pd.DataFrame(np.eye(2), index=["a", "b"], columns=["a", "b"])
+    with pytest.raises(DataError, match=r"chromosome is missing at 1 positions, numbers 1 from 0"):
+        as_ibd({(1, 5.0): K, (np.nan, 6.0): K})

@@ -247,7 +247,7 @@ def test_ranges_and_rows_that_are_not_there(study):
         source.read(0, 1, [13, 2, -1])
     with pytest.raises(ModelError, match="rows must be numbers"):
         source.read(0, 1, [0.5])
-    with pytest.raises(DataError, match="float32 or float64"):
+    with pytest.raises(ModelError, match="float32 or float64"):
         source.read(0, 1, dtype=np.int8)
 
 

@@ -292,3 +292,23 @@ def test_lod_of_several_passes():
     assert lod_frame(column)["pass"].unique().tolist() == ["1", "2"]
     with pytest.raises(ModelError, match="mapping from passes"):
         lod_frame({})
+
+
+# ---- tables of which there is no picture
+
+
+def test_no_positions_and_no_p_values():
+    with pytest.raises(DataError, match="needs positions, and the table has none"):
+        lod_frame(pd.DataFrame({"chromosome": [], "position": [], "lod": []}))
+    with pytest.raises(DataError, match="Column 'p_value' holds no p-values but 'small'"):
+        manhattan_frame(scan(3).assign(p_value=["small", "0.1", "0.2"]))
+
+
+def test_a_region_needs_one_variant_at_a_known_place():
+    table = scan(6).sort_index().assign(chromosome="1", position=[0, 0, 10, 20, 30, 40])
+    with pytest.raises(DataError, match="position of variant 'rs0' is not known"):
+        regional_frame(table, "rs0")
+    twice = table.assign(variant=["a", "b", "c", "c", "d", "d"], p_value=[0.5, 0.5, 0.5, 0.4, 0.01, 0.5])
+    with pytest.raises(DataError, match="has 2 variants 'c', at '1:10', '1:20'"):
+        regional_frame(twice, "c")
+    assert regional_frame(twice, chromosome=1, start=1)["lead"].tolist() == [False, False, True, False]

@@ -47,7 +47,18 @@ def skeleton(tmp_path):
         "model": ["design", "fitting", "inference", "report", "plots"],
         "scan": ["inference"],
         "markers": ["scan", "relatedness"],
-        "qtl": ["scan", "markers", "model", "inference", "report", "relatedness", "design", "formula", "fitting", "engines"],
+        "qtl": [
+            "scan",
+            "markers",
+            "model",
+            "inference",
+            "report",
+            "relatedness",
+            "design",
+            "formula",
+            "fitting",
+            "engines",
+        ],
         "demo": ["model", "datasets"],
     }
     shutil.copy(ROOT / "pyproject.toml", tmp_path)

@@ -250,6 +250,34 @@ def test_more_that_is_refused(tmp_path):
         scan.to_tsv(tmp_path / "none" / "lod.tsv")
 
 
+@pytest.mark.parametrize("name", ["X", "chrX", "MT"])
+def test_sex_chromosomes_are_refused(name):
+    with pytest.raises(ModelError, match=f"Sharing on chromosome '{name}' is not what linkage is for"):
+        linkage(null(), at_40().assign(chromosome=name))
+
+
+def test_people_without_sharing_beside_a_null_model_without_relatedness():
+    rows = at_40()
+    some = rows[(rows.id1 != 5) & (rows.id2 != 5)]
+    fit = lmm.lmer("bmi ~ age + sex + (1 | HHID)", people(), reml=False)
+    with (
+        pytest.warns(LmmpyWarning, match="no relatedness"),
+        pytest.raises(DataError, match="no relatedness that would say whether they are related to nobody: '5'"),
+    ):
+        linkage(fit, some, id="ID")
+
+
+def test_a_null_model_at_the_limit_goes_one_by_one():
+    """Identical twins in it are alike, so that families have no Cholesky factor there."""
+    frame = people().dropna(subset=["bmi"]).reset_index(drop=True)
+    root = np.linalg.cholesky(relatedness(frame) + 1e-9 * np.eye(len(frame)))
+    frame["bmi"] = root @ np.random.default_rng(2).normal(size=len(frame))
+    fit = lmm.lmer("bmi ~ age + kin(ID, ped)", frame, relmat={"ped": pedigree()}, reml=False)
+    assert fit.optimum.theta[0] > 1e4
+    scan = linkage(fit, ibd(), positions=[("1", 40.0)])
+    assert scan.passes[0].method == "positions one by one"
+
+
 def test_a_chromosome_may_be_a_number():
     assert selected_positions(ibd(), 1).fingerprint() == selected_positions(ibd(), "1").fingerprint()
 

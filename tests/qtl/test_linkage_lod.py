@@ -6,11 +6,13 @@ import pytest
 from scipy.stats import chi2
 
 import lmmpy as lmm
-from lmmpy.errors import DataError, ModelError
+from lmmpy.errors import DataError, LmmpyWarning, ModelError
 from lmmpy.qtl.linkage import linkage
 from lmmpy.qtl.linkage_lod import MIXTURES, equivalent_lod, lod_p_values, log_p_values
 from lmmpy.qtl.linkage_peaks import linkage_peaks
+from lmmpy.qtl.linkage_task import LinkageTask
 from lmmpy.qtl.lod_adjust import lod_adjust, lod_multiplier
+from lmmpy.qtl.polygenic import polygenic
 from tests.qtl.family import pedigree, people
 from tests.qtl.linkage_study import ibd, null
 
@@ -166,7 +168,24 @@ def test_a_scan_is_adjusted_by_its_own_null_only():
     other = lmm.lmer("bmi ~ age + kin(ID, ped)", people(), relmat={"ped": pedigree()}, reml=False)
     with pytest.raises(ModelError, match="of another null model"):
         linkage(other, ibd()).adjusted(adjustment)
+    # of nearly the same likelihood, and yet another one
+    twisted = people().assign(bmi=lambda rows: rows.bmi.where(rows.index != 7, rows.bmi + 1e-5))
+    near = polygenic("bmi ~ age + sex", twisted, pedigree())
+    assert near.loglik == pytest.approx(null().loglik, rel=1e-6)
+    with pytest.raises(ModelError, match="of another null model"):
+        linkage(near, ibd(), positions=[("1", 40.0)]).adjusted(adjustment)
     with pytest.raises(ModelError, match="made by lod_adjust of the null model, not 'x'"):
         linkage(null(), ibd(), positions=[("1", 40.0)]).adjusted("x")
     with pytest.raises(ModelError, match="at least 100"):
         lod_adjust(null(), pedigree(), 10)
+
+
+def test_an_adjustment_that_is_interrupted_at_once(monkeypatch):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(LinkageTask, "__call__", stop)
+    with pytest.warns(LmmpyWarning, match="nterrupted"):
+        found = lod_adjust(null(), pedigree(), 100, seed=1)
+    assert (found.complete, len(found.lods), np.isnan(found.multiplier)) == (False, 0, True)
+    assert "Interrupted before the first markers" in str(found)

@@ -120,10 +120,13 @@ def test_results_are_the_lines_of_the_journal(tmp_path: Path, monkeypatch: pytes
     scan(blocks=BLOCKS, resume=tmp_path / "whole.tsv")
     (tmp_path / "scan.tsv.partial").write_bytes(journal(tmp_path))
     rows: list[int] = []
-    monkeypatch.setattr(
-        "lmmpy.scan.journal.encoded", lambda table, layout: rows.append(len(table)) or encoded(table, layout)
-    )
-    monkeypatch.setattr("lmmpy.scan.results.encoded", None, raising=False)
+
+    def counted(table: pd.DataFrame, layout: Any) -> bytes:
+        rows.append(len(table))
+        return encoded(table, layout)
+
+    for place in ("journal", "results"):
+        monkeypatch.setattr(f"lmmpy.scan.{place}.encoded", counted, raising=False)
     scan(blocks=BLOCKS, resume=tmp_path / "scan.tsv")
     assert sum(rows) == 40
     assert (tmp_path / "scan.tsv").read_bytes() == (tmp_path / "whole.tsv").read_bytes()

@@ -229,3 +229,13 @@ def test_a_scan_tells_how_far_it_is(capfd: pytest.CaptureFixture[str]) -> None:
     told = capfd.readouterr().err.splitlines()
     assert told[0].startswith("lmmpy: linkage: 1 of 4 positions, ") and told[-1].startswith("lmmpy: linkage: 4 of 4")
     assert outcome.complete and outcome.seconds > 0.0
+
+
+def test_digests_of_indices_of_several_levels() -> None:
+    index = pd.MultiIndex.from_tuples([("a", 1), ("b", 2)])
+    assert digest(index) == digest(pd.MultiIndex.from_tuples([("a", 1), ("b", 2)]))
+    others = [[("a", 1), ("b", 3)], [("b", 2), ("a", 1)], [("a", 1.0), ("b", 2.0)], [("a", 1, 0), ("b", 2, 0)]]
+    digests = {digest(pd.MultiIndex.from_tuples(other)) for other in others} | {digest(index)}
+    assert len(digests) == 5
+    frame = pd.DataFrame({"x": [1.0, 2.0]}, index=index)
+    assert digest(frame) == digest(frame.copy()) != digest(frame.reset_index())
