@@ -14,7 +14,7 @@ from scipy.linalg import lapack
 from lmmpy.covariance import Factor
 from lmmpy.design import Design, RandomEffects
 from lmmpy.engines import _kernels
-from lmmpy.engines.between_rows import BetweenRows, between_rows
+from lmmpy.engines.between_rows import BetweenRows, DenseBetweenRows, between_rows
 from lmmpy.engines.cholmod import NotPositiveDefiniteError
 from lmmpy.engines.components import STACKED, Components, stacks_of_equal
 from lmmpy.engines.row_parts import RowPart, row_parts
@@ -70,12 +70,18 @@ class _Stack:
 
     def covariance(self, Cs: Sequence[Floats], entries: Sequence[Floats]) -> Floats:
         """Ṽ, shape (g, r, r)."""
-        V = np.zeros((self.g, self.r, self.r))
-        if not self.residual:
-            V.reshape(self.g, -1)[:, :: self.r + 1] = 1.0
+        terms = list(zip(self.terms, Cs, strict=True))
+        if terms and not self.rows and isinstance(terms[0][0], DenseBetweenRows) and terms[0][0].X is None:
+            first, C = terms.pop(0)
+            V: Floats = first.K * C[0, 0]  # a large array is written once
+            V.reshape(self.g, -1)[:, :: self.r + 1] += 1.0
+        else:
+            V = np.zeros((self.g, self.r, self.r))
+            if not self.residual:
+                V.reshape(self.g, -1)[:, :: self.r + 1] = 1.0
         for pairs, numbers in zip(self.rows, entries, strict=True):
             pairs.add(V, numbers)
-        for term, C in zip(self.terms, Cs, strict=True):
+        for term, C in terms:
             if C.any():
                 term.add(V, C)
         return V

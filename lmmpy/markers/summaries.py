@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lmmpy.engines.threads import workers
 from lmmpy.errors import ModelError
 from lmmpy.markers import _dosages
 from lmmpy.markers.source import Dosages
 
 __all__ = ["VariantSummary", "impute_mean", "standardise", "summarise"]
+
+
+# Variants that a thread works on at a time.
+_TOGETHER = 256
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -59,6 +65,12 @@ def _by_variant(G: Dosages, what: str) -> Dosages:
     return by_variant
 
 
+def _by_threads(task: Callable[[slice], None], m: int) -> None:
+    """Do runs of variants."""
+    with workers(m > _TOGETHER) as each:
+        each(task, [slice(start, start + _TOGETHER) for start in range(0, m, _TOGETHER)])
+
+
 def summarise(G: Dosages) -> VariantSummary:
     """
     Missing genotypes, mean and variance of each variant.
@@ -77,7 +89,11 @@ def summarise(G: Dosages) -> VariantSummary:
     X = _by_variant(G, "summarise")
     m = len(X)
     missing, mean, square = np.empty(m, dtype=np.intp), np.empty(m), np.empty(m)
-    _dosages.summarise(X, missing, mean, square)
+
+    def some(part: slice) -> None:
+        _dosages.summarise(X[part], missing[part], mean[part], square[part])
+
+    _by_threads(some, m)
     return VariantSummary(missing, mean, square / max(G.shape[0], 1))
 
 
@@ -105,7 +121,8 @@ def impute_mean(G: Dosages, summary: VariantSummary | None = None) -> VariantSum
     known = summarise(G) if summary is None else summary
     if not (G.flags.f_contiguous and G.flags.writeable):
         raise ModelError("impute_mean changes dosages in place: they must be in Fortran order and writeable.")
-    _dosages.fill(G.T, known.missing, np.nan_to_num(known.mean))
+    X, by = G.T, np.nan_to_num(known.mean)
+    _by_threads(lambda part: _dosages.fill(X[part], known.missing[part], by[part]), len(X))
     return known
 
 

@@ -246,14 +246,20 @@ class Dense(Covariance):
         return product
 
     def block(self, rows: Ints, columns: Ints) -> Floats:
+        if self._is_all(rows) and self._is_all(columns):
+            whole: Floats = self.matrix.copy()
+            return whole
         part: Floats = self.matrix[np.ix_(rows, columns)]
         return part
+
+    def _is_all(self, levels: Ints) -> bool:
+        return len(levels) == self.size and bool((levels == np.arange(self.size)).all())
 
     def _connected(self) -> Ints:
         return dense_components(self.symmetric)
 
     def taken(self, at: Ints) -> Form:
-        if len(at) == self.size and (at == np.arange(self.size)).all():
+        if self._is_all(at):
             return self
         source = self.usable
         return Dense(source[np.ix_(at, at)], self.taken_labels(at))
