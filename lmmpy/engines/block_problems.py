@@ -18,8 +18,8 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
 
 
-# Problems that a thread computes at a time.
-_TOGETHER = 4
+# Problems that a thread computes at a time; of fewer, threads cost more than they save.
+_TOGETHER = 50
 
 
 @dataclass(frozen=True, eq=False, slots=True)

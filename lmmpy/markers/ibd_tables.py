@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -55,11 +55,15 @@ def ids_of(frames: Iterable[pd.DataFrame], where: str) -> tuple[str, ...]:
     """Who is in some tables, in order of appearance: a row's id1 before its id2."""
     seen: dict[str, None] = {}
     for frame in frames:
-        (one, names), (other, more) = (_codes(frame[c], c, where) for c in ("id1", "id2"))
-        both = np.stack([one, other + len(names)], axis=1).ravel()
-        everyone = [*names, *more]
-        seen.update(dict.fromkeys(everyone[i] for i in pd.unique(both)))
+        seen.update(dict.fromkeys(_in_order(*(_codes(frame[c], c, where) for c in ("id1", "id2")))))
     return tuple(seen)
+
+
+def _in_order(first: tuple[Ints, list[str]], second: tuple[Ints, list[str]]) -> Iterator[str]:
+    """The ids of two columns, in order of appearance; perhaps more than once."""
+    (one, names), (other, more) = first, second
+    everyone = [*names, *more]
+    return (everyone[i] for i in pd.unique(np.stack([one, other + len(names)], axis=1).ravel()))
 
 
 def numbers_of(column: Any, name: str, place: dict[str, int], where: str) -> Ints:
@@ -116,10 +120,11 @@ def map_of_table(frames: Iterable[pd.DataFrame], people: Sequence[Any] | None, w
     for frame in frames:
         name = where if not rows else f"{where}, from row {rows:,}"
         refuse_columns(frame, ("position", *PAIR_COLUMNS), name)
+        ids = [_codes(frame[c], c, name) for c in ("id1", "id2")]
         if known is None:
-            for one in ids_of([frame], name):
+            for one in _in_order(ids[0], ids[1]):
                 number.setdefault(one, len(number))
-        first, second = (numbers_of(frame[c], c, number, where).astype(np.int32) for c in ("id1", "id2"))
+        first, second = (positions(number, distinct, where)[codes].astype(np.int32) for codes, distinct in ids)
         parts.append((_place_codes(frame, places, name), first, second, sharing_of(frame["ibd"], "ibd", name)))
         rows += len(frame)
     if not rows:
@@ -140,7 +145,7 @@ def _place_codes(frame: pd.DataFrame, places: dict[tuple[str, float], int], wher
     if len(wrong):
         raise DataError(f"{where}: positions are missing or not finite in rows {shown(wrong)} (counted from 0).")
     of_place, numbers = pd.factorize(place)
-    keys, of_key = np.unique(codes.astype(np.int64) * max(1, len(numbers)) + of_place, return_inverse=True)
+    of_key, keys = pd.factorize(codes.astype(np.int64) * max(1, len(numbers)) + of_place)
     at = [(names[key // len(numbers)], float(numbers[key % len(numbers)])) for key in keys.tolist()]
     return np.array([places.setdefault(one, len(places)) for one in at], dtype=np.int32)[of_key]
 
