@@ -31,7 +31,7 @@ bench: bench-setup  ## compare with other packages (half an hour; ARGS=--quick);
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 bench-setup: setup
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check statsmodels mixedlm joblib matplotlib
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check statsmodels mixedlm joblib matplotlib bed-reader
 	@command -v Rscript >/dev/null && Rscript -e 'quit(status = !all(c("lme4", "glmmTMB", "jsonlite") %in% rownames(installed.packages())))' \
 	    || echo "R's lme4 or glmmTMB is missing and will not be compared: sudo apt-get install r-cran-lme4 r-cran-glmmtmb r-cran-jsonlite libopenblas0-pthread"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import chi2
 
-from lmmpy.errors import DataError, ModelError
+from lmmpy.errors import DataError, LmmpyWarning, ModelError
 from lmmpy.markers import unlinked
 from lmmpy.model import LmmFit
 from lmmpy.qtl.linkage_lod import LN10
@@ -31,6 +32,8 @@ Floats = NDArray[np.float64]
 _LOWEST = 0.95
 # Fewer markers say too little about the tail.
 _FEWEST = 100
+# A multiplier above it is no correction for the trait's tails.
+_LARGE = 1.5
 
 
 @dataclass(frozen=True, eq=False, slots=True, kw_only=True)
@@ -147,6 +150,11 @@ def lod_adjust(
     ModelError
         For several traits, and what `linkage` refuses.
 
+    Warns
+    -----
+    LmmpyWarning
+        When the multiplier is above 1.5, as that of a trait that is hardly heritable.
+
     References
     ----------
     Blangero, Williams & Almasy (2000), Genet. Epidemiol. 19 (Suppl. 1), S8–S14.
@@ -172,9 +180,18 @@ def lod_adjust(
     )
     work = run_passes(fit, settings, (), resume, n_jobs, progress)
     lods = np.sort(work["passes"][0].lod["lod"].to_numpy(dtype=float))
+    multiplier = lod_multiplier(lods) if work["complete"] or lods.any() else math.nan
+    if multiplier > _LARGE:
+        warnings.warn(
+            f"The multiplier is {multiplier:.3g}: LODs of this null model are much smaller than those of ½χ²₀ + ½χ²₁, as "
+            "they are where its heritability is near zero, and adjusted ones reach high values too often then. Multiply "
+            "by less than 1 where the trait asks for it; take larger LODs as they are, and test h² first.",
+            LmmpyWarning,
+            stacklevel=2,
+        )
     return LodAdjustment(
         fit=fit,
-        multiplier=lod_multiplier(lods) if work["complete"] or lods.any() else math.nan,
+        multiplier=multiplier,
         lods=lods,
         complete=work["complete"],
         seconds=work["seconds"],

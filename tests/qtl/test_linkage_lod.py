@@ -189,3 +189,13 @@ def test_an_adjustment_that_is_interrupted_at_once(monkeypatch):
         found = lod_adjust(null(), pedigree(), 100, seed=1)
     assert (found.complete, len(found.lods), np.isnan(found.multiplier)) == (False, 0, True)
     assert "Interrupted before the first markers" in str(found)
+
+
+def test_a_trait_that_is_not_heritable_is_told():
+    data = people().assign(noise=np.random.default_rng(1).normal(size=len(people())))
+    ped = pedigree()  # noqa: F841  # by the formula
+    with pytest.warns(lmm.SingularFitWarning):
+        nothing = lmm.lmer("noise ~ age + kin(ID, ped)", data, reml=False)
+    with pytest.warns(LmmpyWarning, match="heritability is near zero"):
+        found = lod_adjust(nothing, pedigree(), 200, seed=1)
+    assert found.multiplier > 1.5
