@@ -183,9 +183,9 @@ def lod_adjust(
     multiplier = lod_multiplier(lods) if work["complete"] or lods.any() else math.nan
     if multiplier > _LARGE:
         warnings.warn(
-            f"The multiplier is {multiplier:.3g}: LODs of this null model are much smaller than those of ½χ²₀ + ½χ²₁, as "
-            "they are where its heritability is near zero, and adjusted ones reach high values too often then. Multiply "
-            "by less than 1 where the trait asks for it; take larger LODs as they are, and test h² first.",
+            f"The multiplier is {multiplier:.3g}: LODs of this null model are much smaller than those of ½χ²₀ + ½χ²₁, "
+            "as they are where its heritability is near zero, and adjusted ones reach high values too often then. "
+            "Multiply by less than 1 where the trait asks for it; else take LODs as they are, and test h² first.",
             LmmpyWarning,
             stacklevel=2,
         )
