@@ -14,6 +14,8 @@ from tests.reference.cases import HERE, fitted, names, stored
 RELATIVES = {
     "family": "test_lme4qtl.py, tests/qtl (SOLAR)",
     "family_pedigree": "the same; no model's data by itself",
+    "family_genotypes": "the same, and test_gemma.py",
+    "family_ibd": "tests/qtl/test_linkage.py (SOLAR)",
     "mrode": "tests/relatedness/test_pedigree.py (nadiv); a pedigree without records",
     "calves": "tests/model/test_breeding_values.py (the textbook's own figures)",
 }
