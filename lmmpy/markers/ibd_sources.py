@@ -55,6 +55,14 @@ class HeldPairs:
         self.second = np.concatenate([empty, *(one.second for one in positions)], dtype=np.int32, casting="unsafe")
         self.ibd: NDArray[np.float64] = np.concatenate([empty, *(one.ibd for one in positions)])
 
+    @classmethod
+    def of(cls, ends: NDArray[np.intp], pairs: Pairs) -> HeldPairs:
+        """Of pairs that follow each other position by position, `ends` telling where."""
+        made = cls(())
+        made.ends, made.ibd = ends.astype(np.int64), pairs.ibd
+        made.first, made.second = pairs.first.astype(np.int32), pairs.second.astype(np.int32)
+        return made
+
     def pairs(self, number: int) -> Pairs:
         at = slice(self.ends[number], self.ends[number + 1])
         return Pairs(self.first[at].astype(np.intp), self.second[at].astype(np.intp), self.ibd[at])

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from lmmpy.errors import DataError, shown
 from lmmpy.markers.ibd import IbdMap, position_frame
 from lmmpy.markers.ibd_sources import HeldPairs
-from lmmpy.markers.pairs import Floats, Ints, Pairs, checked_pairs
+from lmmpy.markers.pairs import Floats, Ints, Pairs, checked_pairs, sound_pairs
 from lmmpy.relatedness.labels import as_texts, positions
 
 __all__ = ["PAIR_COLUMNS", "ids_of", "map_of_table", "numbers_of", "pairs_of_table", "refuse_columns", "sharing_of"]
@@ -145,7 +145,10 @@ def _place_codes(frame: pd.DataFrame, places: dict[tuple[str, float], int], wher
     if len(wrong):
         raise DataError(f"{where}: positions are missing or not finite in rows {shown(wrong)} (counted from 0).")
     of_place, numbers = pd.factorize(place)
-    of_key, keys = pd.factorize(codes.astype(np.int64) * max(1, len(numbers)) + of_place)
+    if len(names) == 1:
+        of_key, keys = of_place, np.arange(len(numbers))
+    else:
+        of_key, keys = pd.factorize(codes.astype(np.int64) * max(1, len(numbers)) + of_place)
     at = [(names[key // len(numbers)], float(numbers[key % len(numbers)])) for key in keys.tolist()]
     return np.array([places.setdefault(one, len(places)) for one in at], dtype=np.int32)[of_key]
 
@@ -161,6 +164,11 @@ def _held(
     where: str,
 ) -> HeldPairs:
     """The pairs of each position, checked."""
+    now = np.empty(len(was), dtype=np.intp)
+    now[was] = np.arange(len(was))
+    sound = sound_pairs(now[of_row], first, second, ibd, len(people), len(was))
+    if sound is not None:
+        return HeldPairs.of(*sound)
     # Those who are nowhere in the table have no diagonal there either.
     there = np.zeros(len(people), dtype=bool)
     there[first] = there[second] = True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +12,7 @@ from scipy import sparse
 from lmmpy.errors import DataError, shown
 from lmmpy.relatedness import Relatedness
 
-__all__ = ["Floats", "Ints", "Pairs", "Plain", "checked_pairs", "relatedness_of_pairs"]
+__all__ = ["Floats", "Ints", "Pairs", "Plain", "checked_pairs", "relatedness_of_pairs", "sound_pairs"]
 
 Ints = NDArray[np.intp]
 Floats = NDArray[np.float64]
@@ -97,6 +98,52 @@ def checked_pairs(first: Ints, second: Ints, ibd: Floats, people: tuple[str, ...
         )
     kept = ibd > 0.0
     return Pairs(first[kept], second[kept], ibd[kept]) if not kept.all() else Pairs(first, second, ibd)
+
+
+def sound_pairs(
+    of_row: Ints, first: NDArray[Any], second: NDArray[Any], ibd: Floats, n: int, count: int
+) -> tuple[Ints, Pairs] | None:
+    """
+    The pairs of many positions in one form, all at once, where nothing is wrong or missing.
+
+    Parameters
+    ----------
+    of_row : ndarray of int, shape (m,)
+        Number of each row's position.
+    first, second : ndarray of int, shape (m,)
+        Numbers of people in any order.
+    ibd : ndarray, shape (m,)
+    n, count : int
+        How many people and positions there are.
+
+    Returns
+    -------
+    ends : ndarray of int, shape (count + 1,)
+        Where the pairs of each position begin.
+    pairs : Pairs
+        Position by position, each as `checked_pairs` has them.
+
+        None where that function has something to refuse, to leave out twice or to add; it knows what.
+    """
+    low, high = np.minimum(first, second).astype(np.intp), np.maximum(first, second).astype(np.intp)
+    key = (of_row * np.intp(n) + low) * np.intp(n) + high
+    if not (key[1:] > key[:-1]).all():
+        order = np.argsort(key)
+        key, of_row, low, high, ibd = key[order], of_row[order], low[order], high[order], ibd[order]
+        if not (key[1:] > key[:-1]).all():
+            return None
+    own = low == high
+    if np.count_nonzero(own) != n * count or not (ibd >= -_ROUNDING).all():
+        return None
+    diagonal = ibd[own].reshape(count, n)
+    if not ((diagonal >= 1.0 - _ROUNDING) & (diagonal <= 2.0 + _ROUNDING)).all():
+        return None
+    root = np.sqrt(diagonal).ravel()
+    if not (ibd <= root[of_row * n + low] * root[of_row * n + high] + _ROUNDING).all():
+        return None
+    kept = ibd > 0.0
+    ends = np.concatenate([[0], np.cumsum(np.bincount(of_row[kept], minlength=count))]).astype(np.intp)
+    return ends, Pairs(low[kept], high[kept], ibd[kept])
 
 
 def _named(first: Ints, second: Ints, ibd: Floats, people: tuple[str, ...], at: NDArray[np.bool_]) -> str:

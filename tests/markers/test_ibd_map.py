@@ -10,7 +10,7 @@ import pytest
 
 from lmmpy import Pedigree, Relatedness, datasets
 from lmmpy.errors import DataError
-from lmmpy.markers import IbdMap, as_ibd, drop_genes
+from lmmpy.markers import IbdMap, as_ibd, drop_genes, ibd_tables
 
 K0 = pd.DataFrame([[1, 0, 0.5], [0, 1, 0.5], [0.5, 0.5, 1]], index=list("abc"), columns=list("abc"))
 K5 = pd.DataFrame([[1, 1.0, 0], [1.0, 1, 0], [0, 0, 1]], index=list("abc"), columns=list("abc"))
@@ -228,3 +228,17 @@ def test_a_chromosome_that_is_missing_is_refused():
     K = pd.DataFrame(np.eye(2), index=["a", "b"], columns=["a", "b"])
     with pytest.raises(DataError, match=r"chromosome is missing at 1 positions, numbers 1 from 0"):
         as_ibd({(1, 5.0): K, (np.nan, 6.0): K})
+
+
+def test_a_table_at_once_and_position_by_position_are_the_same_map(monkeypatch):
+    table = datasets.load("family_ibd").sample(frac=1.0, random_state=3)
+    turned = np.random.default_rng(0).random(len(table)) < 0.5
+    table.loc[turned, ["id1", "id2"]] = table.loc[turned, ["id2", "id1"]].to_numpy()
+    at_once = as_ibd(table)
+    monkeypatch.setattr(ibd_tables, "sound_pairs", lambda *arguments: None)
+    one_by_one = as_ibd(table)
+    assert at_once.fingerprint() == one_by_one.fingerprint()
+    pd.testing.assert_frame_equal(at_once.positions, one_by_one.positions)
+    for i in range(len(at_once.positions)):
+        for one, other in zip(at_once.pairs(i), one_by_one.pairs(i), strict=True):
+            np.testing.assert_array_equal(one, other)
