@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -48,15 +49,18 @@ class RefitScanner:
         self._design, self._theta, self._tests = criterion.design, theta, tests
         self._control = replace(control, progress=False)  # a terminal would be told of each search
         self._name = criterion.name
-        self._null = np.nan
-        if "lrt" in tests:
-            optimum = fit_theta(criterion.by_ml(), self._control, near=theta)
-            if not optimum.converged:
-                raise ModelError(
-                    "The null model by maximum likelihood did not converge, so that there is no likelihood ratio to "
-                    "it. Look at fit.refit_ml().convergence; or take test='wald'."
-                )
-            self._null = optimum.evaluation.value
+        self._criterion = criterion
+
+    @cached_property
+    def _null(self) -> float:
+        """−2 log-likelihood of the null model by ML; found where a likelihood ratio is asked for."""
+        optimum = fit_theta(self._criterion.by_ml(), self._control, near=self._theta)
+        if not optimum.converged:
+            raise ModelError(
+                "The null model by maximum likelihood did not converge, so that there is no likelihood ratio to it. "
+                "Look at fit.refit_ml().convergence; or take test='wald'."
+            )
+        return optimum.evaluation.value
 
     @property
     def method(self) -> str:

@@ -21,6 +21,7 @@ from lmmpy.qtl.loco import LocoScanners, loco_kind, replaced_relatedness
 from lmmpy.qtl.null_digest import kernel_digest, null_digest
 from lmmpy.qtl.people import People, null_fit, people_of
 from lmmpy.qtl.scan_tests import OneScanner, ScanTests
+from lmmpy.relatedness import as_relatedness
 from lmmpy.scan import digest, run_scan
 
 __all__ = ["association"]
@@ -206,7 +207,7 @@ def _scanners(
     for fit, people in zip(fits, whose, strict=True):
         name = replaced_relatedness(fit)
         if kind == "given":
-            kernels: Any = {str(chromosome): kernel for chromosome, kernel in loco.items()}
+            kernels: Any = {str(chromosome): as_relatedness(kernel) for chromosome, kernel in loco.items()}
             absent = [chromosome for chromosome in chromosomes if chromosome not in kernels]
             if absent:
                 raise DataError(
@@ -243,4 +244,4 @@ def _kernel_digests(loco: Any) -> list[str]:
     """Of relatedness that is given."""
     if not isinstance(loco, Mapping):
         return []
-    return [digest(str(chromosome), kernel_digest(kernel)) for chromosome, kernel in loco.items()]
+    return [digest(str(chromosome), kernel_digest(as_relatedness(kernel))) for chromosome, kernel in loco.items()]

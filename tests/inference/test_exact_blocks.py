@@ -94,7 +94,7 @@ def test_what_does_not_converge_has_no_test_and_says_so():
     assert found.failed.all()
     assert np.isnan(found.p_value).all()
     with pytest.raises(ModelError, match="did not converge"):
-        RefitScanner(fit.criterion, fit.optimum.theta, ("lrt",), control)
+        RefitScanner(fit.criterion, fit.optimum.theta, ("lrt",), control)(columns(1))
 
 
 def test_constants_are_collinear_whatever_the_weights():

@@ -235,6 +235,10 @@ def test_a_chromosome_is_left_out_of_its_own_null_model(exact):
     found = {kind: qtl.association(fit, source, "wald", exact, loco=kind) for kind in (True, "standardized")}
     given = qtl.association(fit, source, "wald", exact, loco=kernels)
     assert given.loco == "given"
+    frames = {one: kernel.to_frame() for one, kernel in kernels.items()}
+    pd.testing.assert_frame_equal(
+        qtl.association(fit, source, "wald", exact, loco=frames).table, given.table, rtol=1e-7
+    )
     for scan in found.values():
         pd.testing.assert_frame_equal(scan.table, given.table, rtol=1e-7)
     for one in ("1", "2", "X"):
