@@ -64,7 +64,7 @@ def estimates_grid(rows: pd.DataFrame, digits: int, level: float) -> Grid:
     """
     tails = [f"{50.0 * (1.0 - level):.4g} %", f"{50.0 * (1.0 + level):.4g} %"]
     texts = [r_format(rows[name], digits, missing="NA") for name in ("estimate", "std_error", "conf_low", "conf_high")]
-    return _grid(
+    return Grid.named(
         [str(name) for name in rows["parameter"]], dict(zip(["Estimate", "Std. Error", *tails], texts, strict=True))
     )
 
@@ -83,8 +83,4 @@ def tests_grid(tests: pd.DataFrame) -> Grid:
         "Df": r_format(tests["df"], missing=""),
         "p-value": pad_left(["NA" if math.isnan(x) else f"{x:.5g}" for x in tests["p_value"]]),
     }
-    return _grid([str(name) for name in tests["hypothesis"]], columns)
-
-
-def _grid(names: list[str], columns: dict[str, list[str]]) -> Grid:
-    return Grid(tuple(columns), tuple(names), tuple(tuple(cells) for cells in columns.values()))
+    return Grid.named([str(name) for name in tests["hypothesis"]], columns)

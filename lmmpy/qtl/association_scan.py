@@ -15,11 +15,10 @@ from lmmpy.inference.genomic_control import lambda_gc
 from lmmpy.model import LmmFit
 from lmmpy.qtl.export import write_association
 from lmmpy.qtl.peaks import association_peaks
+from lmmpy.qtl.printed import Printed
 from lmmpy.report.document import Document, Section
 from lmmpy.report.grids import Grid
-from lmmpy.report.html import render_html
 from lmmpy.report.numbers import pad_left
-from lmmpy.report.plain import render_plain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,7 +32,7 @@ _TEST_NAMES = {"score": "score", "wald": "Wald", "lrt": "likelihood ratio", "all
 
 
 @dataclass(frozen=True, eq=False, slots=True, kw_only=True)
-class AssociationScan:
+class AssociationScan(Printed):
     """
     Tests of many variants beside one null model.
 
@@ -179,25 +178,6 @@ class AssociationScan:
         title = "Association of single variants in a mixed model"
         return Document(title, tuple(header), (Section("", None, tuple(lines)), _top(self.top(_TOP), digits)))
 
-    def summary(self, digits: int = 4) -> str:
-        """
-        Write the report.
-
-        Parameters
-        ----------
-        digits : int
-            Significant digits of estimates.
-        """
-        return render_plain(self.document(digits))
-
-    def __str__(self) -> str:
-        return self.summary()
-
-    __repr__ = __str__
-
-    def _repr_html_(self) -> str:
-        return render_html(self.document())
-
     def _by_trait(self) -> list[tuple[str, pd.DataFrame]]:
         if "trait" not in self.table:
             return [(next(iter(self.fits)), self.table)]
@@ -235,12 +215,8 @@ def _top(rows: pd.DataFrame, digits: int) -> Section:
         return Section("")
     names = [*(["trait"] if "trait" in rows else []), "chromosome", "position", "maf", "beta", "std_error", "p_value"]
     columns = {name: pad_left([_text(value, digits) for value in rows[name]]) for name in names}
-    return Section("Smallest p-values", _grid(list(rows["variant"]), columns))
+    return Section("Smallest p-values", Grid.named(list(rows["variant"]), columns))
 
 
 def _text(value: Any, digits: int) -> str:
     return f"{value:.{digits}g}" if isinstance(value, float | np.floating) else str(value)
-
-
-def _grid(names: list[str], columns: dict[str, list[str]]) -> Grid:
-    return Grid(tuple(columns), tuple(names), tuple(tuple(cells) for cells in columns.values()))

@@ -19,10 +19,9 @@ from lmmpy.qtl.linkage_lod import LN10
 from lmmpy.qtl.linkage_null import check_null
 from lmmpy.qtl.linkage_run import Settings, run_passes
 from lmmpy.qtl.people import null_fit, people_of
+from lmmpy.qtl.printed import Printed
 from lmmpy.relatedness import Pedigree
 from lmmpy.report.document import Document, Section
-from lmmpy.report.html import render_html
-from lmmpy.report.plain import render_plain
 
 __all__ = ["LodAdjustment", "lod_adjust", "lod_multiplier"]
 
@@ -37,7 +36,7 @@ _LARGE = 1.5
 
 
 @dataclass(frozen=True, eq=False, slots=True, kw_only=True)
-class LodAdjustment:
+class LodAdjustment(Printed):
     """
     LODs at unlinked markers; made by `lod_adjust`. Printing it shows a report.
 
@@ -82,14 +81,14 @@ class LodAdjustment:
         """
         return float((1 + np.count_nonzero(self.lods >= lod)) / (1 + len(self.lods)))
 
-    def document(self) -> Document:
-        """Arrange what was found as a document."""
+    def document(self, digits: int = 4) -> Document:
+        """See `Printed`."""
         n = len(self.lods)
         if not n:
             said = Section("", None, ("Interrupted before the first markers were done.",))
             return Document("Empirical adjustment of LOD scores", (("Null model", self.fit.formula),), (said,))
         header = (("Null model", self.fit.formula), ("Markers", f"{n:,}, unlinked and fully informative"))
-        lines = [f"Multiplier of LODs: {self.multiplier:.4f}"]
+        lines = [f"Multiplier of LODs: {self.multiplier:.{digits}f}"]
         lines.append(f"LOD above zero: {np.mean(self.lods > 0.0):.3f} of the markers (expected: 0.500)")
         for lod in (0.588, 1.175, 3.0):
             there, wanted = float(np.mean(self.lods >= lod)), 0.5 * float(chi2.sf(2.0 * LN10 * lod, 1))
@@ -97,14 +96,6 @@ class LodAdjustment:
         if not self.complete:
             lines.append("Interrupted: of the markers that were asked for these are done.")
         return Document("Empirical adjustment of LOD scores", header, (Section("", None, tuple(lines)),))
-
-    def __str__(self) -> str:
-        return render_plain(self.document())
-
-    __repr__ = __str__
-
-    def _repr_html_(self) -> str:
-        return render_html(self.document())
 
 
 def lod_adjust(

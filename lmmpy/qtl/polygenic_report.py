@@ -62,7 +62,7 @@ def _shares(found: Polygenic, digits: int) -> Section:
         .reindex([f"{name} = 0" for name in rows["parameter"]])
     )
     columns = _estimate_columns(rows, digits, found.level) | _test_columns(tests)
-    return Section("Shares of the variance that covariates leave, and its root (sd)", _grid(names, columns))
+    return Section("Shares of the variance that covariates leave, and its root (sd)", Grid.named(names, columns))
 
 
 def _fixed(found: Polygenic, digits: int) -> Section:
@@ -71,7 +71,9 @@ def _fixed(found: Polygenic, digits: int) -> Section:
     lines = () if math.isnan(share) else (f"Proportion of variance due to covariates: {share:.7f}",)
     if rows.empty:
         return Section("", None, ("No fixed effects",))
-    return Section("Fixed effects", _grid(list(rows["parameter"]), _estimate_columns(rows, digits, found.level)), lines)
+    return Section(
+        "Fixed effects", Grid.named(list(rows["parameter"]), _estimate_columns(rows, digits, found.level)), lines
+    )
 
 
 def _estimate_columns(rows: pd.DataFrame, digits: int, level: float) -> dict[str, list[str]]:
@@ -93,7 +95,7 @@ def _screening(table: pd.DataFrame) -> Section:
     columns = {"Df": r_format(table["df"], missing=""), **_test_columns(table)}
     columns[""] = ["kept   " if kept else "removed" for kept in table["kept"]]
     return Section(
-        "Covariates, each left out of the model with all", _grid([str(name) for name in table.index], columns)
+        "Covariates, each left out of the model with all", Grid.named([str(name) for name in table.index], columns)
     )
 
 
@@ -106,7 +108,7 @@ def _models(found: Polygenic) -> Section:
         columns["SOLAR's" if name == "loglik_solar" else name] = cells
     padded = {name: pad_left(cells) for name, cells in columns.items()}
     line = "SOLAR's log-likelihood is without the constant -n/2 log(2 pi)."
-    return Section("Models", _grid([str(name) for name in table.index], padded), (line,))
+    return Section("Models", Grid.named([str(name) for name in table.index], padded), (line,))
 
 
 def _remarks(found: Polygenic) -> list[str]:
@@ -117,7 +119,3 @@ def _remarks(found: Polygenic) -> list[str]:
     else:
         verdict = f"Residual kurtosis: {found.kurtosis:.4f}, within the normal range (up to {KURTOSIS_LIMIT})"
     return [verdict, *found.notes]
-
-
-def _grid(names: list[str], columns: dict[str, list[str]]) -> Grid:
-    return Grid(tuple(columns), tuple(names), tuple(tuple(cells) for cells in columns.values()))

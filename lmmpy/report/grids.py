@@ -1,7 +1,7 @@
 """Tables of formatted text: what goes into the cells, before any of the three outputs lays them out."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -43,6 +43,11 @@ class Grid:
     justify_left: bool = False
     text_columns: int = 0
     legend: bool = False
+
+    @classmethod
+    def named(cls, row_names: Sequence[str], columns: Mapping[str, Sequence[str]]) -> "Grid":
+        """Rows by name, and columns by heading."""
+        return cls(tuple(columns), tuple(row_names), tuple(tuple(cells) for cells in columns.values()))
 
 
 def _made(
