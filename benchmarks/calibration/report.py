@@ -13,7 +13,7 @@ from benchmarks.pages import END, begin_of, markdown_table, page_with
 
 __all__ = ["PAGE", "TESTS", "deviations_of", "rate", "tables", "write_page"]
 
-PAGE = Path(__file__).parents[2] / "docs" / "calibration.md"
+PAGE = Path(__file__).parents[2] / "docs" / "explanation" / "calibration.md"
 BEGIN = begin_of("python -m benchmarks.calibration --report")
 EFFECT_METHODS = {
     "asymptotic": "Wald, normal",

@@ -16,7 +16,7 @@ __all__ = ["PAGE", "RESULTS", "tables", "write_page"]
 Results = dict[str, Any]
 
 RESULTS = Path(__file__).parent / "results.json"
-PAGE = Path(__file__).parents[2] / "docs" / "recovery.md"
+PAGE = Path(__file__).parents[2] / "docs" / "explanation" / "recovery.md"
 BEGIN = begin_of("python -m benchmarks.recovery --report")
 INTERVALS = {"wald": "Wald", "wald on z": "Wald on Fisher's z", "profile": "profile", "wald, REML": "Wald by REML"}
 # Words for the references of tests.

@@ -15,7 +15,7 @@ __all__ = ["PAGE", "RESULTS", "TESTS", "tables", "write_page"]
 Results = dict[str, Any]
 
 RESULTS = Path(__file__).parent / "results.json"
-PAGE = Path(__file__).parents[2] / "docs" / "scan-power.md"
+PAGE = Path(__file__).parents[2] / "docs" / "explanation" / "scan-power.md"
 BEGIN = begin_of("python -m benchmarks.scan_power --report")
 TESTS = {
     "lm": "ordinary regression",

@@ -28,8 +28,10 @@ from lmmpy.plots.group_drawings import draw_caterpillar, draw_group, draw_shrink
 from lmmpy.plots.quantiles import qq_frame
 from lmmpy.plots.scan_builders import lod_frame, manhattan_frame, qq_p_frame, regional_frame
 from lmmpy.plots.scan_drawings import lod_curves, manhattan, qq, regional
+from lmmpy.plots.style import COLOURS, use_style
 
 __all__ = [
+    "COLOURS",
     "FitPlots",
     "caterpillar_frame",
     "draw_caterpillar",
@@ -61,4 +63,5 @@ __all__ = [
     "residual_frame",
     "scale_location_frame",
     "shrinkage_frame",
+    "use_style",
 ]

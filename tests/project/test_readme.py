@@ -10,7 +10,7 @@ from tests.project.blocks import check_file, commands, read_blocks, run
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
-PAGES = sorted((ROOT / "docs").glob("*.md"))
+PAGES = sorted((ROOT / "docs").rglob("*.md"))
 # What a page needs beside lmmpy itself.
 EXTRAS = {"scans.md": ("bed_reader", "joblib", "distributed", "matplotlib")}
 
