@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks import bootstrap, growth, inference, kin, kin_growth, scan_growth, scans, structured
+from benchmarks import bootstrap, growth, inference, kin, kin_growth, overview, scan_growth, scans, structured
 from benchmarks.machine import describe
 from benchmarks.peers import PEERS, Peer
 from benchmarks.problems import PROBLEMS
@@ -105,6 +105,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name in (name for name in GROWTHS if name in wanted):
         lines = growth.run(options.growth_budget, settings.threads, told, name)
         report = keep(**{name.replace("-", "_"): lines})
+    if options.output == DEFAULT_OUTPUT and (options.update or set(wanted) == set(NAMES)):
+        overview.main()
     print(f"written: {options.output}")
     return 0
 
