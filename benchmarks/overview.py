@@ -48,7 +48,9 @@ ROWS = (
     Row("serial correlation within 11 mares (Ovary)", "serial, Ovary", "ovary-ar1", "nlme"),
     Row("slopes and serial correlation, 10,000 rows", "serial, 10,000", "slopes-car1-500x20", "nlme"),
     Row("linkage, 21 positions, 398 people", "linkage", "linkage-family", "SOLAR", given=True),
-    Row("three exact tests of 20,000 variants, 2,000 people", "association, exact", "assoc-2000", "GEMMA", "lmmpy, exact"),
+    Row(
+        "three exact tests: 20,000 variants, 2,000 people", "association, exact", "assoc-2000", "GEMMA", "lmmpy, exact"
+    ),
     Row("score test of them, null model given", "association, score", "assoc-2000", "GEMMA", "lmmpy, score"),
 )
 
