@@ -93,13 +93,16 @@ def _plain(notebook: NotebookNode) -> NotebookNode:
 
 
 def _joined(outputs: list[NotebookNode]) -> list[NotebookNode]:
-    """Outputs with neighbouring pieces of one stream as one: how they arrive is a matter of time."""
+    """Outputs with all pieces of one stream as one, where it begins: how they arrive is a matter of time."""
     joined: list[NotebookNode] = []
+    streams: dict[str, NotebookNode] = {}
     for output in outputs:
-        last = joined[-1] if joined else None
-        if last and output.output_type == "stream" == last.output_type and output.name == last.name:
-            last.text += output.text
+        if output.output_type != "stream":
+            joined.append(output)
+        elif output.name in streams:
+            streams[output.name].text += output.text
         else:
+            streams[output.name] = output
             joined.append(output)
     return joined
 
@@ -118,7 +121,7 @@ def tags(cell: NotebookNode) -> list[str]:
 def texts(cell: NotebookNode, streams: tuple[str, ...] = ("stdout", "stderr")) -> list[str]:
     """What a cell shows as text: streams, and the plain form of its results."""
     shown: list[str] = []
-    for output in cell.get("outputs", []):
+    for output in sorted(cell.get("outputs", []), key=lambda one: one.get("name", "")):  # order varies
         if output.output_type == "stream":
             shown += [output.text] if output.name in streams else []
         else:

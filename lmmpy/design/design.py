@@ -255,9 +255,9 @@ class Design:
     def split_theta(self, theta: Floats) -> list[Floats]:
         """The part of θ that belongs to each random term."""
         ends = np.cumsum([term.structure.n_theta for term in self.random])
-        return np.split(theta[: self.n_theta_random], ends[:-1]) if self.random else []
+        return np.split(np.asarray(theta)[: self.n_theta_random], ends[:-1]) if self.random else []
 
     def split_rows(self, theta: Floats) -> list[Floats]:
         """The part of θ that belongs to each of `row_covariances`."""
         ends = np.cumsum([rows.structure.n_theta for rows in self.row_covariances])
-        return np.split(theta[self.n_theta_random :], ends[:-1]) if self.row_covariances else []
+        return np.split(np.asarray(theta)[self.n_theta_random :], ends[:-1]) if self.row_covariances else []

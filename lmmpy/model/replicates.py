@@ -156,7 +156,10 @@ def _numbers(y: Any) -> Floats:
         return np.asarray(np.ma.filled(values.astype(float), np.nan))
     if isinstance(y, pd.Series) and pd.api.types.is_numeric_dtype(y.dtype) and values.dtype.kind == "O":
         return y.to_numpy(dtype=float, na_value=np.nan)
-    strangers = [value for value in values.ravel().tolist() if not isinstance(value, Real)]
+    if values.dtype.kind in "mM":  # times: their nanoseconds would pass for integers
+        strangers = list(values.ravel())
+    else:
+        strangers = [value for value in values.ravel().tolist() if not isinstance(value, Real)]
     if strangers:
         raise DataError(f"The new response must be real numbers; it has {shown(strangers)}.")
     return values.astype(float)

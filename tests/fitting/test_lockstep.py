@@ -269,7 +269,7 @@ def test_a_residual_alone_has_nothing_to_search() -> None:
     linear = block_families(design, False)
     assert linear is not None
     found = minimise_together(linear.alone(), np.ones(1))
-    residual = design.y - design.X @ np.linalg.lstsq(design.X, design.y)[0]
+    residual = design.y - design.X @ np.linalg.lstsq(design.X, design.y, rcond=None)[0]
     assert found.converged[0] and found.evaluations[0] == 1
     assert found.value[0] == pytest.approx(design.n * (1.0 + np.log(2.0 * np.pi * np.mean(residual**2))), rel=1e-12)
     assert minimise_together(linear.with_kernels([]), np.ones(1)).value.shape == (0,)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.optimize import minimize_scalar
 from scipy.stats import chi2
 
 import lmmpy as lmm
@@ -400,3 +401,33 @@ def test_the_reference_row_has_sigma(sleepstudy: Any) -> None:
     assert first.sigma == pytest.approx(20.0) and first.loglik == pytest.approx(second.loglik, abs=1e-8)
     with pytest.raises(lmm.ModelError, match="there is no parameter"):
         fit.constrain({"sd_yes|Residual": "rho|Residual"})
+
+
+@pytest.mark.parametrize("reml", [True, False])
+def test_known_sampling_variances(reml: bool) -> None:
+    """A meta-analysis: one row a study, var(y_i) = τ² + v_i, against the likelihood written out."""
+    rng = np.random.default_rng(5)
+    v = rng.uniform(0.02, 0.4, 14)
+    data = {"y": 0.3 + 0.5 * rng.standard_normal(14) + np.sqrt(v) * rng.standard_normal(14), "v": v, "study": range(14)}
+
+    def criterion(tau2: float) -> float:
+        w = 1.0 / (tau2 + v)
+        mu = (w @ data["y"]) / w.sum()
+        lost = math.log(w.sum()) - math.log(2 * math.pi) if reml else 0.0
+        return 14 * math.log(2 * math.pi) - np.log(w).sum() + w @ (data["y"] - mu) ** 2 + lost
+
+    found = minimize_scalar(criterion, bounds=(0, 3), method="bounded", options={"xatol": 1e-10})
+    meta = lmm.lmer("y ~ 1 + (1 | study)", data, weights="1/v", constraints={"sigma": 1}, reml=reml)
+    w = 1.0 / (found.x + v)
+    assert meta.sigma == 1.0
+    assert meta.varcorr["study"].iloc[0, 0] == pytest.approx(found.x, rel=1e-5)
+    assert -2 * meta.loglik == pytest.approx(found.fun, abs=1e-8)
+    assert meta.fixef.iloc[0] == pytest.approx((w @ data["y"]) / w.sum(), rel=1e-6)
+    assert meta.se.iloc[0] == pytest.approx(w.sum() ** -0.5, rel=1e-6)
+
+
+def test_as_many_levels_as_rows_need_the_variance_of_all_residuals(sleepstudy: Any) -> None:
+    data = sleepstudy.assign(row=range(len(sleepstudy)), late=np.where(sleepstudy["Days"] < 5, "no", "yes"))
+    for given, residual in ((None, None), ({"sd_(Intercept)|row": 20}, None), ({"sigma": 20}, "varident(late)")):
+        with pytest.raises(lmm.ModelError, match="as many levels"):
+            lmm.lmer("Reaction ~ Days + (1 | row)", data, constraints=given, residual=residual)

@@ -72,7 +72,7 @@ def test_asymptotic_tests_are_normal_and_chi_squared() -> None:
     [
         ({"Dayz": 1.0}, ["Dayz", "no fixed effect", "Days"]),
         ([1.0, 2.0, 3.0], ["shape", "2", "Days"]),
-        ("Days", ["numbers"]),
+        ("Days", ["numbers", "{'Days': 1}"]),
         ([[0.0, np.nan]], ["missing"]),
         ([], ["shape"]),
     ],

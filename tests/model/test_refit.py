@@ -367,6 +367,8 @@ DIGITS = pd.Categorical(np.tile(["1", "2"], 90))
         pytest.param(pd.Series(response(1).astype(str), DATA.index), id="series of text"),
         pytest.param(response(1).astype(str).astype(object), id="objects"),
         pytest.param(pd.Series(pd.date_range("2020-01-01", periods=180), DATA.index), id="dates"),
+        pytest.param(np.arange(180).astype("datetime64[ns]"), id="dates in nanoseconds"),
+        pytest.param(np.arange(180).astype("timedelta64[ns]"), id="durations in nanoseconds"),
         pytest.param(np.arange(180).astype("timedelta64[s]"), id="durations"),
         pytest.param(response(1) + 1j, id="complex"),
         pytest.param(pd.Series(response(1) + 0j, DATA.index), id="complex without an imaginary part"),

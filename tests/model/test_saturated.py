@@ -182,7 +182,7 @@ def profile_limits(data: pd.DataFrame, column: int) -> list[float]:
     def deviance(y, X):
         def at(share):
             root = np.sqrt(share * values + 1.0 - share)
-            r = y / root - X / root[:, None] @ np.linalg.lstsq(X / root[:, None], y / root)[0]
+            r = y / root - X / root[:, None] @ np.linalg.lstsq(X / root[:, None], y / root, rcond=None)[0]
             return 2.0 * np.log(root).sum() + SIZE * np.log(r @ r)
 
         grid = np.linspace(0.0, 1.0, 101)
@@ -193,7 +193,7 @@ def profile_limits(data: pd.DataFrame, column: int) -> list[float]:
         )
 
     allowed = deviance(y, X) + stats.chi2.ppf(0.95, 1)
-    centre = np.linalg.lstsq(X / np.sqrt(values)[:, None], y / np.sqrt(values))[0][column]
+    centre = np.linalg.lstsq(X / np.sqrt(values)[:, None], y / np.sqrt(values), rcond=None)[0][column]
     rest = np.delete(X, column, axis=1)
     return [
         optimize.brentq(lambda b: deviance(y - b * X[:, column], rest) - allowed, centre, centre + far, xtol=1e-9)
@@ -217,7 +217,7 @@ def deviation_limits(data: pd.DataFrame, largest: float) -> list[list[float]]:
 
     def deviance(pair):
         root = np.sqrt(pair[0] ** 2 * values + pair[1] ** 2)
-        r = y / root - X / root[:, None] @ np.linalg.lstsq(X / root[:, None], y / root)[0]
+        r = y / root - X / root[:, None] @ np.linalg.lstsq(X / root[:, None], y / root, rcond=None)[0]
         return 2.0 * np.log(root).sum() + r @ r
 
     grid = np.linspace(1e-6, 6.0, 121)

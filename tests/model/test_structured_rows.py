@@ -158,7 +158,7 @@ def test_large_blocks_are_refused(monkeypatch):
 
 
 def test_a_singular_residual_has_no_normalized_residuals():
-    frame = data().dropna()
+    frame = data().dropna().copy()
     frame["z"] = 2.0 * frame["y"]
     frame["k"] = np.arange(len(frame)) // 4
     model = quiet("cbind(y, z) ~ 1 + (1 | k)", frame.assign(z=frame["y"] * 2 + frame["x"]), residual="us")

@@ -14,10 +14,10 @@ SOURCES = notebooks.sources()
 # A stream that carries paths, addresses or the time of a run would differ in the next one.
 PASSING = re.compile(r"0x[0-9a-f]{6,}|/tmp/|/home/|ipykernel_|site-packages|Traceback")
 # Levels and their complements, which authors choose; they are in the text because they are in everybody's.
-CONVENTIONAL = {"0.05", "0.01", "0.95", "95", "99", "90", "100", "50", "10"}
+CONVENTIONAL = {"1.96", "0.05", "0.01", "0.95", "95", "99", "90", "100", "50", "10"}
 YEAR = re.compile(r"\b(1[6-9]|20)\d\d[a-z]?\b")
 # Not a number of the text: mathematics, code, links, and headings.
-ASIDE = re.compile(r"\$\$.*?\$\$|\$[^$]*\$|`[^`]*`|\]\([^)]*\)|<[^>]*>|^#.*$", re.MULTILINE | re.DOTALL)
+ASIDE = re.compile(r"\$\$.*?\$\$|\$[^$]*\$|`[^`]*`|\]\([^)]*\)|<[^>]*>|^#[^\n]*$", re.MULTILINE | re.DOTALL)
 NUMBER = re.compile(r"(?<![\w.])[-−]?\d[\d,]*(?:\.\d+)?(?:e-?\d+)?(?!\w)")
 
 
@@ -55,13 +55,19 @@ def test_numbers_in_the_text_come_from_the_code_beside_it(source):
 
 
 def passages(notebook):
-    """Each text with all that the code of its section says and shows; a section is what stands under one heading."""
+    """
+    Each text with all that the code of its section says and shows; a section is what stands under one heading.
+
+    The code of the exercises is in the solutions, and in what they go on from.
+    """
     sections, current = [], []
     for cell in notebook.cells:
         if cell.cell_type == "markdown" and re.match(r"#+ ", cell.source):
             sections.append(current := [])
         current.append(cell)
     for cells in sections:
+        if cells[0].source.startswith("## Further reading"):  # volumes and pages
+            continue
         shown = "\n".join(
             text for cell in cells if cell.cell_type == "code" for text in [cell.source, *notebooks.texts(cell)]
         )
@@ -77,6 +83,7 @@ def numbers_of(text):
 def known(number, shown):
     """Whether a number is among those shown, when they are rounded to its places; as a percentage too."""
     wanted, unit = notebooks.value(number), notebooks.place(number)
+    shown = re.sub(r"(?<=\d)_(?=\d)", "", shown)  # 5_000 in code
     there = [notebooks.value(found) for found in re.findall(r"[-−]?\d[\d,]*\.?\d*(?:e[-+]?\d+)?", shown)]
     return any(abs(abs(value * scale) - abs(wanted)) <= 0.5001 * unit for value in there for scale in (1, 100))
 

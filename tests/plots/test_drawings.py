@@ -161,6 +161,16 @@ def test_a_correlation_without_profile_is_said():
     assert model.plot.shrinkage().get_xlabel() == "(Intercept) by g\n(variance of (Intercept) estimated as zero)"
 
 
+def test_a_profile_by_the_names_of_parameters():
+    one = fit("sleepstudy").plot.profile("sigma")
+    assert one.get_xlabel() == "sigma"
+    given = fit("sleepstudy").plot.profile(fit("sleepstudy").profile("sigma"))
+    np.testing.assert_array_equal(one.lines[0].get_xydata(), given.lines[0].get_xydata())
+    assert [ax.get_xlabel() for ax in fit("sleepstudy").plot.profile(["Days", "sigma"])] == ["Days", "sigma"]
+    with pytest.raises(lmm.ModelError, match="day"):
+        fit("sleepstudy").plot.profile("day")
+
+
 def test_what_cannot_be_shown_is_said():
     data = lmm.datasets.load("sleepstudy")
     data = data[(data["Subject"] != "308") | (data["Days"] == 3)]
@@ -238,6 +248,7 @@ def test_the_wrong_number_of_axes():
         plot.qq(ax=axes[0].get_figure())
     assert plot.caterpillar(effect="Days", ax=axes[:1]) is axes[0]
     assert list(plot.qq_ranef(ax=list(axes[1:]))) == list(axes[1:])
+    assert list(plot.qq_ranef(ax=axes[1:].flat)) == list(axes[1:])
 
 
 def test_effects_that_do_not_exist():

@@ -1,0 +1,125 @@
+"""The reference has every public name, and its docstrings say what is taken, returned and held."""
+
+import dataclasses
+import importlib
+import inspect
+import re
+from functools import cached_property
+from pathlib import Path
+
+import pytest
+
+docscrape = pytest.importorskip("numpydoc.docscrape")
+
+DOCS = Path(__file__).parents[2] / "docs"
+MODULES = ("lmmpy", "lmmpy.qtl", "lmmpy.plots", "lmmpy.datasets")
+
+
+def public():
+    """All public objects that are not modules, by their names."""
+    for name in MODULES:
+        pytest.importorskip("matplotlib") if name == "lmmpy.plots" else None
+        module = importlib.import_module(name)
+        for own in module.__all__:
+            value = getattr(module, own)
+            if not inspect.ismodule(value):
+                yield f"{name}.{own}", value
+
+
+def own_members(cls):
+    """Public properties and methods that lmmpy itself defines for a class."""
+    found = {}
+    for base in reversed(cls.__mro__):
+        if base.__module__.startswith("lmmpy"):
+            found |= {name: value for name, value in vars(base).items() if not name.startswith("_")}
+    return found
+
+
+OBJECTS = dict(public())
+CLASSES = {name: value for name, value in OBJECTS.items() if inspect.isclass(value)}
+RESULTS = {name: cls for name, cls in CLASSES.items() if dataclasses.is_dataclass(cls)}
+METHODS = {
+    f"{name}.{member}": getattr(cls, member)
+    for name, cls in CLASSES.items()
+    for member, value in own_members(cls).items()
+    if inspect.isfunction(value) or isinstance(value, classmethod | staticmethod)
+}
+FUNCTIONS = {name: value for name, value in OBJECTS.items() if inspect.isfunction(value)} | METHODS
+PROPERTIES = {
+    f"{name}.{member}": value.func if isinstance(value, cached_property) else value.fget
+    for name, cls in CLASSES.items()
+    for member, value in own_members(cls).items()
+    if isinstance(value, property | cached_property)
+}
+
+
+def listed():
+    """The names in the lists of the pages of the reference, and what those document in place."""
+    found = set()
+    for page in (DOCS / "reference").glob("*.md"):
+        text = page.read_text(encoding="utf-8")
+        for block in re.findall(r"^```\{eval-rst\}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
+            module = re.search(r"currentmodule:: (\S+)", text)[1]
+            names = re.findall(r"^   ([A-Za-z_][\w.]*)$", block, re.MULTILINE)
+            names += re.findall(r"^\.\. auto\w+:: (\S+)$", block, re.MULTILINE)
+            found |= {f"{module}.{name}" for name in names}
+    return found
+
+
+def parsed(value):
+    return docscrape.NumpyDocString(inspect.getdoc(value) or "")
+
+
+def described(section):
+    """The names of a section, of which one entry may have several."""
+    return [name.strip().lstrip("*") for entry in section for name in entry.name.split(",") if name.strip()]
+
+
+def test_every_public_name_is_in_the_reference():
+    assert set(OBJECTS) - listed() == set()
+
+
+def test_the_reference_lists_nothing_that_is_not_there():
+    for name in listed():
+        parts = name.split(".")
+        value = importlib.import_module(parts[0])
+        for part in parts[1:]:
+            value = getattr(value, part)
+
+
+@pytest.mark.parametrize("name", [*FUNCTIONS, *CLASSES, *PROPERTIES])
+def test_begins_with_a_summary_of_one_line(name):
+    value = (FUNCTIONS | CLASSES | PROPERTIES)[name]
+    assert value.__doc__, name
+    first, *rest = inspect.cleandoc(value.__doc__).splitlines()
+    assert first.strip().endswith((".", ":")) and (not rest or not rest[0].strip()), first
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_parameters_are_those_of_the_signature(name):
+    function = FUNCTIONS[name]
+    taken = [own for own in inspect.signature(function).parameters if own not in ("self", "cls")]
+    doc = described(parsed(function)["Parameters"])
+    assert sorted(doc) == sorted(taken)
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_says_what_it_returns(name):
+    function = FUNCTIONS[name]
+    nothing = inspect.signature(function).return_annotation in (None, "None")
+    doc = parsed(function)
+    assert bool(doc["Returns"] or doc["Yields"]) != nothing
+
+
+@pytest.mark.parametrize("name", RESULTS)
+def test_attributes_are_the_fields(name):
+    cls = RESULTS[name]
+    fields = {field.name for field in dataclasses.fields(cls) if not field.name.startswith("_")}
+    doc = {own for base in cls.__mro__ if dataclasses.is_dataclass(base) for own in described(parsed(base)["Attributes"])}
+    assert doc == fields
+
+
+@pytest.mark.parametrize("name", [name for name, value in OBJECTS.items() if inspect.isfunction(value)])
+def test_every_function_has_an_example(name):
+    files = {"lmmpy.qtl.read_mibd", "lmmpy.qtl.read_phi2"}  # they need a directory of SOLAR's
+    assert bool(parsed(OBJECTS[name])["Examples"]) != (name in files)
