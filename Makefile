@@ -5,7 +5,7 @@ MAKEFLAGS += --no-print-directory
 BIN := .venv/bin
 export PYTHON
 
-.PHONY: help demo test interop lint notebooks docs bench bench-setup setup clean
+.PHONY: help demo test interop lint notebooks docs docs-setup linkcheck bench bench-setup setup clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile
@@ -30,9 +30,14 @@ lint: setup  ## ruff, mypy --strict, and the walls between the rooms
 notebooks: setup  ## run the notebooks of the course anew (ARGS="03 05" for some, ARGS=--check to compare only)
 	@OPENBLAS_NUM_THREADS=1 $(BIN)/python scripts/course.py $(ARGS)
 
-docs: setup  ## build the documentation in docs/_build/html, every warning an error
+docs: docs-setup  ## build the documentation in docs/_build/html, every warning an error
+	@OPENBLAS_NUM_THREADS=1 $(BIN)/python -m sphinx -W --keep-going -n -q -b html docs docs/_build/html
+
+linkcheck: docs-setup  ## try the links of the documentation that lead to other sites (needs the network)
+	@OPENBLAS_NUM_THREADS=1 $(BIN)/python -m sphinx -q -b linkcheck docs docs/_build/linkcheck
+
+docs-setup: setup
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c scripts/constraints.txt -e '.[docs]'
-	@$(BIN)/python -m sphinx -W --keep-going -n -q -b html docs docs/_build/html
 
 bench: bench-setup  ## compare with other packages (half an hour; ARGS=--quick); writes benchmarks/RESULTS.md
 	@$(BIN)/python -m benchmarks $(ARGS)

@@ -449,7 +449,8 @@ plt.show()
 # right: the profile interval is shifted upwards. lmmpy's own Wald intervals of standard deviations are made on the
 # logarithm, and those of correlations on Fisher's $z$, which cannot leave the range and follow the skewness in part.
 # For standard deviations with few groups the profile by REML, `fit.vpredict(…, interval="profile")` of the variance,
-# covers best; how often intervals cover is measured in the documentation, under *How far to trust intervals and tests*.
+# covers best; how often intervals cover is measured in
+# [How far to trust intervals and tests](../docs/explanation/calibration.md).
 
 # %%
 reml = fit.vpredict(var="Subject.(Intercept)", interval="profile")

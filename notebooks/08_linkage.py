@@ -174,6 +174,7 @@ pedigree = lmm.datasets.load("family_pedigree")
 ped = lmm.Pedigree.from_frame(pedigree)
 ibd = lmm.datasets.load("family_ibd")
 print(lmm.datasets.describe("family_ibd"))
+print(f"{len(family)} people in {pedigree['FAMID'].nunique()} families")
 ax = draw_pedigree(ped, 1)
 ax.figure.set_size_inches(7, 2.8)
 
@@ -351,8 +352,8 @@ axes[0].figure.set_size_inches(7, 2.7)
 # $$2\ln 10\cdot\mathrm{LOD} \sim \tfrac12\chi^2_0 + \tfrac12\chi^2_1,\qquad
 # p = \tfrac12 P(\chi^2_1 \ge 2 \ln 10\cdot\mathrm{LOD}).$$
 #
-# Is that so in 398 people in 21 families? `fit.simulate` draws traits of the polygenic model, and `lmm.qtl.unlinked`
-# loci that know nothing of them.
+# Is that so in the families of the bundled study? `fit.simulate` draws traits of the polygenic model, and
+# `lmm.qtl.unlinked` loci that know nothing of them.
 
 # %%
 base = lmm.lmer("bmi ~ age + sex + kin(ped)", family, reml=False)
@@ -643,7 +644,8 @@ for share, values in simulated.items():
 # - Sharing by descent has the mean 2 × kinship. What varies around it, position by position, is the information of
 #   linkage.
 # - $V = \sigma^2_q Q_x + \sigma^2_g A + \sigma^2_e I$; LOD = $(\ell_1-\ell_0)/\ln 10$; reference ½χ²₀ + ½χ²₁.
-# - A p-value of a scan is pointwise. Simulate the maximum for your families and your map, or take 3 or 3.3.
+# - A p-value of a scan is pointwise. Simulate the maximum for your families and your map, or take a threshold that
+#   others have computed.
 # - Heavy tails make LODs too large: `inormal` the trait, or `lod_adjust`.
 # - Estimates at peaks are too large. Support intervals are wide.
 # - Compute the power before you scan.
@@ -657,7 +659,7 @@ for share, values in simulated.items():
 # 4. A parent and a child always share one allele, and parents share nothing with each other. In the study of 100
 #    families leave out the parents' trait. Do the LODs at the two loci stay as they are?
 # 5. Compute $\lambda$ per 100 people of sibships of two, three and four children, with and without their parents'
-#    trait, for a locus of 0.2 and other genes of 0.3. Which families are worth most?
+#    trait, for the locus of the winner's curse above. Which families are worth most?
 # 6. Move the 1-LOD interval to a 2-LOD interval (`peaks(drop=2)`) in the bundled study. What is its length, and why
 #    would you want it?
 

@@ -40,6 +40,7 @@ family = lmm.datasets.load("family")
 pedigree = lmm.datasets.load("family_pedigree")
 ped = lmm.Pedigree.from_frame(pedigree)
 snps = lmm.datasets.load("family_genotypes").set_index("ID")
+effect = 0.45  # of a copy of snp7 on bmi, as it was simulated
 
 
 def hardy_weinberg(x):
@@ -160,8 +161,8 @@ print(tested.table.query("variant == 'snp7'")[columns].round(4).to_string(index=
 # non-centrality $\lambda = \beta_x^2 I$:
 
 # %%
-share = 0.45**2 * 2 * frequency["snp7"] * (1 - frequency["snp7"]) / (vg + ve)
-noncentrality = 0.45**2 * information
+share = effect**2 * 2 * frequency["snp7"] * (1 - frequency["snp7"]) / (vg + ve)
+noncentrality = effect**2 * information
 print(f"share of the variance {share:.3f}, expected least p of 60 {1 / 61:.4f}")
 for level in (0.05, 0.05 / 60, 5e-8):
     print(f"power at p < {level:.2g}: {ncx2.sf(chi2.isf(level, 1), 1, noncentrality):.4f}")
@@ -280,7 +281,8 @@ sample = pd.DataFrame(
 sample = sample.assign(SEX=1 + member % 2, MZTWIN=0)
 lines = lmm.Pedigree.from_frame(sample)
 chromosome = np.repeat(np.arange(1, 11), per_chromosome)
-base_pairs = np.tile(20_000 * np.arange(1, per_chromosome + 1), 10)
+kilobases = 20  # between neighbours
+base_pairs = np.tile(1000 * kilobases * np.arange(1, per_chromosome + 1), 10)
 n_variants = len(chromosome)
 genome = pd.DataFrame({"chromosome": chromosome.astype(str), "position": base_pairs / 1e6})  # 1 cM = 1 Mb
 genes = lmm.qtl.drop_genes(lines, genome, seed=11)
@@ -364,7 +366,7 @@ for level, colour in ((0.0, "sky"), (0.5, "vermilion")):
     own = pairs.loc[pairs["A"] == level, "K"]
     left_ax.hist(own, bins=bins, density=True, color=COLOURS[colour], alpha=0.8, label=f"2 x kinship = {level:g}")
 left_ax.set(xlabel="Genomic relatedness, $K$", ylabel="Density")
-left_ax.set_ylim(0, 13)
+left_ax.set_ylim(0, 11)
 left_ax.legend(loc="upper left")
 for number, marker, colour in ((0, "o", "blue"), (1, "^", "orange")):
     chosen = population == number
@@ -445,12 +447,17 @@ plt.show()
 fig, panels = plt.subplots(2, 1, figsize=(7, 4.6), sharex=True)
 highest = 1.15 * -np.log10(scans["genomic, LOCO"].table["p_value"].min())
 for ax, name in zip(panels, ("genomic", "genomic, LOCO"), strict=True):
-    scans[name].manhattan(ax=ax, genome_wide=0.05 / n_variants, suggestive=None, labels=causal)
+    scans[name].manhattan(ax=ax, genome_wide=0.05 / n_variants, suggestive=None)
+    at = plots.manhattan_frame(scans[name].table, thin=None).set_index("variant").loc[causal, "x"]
+    ax.plot(at, [0.95 * highest] * 3, "v", color=COLOURS["vermilion"])
     ax.set(title=name, ylim=(0, highest))
 panels[0].set_xlabel("")
 plt.show()
 
 # %% [markdown]
+# The triangles are above the three variants, and the line is $0.05/3000$ (Bonferroni; below). Other peaks are of small
+# effects.
+#
 # Is that luck? Six traits, with the same variants: the mean of $\chi^2$ at the three, how often they are found, and
 # $\lambda$ of the empty chromosomes, each the mean over the traits.
 
@@ -537,15 +544,17 @@ print(
         index=False, float_format="{:.3g}".format
     )
 )
-lead = leads["variant"].iloc[0]
+lead = leads.loc[leads["chromosome"] == "3", "variant"].iloc[0]
 r2_with_lead = genotypes.corrwith(genotypes[lead]) ** 2
 ax = loco.regional(lead, window=600_000, ld=r2_with_lead.clip(0, 1), genome_wide=threshold)
 ax.figure.set_size_inches(6.4, 3.6)
 print(f"r2 of the lead variant with the causal one: {r2_with_lead[causal].max():.2f}")
 
 # %% [markdown]
-# Several variants reach the threshold, and all but one do so by LD. The lead variant need not be the causal one; a
-# second signal of the region is looked for with the lead variant as a covariate, as in the last section.
+# Of this peak several variants reach the threshold, and those that do nothing themselves do so by LD. Here the lead
+# variant is the causal one, which need not be: two variants with $r^2$ near 1 differ by chance only. Leads other than
+# the three larger variants stand for small effects, or for sums of such in LD. A second signal of the region is looked
+# for with the lead variant as a covariate (exercise 6).
 #
 # **Winner's curse.** As in linkage, effects of what was found are too large, the more the lower the power. An estimate
 # is $\hat\beta \sim N(\beta, 1/I)$, kept if it is significant:
@@ -597,7 +606,7 @@ for sex, colour, marker, shift in (("female", "vermilion", "o", -0.04), ("male",
         capsize=3,
         label=sex,
     )
-ax.set(xticks=[0, 1, 2], xlabel=f"Copies of the allele at {acts}", ylabel="Mean of the trait and 95 % interval")
+ax.set(xticks=[0, 1, 2], xlabel=f"Copies of the allele at {acts}", ylabel="Mean and 95 % interval,\nas of strangers")
 ax.legend()
 plt.show()
 
@@ -612,9 +621,9 @@ plt.show()
 # allele are. In one study both can be asked, and then: **does the SNP explain the linkage?** If it is the only variant
 # that acts there, the LOD falls to nothing with the SNP as a covariate. If it does not, there is something else.
 #
-# Two traits of the 398 people, both with a locus at 50 cM of the same chromosome, of 40 % of the variance. In the
-# first it is a SNP. In the second each founder's allele has an effect of its own, as where every family has its own
-# rare variant.
+# Two traits of the bundled families, both with a locus at 50 cM of the same chromosome, of 40 % of the variance. In
+# the first it is a SNP. In the second each founder's allele has an effect of its own, as where every family has its
+# own rare variant.
 
 # %%
 rng = np.random.default_rng(21)
@@ -709,8 +718,8 @@ plt.show()
 #    effect is lost, on average, in the bundled study?
 # 4. Adjust for the population itself instead of the principal component in the simulated genome. Does $\lambda$ of the
 #    empty chromosomes change?
-# 5. Rare alleles: simulate a skewed trait without genetic effects, and 4,000 SNPs with a frequency of 0.005 in
-#    strangers. How often is $p < 0.001$? And with a normal-score transformation?
+# 5. Rare alleles: simulate a skewed trait without genetic effects, and SNPs with some ten copies of the rarer allele
+#    in strangers. How often is $p < 0.001$? And with a normal-score transformation?
 # 6. Put the lead variant of the `height` scan into the null model and scan its chromosome again. Is there a second
 #    signal?
 
@@ -772,17 +781,16 @@ for name in ("skewed", "scores"):
     print(f"{name}: p < 0.001 in {100 * (found < 0.001).mean():.2f} % of the SNPs")
 
 # %% [markdown]
-# **6.** With the lead variant in the model what was left of its peak is gone.
+# **6.** Nothing near the lead variant reaches the threshold any more. The best of the chromosome is now elsewhere, a
+# further locus with its own effect.
 
 # %%
-number = leads["chromosome"].iloc[0]
 given = lmm.lmer("height ~ sex + lead + kin(ID, K)", study.assign(lead=genotypes[lead].to_numpy()))
-again = lmm.qtl.association(given, source, variants=number, loco=True)
-print(
-    again.top(2)[["variant", "position", "beta", "p_value", "note"]].to_string(
-        index=False, float_format="{:.3g}".format
-    )
-)
+again = lmm.qtl.association(given, source, variants="3", loco=True)
+print(again.top(2)[["variant", "position", "p_value"]].to_string(index=False, float_format="{:.3g}".format))
+place = leads.set_index("variant").loc[lead, "position"]
+near = (again.table["position"] - place).abs() < 500_000
+print(f"least p within 0.5 Mb of {lead}: {again.table.loc[near, 'p_value'].min():.3f}")
 
 # %% [markdown]
 # ## Further reading

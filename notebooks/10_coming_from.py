@@ -41,7 +41,7 @@ def side_by_side(theirs, ours, digits=4):
 # |---|---|---|---|
 # | groups | `(1 \| g)` | `random = ~ 1 \| g` | `(1 \| g)` |
 # | slopes | `(x \| g)` | `random = ~ x \| g` | `(x \| g)` |
-# | uncorrelated | `(x \|\| g)` | `pdDiag(~ x)` | `(x \|\| g)` |
+# | uncorrelated | `(x \|\| g)` | `random = list(g = pdDiag(~ x))` | `(x \|\| g)` |
 # | variance by stratum | | `weights = varIdent(form = ~ 1 \| f)` | `residual="varident(f)"` |
 # | serial correlation | | `correlation = corAR1(form = ~ t \| g)` | `residual="ar1(t \| g)"` |
 #
@@ -219,7 +219,7 @@ pd.DataFrame({"nlme": nlme_df.values(), "Satterthwaite": satterthwaite["df"].to_
 #   `varPower` and `varExp`. [The documentation](../docs/how-to/residuals.md) has the whole list.
 #
 # **Where nlme does more:** nonlinear models, spatial correlations (`corGaus`, `corSpher`, nuggets), `corARMA` of any
-# order, several random terms with a serial correlation in every structure it has.
+# order, `varConstPower`.
 
 # %% [markdown]
 # ## lme4qtl, pedigreemm
@@ -355,10 +355,10 @@ plt.show()
 #   covariates.
 # * p-values of `H2r` and `C2` are one-sided, $\tfrac12\chi^2_0 + \tfrac12\chi^2_1$; so are lmmpy's.
 # * `ibd` matrices in its `mibd` files are read by `lmm.qtl.linkage` as they are.
-# * Bivariate models with a household are an error of SOLAR's, and lmmpy's numbers differ there.
+# * In bivariate models with a household SOLAR misplaces the household's covariance between families; lmmpy's numbers
+#   are other ones there.
 #
-# **Where SOLAR does more:** discrete traits (liability threshold), the multivariate t distribution, tools of the
-# imaging and epidemiology of large cohorts around it.
+# **Where SOLAR does more:** discrete traits, by a liability threshold, and the multivariate t distribution.
 
 # %% [markdown]
 # ## GEMMA
@@ -536,9 +536,9 @@ plt.show()
 # * **A posterior of a variance has no mass at zero.** That its interval excludes zero says nothing; REML's estimate may
 #   be zero, and the likelihood ratio tests that.
 #
-# The last point matters where there is little to find. In Dyestuff2 six batches do not differ, and REML estimates zero.
-# The posterior of this balanced design can be written down. With $a = 6$ batches of $r = 5$,
-# $\tau = \sigma^2 + r\sigma_b^2$,
+# The last point matters most where there is little to find. In Dyestuff2 six batches differ by less than their records
+# let one expect by chance, and REML estimates zero. The posterior of this balanced design can be written down. With
+# $a = 6$ batches of $r = 5$, $\tau = \sigma^2 + r\sigma_b^2$,
 #
 # $$p(\sigma_b^2, \sigma^2 \mid y) \propto (\sigma^2)^{-\frac{a(r-1)}{2}} e^{-\frac{SS_W}{2\sigma^2}}\;
 # \tau^{-\frac{a-1}{2}} e^{-\frac{SS_B}{2\tau}}\; p(\sigma_b^2)\,p(\sigma^2),$$
@@ -582,8 +582,10 @@ ax.legend()
 plt.show()
 
 # %% [markdown]
-# A mode, a median and a mean of a skewed posterior are far apart, and which of them is reported is a choice. Report a
-# posterior as such, and not as "the estimate".
+# With this wide prior the posterior of $\sigma_b$ is nearly the restricted likelihood; what differs is what is reported
+# of it. A mode, a median and a mean of a skewed posterior are far apart, and which of them is given is a choice, as is
+# the scale: the mode of $\sigma_b^2$ is not the square of that of $\sigma_b$. Report a posterior as such, and not as
+# "the estimate".
 #
 # **Where MCMCglmm does more:** priors; binary, ordinal, Poisson and other responses, mixed with normal ones in one
 # model; measurement error; posteriors of any function, and phylogenies. For those use it, brms or Stan.
@@ -663,7 +665,7 @@ constants.round(4)
 # | constants | all | all | its own | all |
 # | searched | θ | logarithms | ratios or variances | θ |
 # | reported | variances, SDs | SDs, ratios | variances | variances, SDs |
-# | SE of variances | none | Wald, by `intervals` | average information | observed information, profile |
+# | SE of variances | none; profile | Wald, by `intervals` | average information | observed information, profile |
 # | test of a variance | χ², p too large | χ², p too large | by hand | mixture, and χ² |
 # | fixed effects | F with df, by lmerTest | inner–outer df | F with df | t, F with df; LRT |
 #
@@ -688,7 +690,7 @@ constants.round(4)
 # * **A standard error of a variance** is a poor summary near zero. Prefer profile intervals.
 
 # %% [markdown]
-# ## One study, seven programs
+# ## One study, six programs
 #
 # The heritability of `bmi` given age and sex, as each of them reports it. The two pairs of identical twins are complete
 # in all but MCMCglmm.
@@ -697,17 +699,14 @@ constants.round(4)
 solar_poly = {"H2r": 0.7403292, "H2r, standard error": 0.0761975}  # SOLAR-Eclipse 8.5.1
 
 # %%
+theirs, error = solar_poly.values()
 reml_h2 = poly.heritability().iloc[0]
 ml_h2 = lmm.qtl.polygenic("bmi ~ age + sex", family, ped)
 heritabilities = pd.DataFrame(
     [
         ["lmmpy, REML, profile", reml_h2["estimate"], reml_h2["conf_low"], reml_h2["conf_high"]],
         ["lmmpy, ML, Wald", ml_h2.h2, ml_h2.h2 - 1.96 * ml_h2.h2_se, ml_h2.h2 + 1.96 * ml_h2.h2_se],
-        [
-            "SOLAR, ML, Wald",
-            solar_poly["H2r"],
-            *(solar_poly["H2r"] + np.array([-1.96, 1.96]) * solar_poly["H2r, standard error"]),
-        ],
+        ["SOLAR, ML, Wald", theirs, theirs - 1.96 * error, theirs + 1.96 * error],
         ["lme4qtl, REML", lme4qtl["h2"], np.nan, np.nan],
         ["GEMMA, vg/(vg + ve)", gemma["vg"] / (gemma["vg"] + gemma["ve"]), np.nan, np.nan],
         ["GEMMA, pve", gemma["pve"], np.nan, np.nan],
@@ -747,10 +746,9 @@ plt.show()
 #
 # 1. A colleague used the kinship matrix itself, not twice the kinship, in lme4qtl. What happens to the genetic
 #    variance, to the residual variance, and to the likelihood? Try it.
-# 2. Translate from nlme: `lme(distance ~ age, Orthodont, random = pdDiag(~ age), method = "ML")`.
-# 3. Translate from ASReml:
-#    `asreml(cbind(bmi, fvii) ~ trait + trait:(age + sex), random = ~ diag(trait):vm(ID, ainv), residual = ~ id(units):us(trait), data = family)`,
-#    and test against `us(trait)`.
+# 2. Translate from nlme: `lme(distance ~ age, Orthodont, random = list(Subject = pdDiag(~ age)), method = "ML")`.
+# 3. Translate from ASReml: `cbind(bmi, fvii) ~ trait + trait:(age + sex)` with `random = ~ diag(trait):vm(ID, ainv)`
+#    and `residual = ~ id(units):us(trait)`. Test it against `us(trait):vm(ID, ainv)`.
 # 4. SOLAR printed `H2r` with p for the household model of `bmi`. Compute the p-value from the log-likelihoods of the
 #    two models, by `.models`.
 # 5. Take the posterior by hand of Dyestuff2 and make the scale of the half-Cauchy prior 1 instead of $\sqrt{1000}$.

@@ -48,6 +48,11 @@ class ColumnInfo:
     description : str
     levels : tuple of str, shape (n_levels,)
         In R's order; empty for a column that is no factor.
+
+    Examples
+    --------
+    >>> describe("sleepstudy").columns[1].unit
+    'day'
     """
 
     name: str
@@ -72,6 +77,12 @@ class DatasetInfo:
         In the order of the frame.
     file : str
         Name of the file in the package's ``data`` directory.
+
+    Examples
+    --------
+    >>> info = describe("Dyestuff")
+    >>> info.n_rows, [column.name for column in info.columns]
+    (30, ['Batch', 'Yield'])
     """
 
     name: str
@@ -105,6 +116,11 @@ def names() -> list[str]:
     Returns
     -------
     list of str
+
+    Examples
+    --------
+    >>> names()[:3]
+    ['sleepstudy', 'Penicillin', 'Dyestuff']
     """
     return list(_catalogue())
 

@@ -36,6 +36,15 @@ class Control:
         Newton's method with exact derivatives; or, as a check on it, a search that asks for values only.
     progress : bool, optional
         Whether to tell on the standard error stream how far the search is. By default in a terminal, after 5 seconds.
+
+    Examples
+    --------
+    >>> import lmmpy as lmm
+    >>> sleepstudy = lmm.datasets.load("sleepstudy")
+    >>> control = lmm.Control(optimizer="cobyqa")
+    >>> fit = lmm.lmer("Reaction ~ Days + (1 | Subject)", sleepstudy, control=control)
+    >>> round(fit.sigma, 3)
+    30.991
     """
 
     tolerance: float = 1e-12

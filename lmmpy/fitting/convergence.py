@@ -213,7 +213,9 @@ def flat_limit(eigenvalues: Floats) -> float:
 
 
 def _combination(vector: Floats, names: Sequence[str]) -> str:
-    largest = np.abs(vector).max()
+    sizes = np.abs(vector)
+    largest = sizes.max()
+    vector = vector * np.sign(vector[np.argmax(sizes > 0.99 * largest)])  # either sign would do: the same everywhere
     parts = [(weight, name) for weight, name in zip(vector, names, strict=True) if abs(weight) > 0.1 * largest]
     told = sorted(sorted(range(len(parts)), key=lambda i: -abs(parts[i][0]))[:_NAMED])
     text = " ".join(f"{parts[i][0] / largest:+.2g}·{parts[i][1]}" for i in told)

@@ -51,6 +51,16 @@ class Bootstrap:
         By replicate, what failed.
     jackknife : callable, optional
         Gives the statistic without each group in turn, a DataFrame with the columns of `replicates`; for BCa intervals.
+
+    Examples
+    --------
+    >>> import lmmpy as lmm
+    >>> sleepstudy = lmm.datasets.load("sleepstudy")
+    >>> fit = lmm.lmer("Reaction ~ Days + (1 | Subject)", sleepstudy)
+    >>> fit.bootstrap(10, lambda one: one.fixef, seed=1).summary().round(1)
+                 estimate  bias  std_error
+    (Intercept)     251.4  -0.5        6.7
+    Days             10.5  -0.6        0.6
     """
 
     estimate: pd.Series
@@ -63,7 +73,14 @@ class Bootstrap:
         return len(self.replicates)
 
     def summary(self) -> pd.DataFrame:
-        """Estimate, bias (mean of the replicates less the estimate) and standard error of each statistic."""
+        """
+        Estimate, bias (mean of the replicates less the estimate) and standard error of each statistic.
+
+        Returns
+        -------
+        DataFrame
+            One row a statistic: `estimate`, `bias`, `std_error`.
+        """
         mean, std = self.replicates.mean(), self.replicates.std()
         return pd.DataFrame({"estimate": self.estimate, "bias": mean - self.estimate, "std_error": std})
 

@@ -96,6 +96,19 @@ class Profile:
     parameters : tuple of ProfiledParameter
     names : tuple of str
         Of all parameters of the model, the columns of `to_frame`.
+    criterion : Criterion
+        The profiled likelihood.
+
+    Examples
+    --------
+    >>> import lmmpy as lmm
+    >>> sleepstudy = lmm.datasets.load("sleepstudy")
+    >>> fit = lmm.lmer("Reaction ~ Days + (1 | Subject)", sleepstudy)
+    >>> profile = fit.profile("beta_")
+    >>> profile.names
+    ('(Intercept)', 'Days', 'sd_(Intercept)|Subject', 'sigma')
+    >>> profile.zeta("Days", [9.0, 12.0]).round(2).tolist()
+    [-1.82, 1.9]
     """
 
     deviance: float
@@ -150,7 +163,7 @@ class Profile:
 
     def confint(self, level: float = 0.95) -> pd.DataFrame:
         """
-        Profile intervals: between the values at which |ζ| is the normal quantile.
+        Profile intervals: between the values at which ``|ζ|`` is the normal quantile.
 
         The limits are solved for, with the other parameters at their exact optimum; they are not interpolated. Where ζ
         does not reach the quantile, the limit is the end of the range: 0 for a standard deviation, ±1 for a

@@ -128,6 +128,14 @@ def drop_genes(pedigree: Pedigree, positions: Any, seed: Any = None) -> DroppedG
     References
     ----------
     MacCluer, VandeBerg, Read & Ryder (1986), Zoo Biol. 5, 147–160; Haldane (1919), J. Genet. 8, 299–309.
+
+    Examples
+    --------
+    >>> import lmmpy as lmm
+    >>> ped = lmm.Pedigree.from_frame(lmm.datasets.load("family_pedigree"))
+    >>> genes = lmm.qtl.drop_genes(ped, [0.0, 10.0], seed=1)
+    >>> genes.genotypes(0.3, seed=2).shape
+    (398, 2)
     """
     given = _positions(positions)
     place, order = _in_order(given)
@@ -158,6 +166,13 @@ def unlinked(pedigree: Pedigree, n: int, seed: Any = None) -> IbdMap:
     Returns
     -------
     IbdMap
+
+    Examples
+    --------
+    >>> import lmmpy as lmm
+    >>> ped = lmm.Pedigree.from_frame(lmm.datasets.load("family_pedigree"))
+    >>> lmm.qtl.unlinked(ped, 3, seed=1)
+    <IbdMap: 398 people, 3 positions, chromosome 1, 2, 3; gene dropping>
     """
     if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
         raise DataError(f"n must be a number of loci, 1 or more; it is {n!r}.")

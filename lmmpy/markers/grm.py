@@ -129,6 +129,14 @@ def grm(
     References
     ----------
     VanRaden (2008); Zhou & Stephens (2012); Yang et al. (2014) for leaving a chromosome out.
+
+    Examples
+    --------
+    >>> import lmmpy as lmm
+    >>> genotypes = lmm.datasets.load("family_genotypes").set_index("ID")
+    >>> K = lmm.qtl.grm(genotypes)
+    >>> K.size, round(float(K.diagonal().mean()), 2)
+    (398, 1.0)
     """
     _check_options(method, min_maf, block_size)
     source, rows = _people_of(genotypes, people)

@@ -48,6 +48,18 @@ def read_grm(path: str | Path, people: Sequence[Any] | None = None, ids: str = "
         When the file cannot be read, or its length does not suit its ids.
     ModelError
         When the kind of file or `ids` is not known, or `people` is given or lacks.
+
+    Examples
+    --------
+    >>> import tempfile, pathlib
+    >>> import lmmpy as lmm
+    >>> K = lmm.Relatedness([[1.0, 0.5], [0.5, 1.0]], labels=["a", "b"])
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     lmm.qtl.write_grm(K, pathlib.Path(folder, "K.txt"))
+    ...     lmm.qtl.read_grm(pathlib.Path(folder, "K.txt")).to_frame()
+         a    b
+    a  1.0  0.5
+    b  0.5  1.0
     """
     file, kind = Path(path), _kind(path)
     if ids not in {"iid", "fid_iid"}:
@@ -93,6 +105,16 @@ def write_grm(K: Relatedness, path: str | Path, n_variants: int | None = None) -
     Notes
     -----
     Family ids are not known here; both columns of the .id file hold the label.
+
+    Examples
+    --------
+    >>> import tempfile, pathlib
+    >>> import lmmpy as lmm
+    >>> K = lmm.Relatedness([[1.0, 0.5], [0.5, 1.0]], labels=["a", "b"])
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     lmm.qtl.write_grm(K, pathlib.Path(folder, "K.txt"))
+    ...     sorted(path.name for path in pathlib.Path(folder).iterdir())
+    ['K.id', 'K.txt']
     """
     file, kind = Path(path), _kind(path)
     if K.labels is None:

@@ -45,6 +45,15 @@ class IbdMap:
     positions : DataFrame
         RangeIndex; chromosome (str), position (float, cM).
     description : str
+
+    Examples
+    --------
+    >>> import lmmpy as lmm
+    >>> sharing = lmm.qtl.as_ibd(lmm.datasets.load("family_ibd"))
+    >>> len(sharing), sharing.label(3)
+    (21, '1:15 cM')
+    >>> len(sharing.between(1, 20, 40))
+    5
     """
 
     def __init__(
@@ -74,7 +83,18 @@ class IbdMap:
         return self._source.nbytes
 
     def label(self, i: int) -> str:
-        """A position for messages: "1:40 cM"."""
+        """
+        A position for messages: "1:40 cM".
+
+        Parameters
+        ----------
+        i : int
+            The row of `positions`.
+
+        Returns
+        -------
+        str
+        """
         chromosome, position = str(self.positions["chromosome"].iloc[i]), float(self.positions["position"].iloc[i])
         return f"{chromosome}:{position:g} cM" if chromosome else f"{position:g} cM"
 
@@ -102,11 +122,32 @@ class IbdMap:
         return found.first, found.second, found.ibd
 
     def relatedness(self, i: int) -> Relatedness:
-        """The sharing at a position as the relatedness of a random term, labelled by `people`."""
+        """
+        The sharing at a position as the relatedness of a random term, labelled by `people`.
+
+        Parameters
+        ----------
+        i : int
+            The row of `positions`.
+
+        Returns
+        -------
+        Relatedness
+        """
         return relatedness_of_pairs(Pairs(*self.pairs(i)), self.people)
 
     def take(self, numbers: Sequence[int] | Ints) -> IbdMap:
-        """Some positions, by their rows of `positions`."""
+        """
+        Some positions, by their rows of `positions`.
+
+        Parameters
+        ----------
+        numbers : sequence of int
+
+        Returns
+        -------
+        IbdMap
+        """
         at = np.asarray(numbers, dtype=np.intp)
         return IbdMap(self.people, self.positions.iloc[at], self._source, self.description, self._numbers[at])
 
@@ -119,6 +160,10 @@ class IbdMap:
         chromosome : str or int
         start, stop : float, optional
             In cM, both included.
+
+        Returns
+        -------
+        IbdMap
 
         Raises
         ------
@@ -140,12 +185,24 @@ class IbdMap:
         return self.take(np.flatnonzero(inside))
 
     def load(self) -> IbdMap:
-        """The same, all pairs read now and held in memory (16 bytes each)."""
+        """
+        The same, all pairs read now and held in memory (16 bytes each).
+
+        Returns
+        -------
+        IbdMap
+        """
         held = HeldPairs([self._source.pairs(int(number)) for number in self._numbers])
         return IbdMap(self.people, self.positions, held, self.description)
 
     def to_frame(self) -> pd.DataFrame:
-        """All pairs of all positions, as a lower triangle row by row: chromosome, position, id1, id2, ibd."""
+        """
+        All pairs of all positions, as a lower triangle row by row: chromosome, position, id1, id2, ibd.
+
+        Returns
+        -------
+        DataFrame
+        """
         names = np.array(self.people, dtype=object)
         parts = []
         for i in range(len(self)):
@@ -156,7 +213,13 @@ class IbdMap:
         return pd.concat(parts, ignore_index=True)
 
     def fingerprint(self) -> str:
-        """A text that differs when people, positions or sharing differ; reads the files' bytes, not their numbers."""
+        """
+        A text that differs when people, positions or sharing differ; reads the files' bytes, not their numbers.
+
+        Returns
+        -------
+        str
+        """
         place = self.positions
         return digest(
             self.people,

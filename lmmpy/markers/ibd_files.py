@@ -108,7 +108,7 @@ def map_of_files(paths: tuple[Path, ...], read: Callable[[Path], IbdMap], memory
 def read_ibd_csv(
     files: Any, *, people: Sequence[Any] | None = None, sep: str | None = None, memory: int = MEMORY
 ) -> IbdMap:
-    """
+    r"""
     Read long tables with the pairs of many positions.
 
     Parameters
@@ -133,6 +133,22 @@ def read_ibd_csv(
     DataError
         Naming the file and the values: a column or an id missing, a value that is no number, files of different people,
         and as `checked_pairs`.
+
+    Examples
+    --------
+    >>> import tempfile, pathlib
+    >>> import lmmpy as lmm
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder, "ibd.csv")
+    ...     _ = path.write_text("position,id1,id2,ibd\n0,a,b,0.5\n10,a,b,1\n")
+    ...     lmm.qtl.read_ibd_csv(path).to_frame()
+      chromosome  position id1 id2  ibd
+    0                  0.0   a   a  1.0
+    1                  0.0   b   a  0.5
+    2                  0.0   b   b  1.0
+    3                 10.0   a   a  1.0
+    4                 10.0   b   a  1.0
+    5                 10.0   b   b  1.0
     """
     paths = paths_of(files, "read_ibd_csv")
     ids = None if people is None else as_labels(list(people), "people")

@@ -51,6 +51,12 @@ def as_ibd(ibd: Any) -> IbdMap:
     ------
     DataError
         When it is none of these, people differ between positions, and as `checked_pairs`.
+
+    Examples
+    --------
+    >>> import lmmpy as lmm
+    >>> lmm.qtl.as_ibd(lmm.datasets.load("family_ibd"))
+    <IbdMap: 398 people, 21 positions, chromosome 1; IBD frame>
     """
     if isinstance(ibd, IbdMap):
         return ibd

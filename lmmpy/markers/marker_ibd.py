@@ -63,6 +63,17 @@ def marker_ibd(
     References
     ----------
     Haseman & Elston (1972), Behav. Genet. 2, 3–19; Amos, Dawson & Elston (1990), Am. J. Hum. Genet. 47, 842–853.
+
+    Examples
+    --------
+    >>> import lmmpy as lmm
+    >>> import pandas as pd
+    >>> ped = lmm.Pedigree(["f", "m", "a", "b"], father=[None, None, "f", "f"], mother=[None, None, "m", "m"])
+    >>> typed = pd.DataFrame({"D1": ["1/2", "3/4", "1/3", "1/4"]}, index=["f", "m", "a", "b"])
+    >>> lmm.qtl.marker_ibd(ped, typed).relatedness(0).to_frame(["a", "b"])
+         a    b
+    a  1.0  0.5
+    b  0.5  1.0
     """
     if not isinstance(genotypes, pd.DataFrame):
         raise DataError(f"genotypes must be a DataFrame, ids by markers, not a {type(genotypes).__name__}.")

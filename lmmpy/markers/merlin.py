@@ -35,7 +35,7 @@ def read_merlin_ibd(
     ids: str | Callable[[str, str], str] = "id",
     memory: int = MEMORY,
 ) -> IbdMap:
-    """
+    r"""
     Read the sharing that Merlin writes with `--ibd`.
 
     Parameters
@@ -67,6 +67,20 @@ def read_merlin_ibd(
     References
     ----------
     Abecasis, Cherny, Cookson & Cardon (2002), Nat. Genet. 30, 97–101.
+
+    Examples
+    --------
+    >>> import tempfile, pathlib
+    >>> import lmmpy as lmm
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder, "chr01.ibd")
+    ...     text = "FAMILY ID1 ID2 MARKER P0 P1 P2\n1 a a 5 0 0 1\n1 b a 5 0.25 0.5 0.25\n1 b b 5 0 0 1\n"
+    ...     _ = path.write_text(text)
+    ...     lmm.qtl.read_merlin_ibd(path, chromosome=1).to_frame()
+      chromosome  position id1 id2  ibd
+    0          1       5.0   a   a  1.0
+    1          1       5.0   b   a  0.5
+    2          1       5.0   b   b  1.0
     """
     paths = paths_of(files, "read_merlin_ibd")
     if isinstance(ids, str) and ids not in ("id", "family_id"):

@@ -32,6 +32,15 @@ class AllFit:
         One row a search: `criterion`, `above` (how much above the best), `converged`, `evaluations`, `seconds`.
     parameters : DataFrame
         One row a search: fixed effects, standard deviations and correlations, sigma.
+
+    Examples
+    --------
+    >>> import lmmpy as lmm
+    >>> sleepstudy = lmm.datasets.load("sleepstudy")
+    >>> fit = lmm.lmer("Reaction ~ Days + (1 | Subject)", sleepstudy)
+    >>> found = lmm.all_fit(fit)
+    >>> found.agree
+    True
     """
 
     table: pd.DataFrame
@@ -68,6 +77,14 @@ def all_fit(fit: LmmFit) -> AllFit:
     ------
     ModelError
         When nothing was estimated, or the argument is no fit.
+
+    Examples
+    --------
+    >>> import lmmpy as lmm
+    >>> sleepstudy = lmm.datasets.load("sleepstudy")
+    >>> fit = lmm.lmer("Reaction ~ Days + (Days | Subject)", sleepstudy)
+    >>> lmm.all_fit(fit).agree
+    True
     """
     if not isinstance(fit, LmmFit):
         raise ModelError(f"all_fit takes a fit, not a {type(fit).__name__}.")

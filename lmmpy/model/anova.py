@@ -51,6 +51,17 @@ def anova(*fits: LmmFit, refit: bool = True, type: int | str | None = None, ddf:
     ----------
     Kuznetsova, Brockhoff & Christensen (2017), lmerTest package, J. Stat. Softw. 82(13); Kenward & Roger (1997),
     Biometrics 53, 983–997.
+
+    Examples
+    --------
+    >>> import lmmpy as lmm
+    >>> sleepstudy = lmm.datasets.load("sleepstudy")
+    >>> one = lmm.lmer("Reaction ~ Days + (1 | Subject)", sleepstudy, reml=False)
+    >>> two = lmm.lmer("Reaction ~ Days + (Days | Subject)", sleepstudy, reml=False)
+    >>> lmm.anova(one, two)[["npar", "Chisq", "Df"]].round(2)
+         npar  Chisq   Df
+    one     4    NaN  NaN
+    two     6  42.14  2.0
     """
     if not fits:
         raise ModelError("anova takes one fit, or two or more to compare.")

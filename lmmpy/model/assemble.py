@@ -5,11 +5,12 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lmmpy.design import build_design
+from lmmpy.design import Design, build_design
 from lmmpy.engines import Criterion, make_criterion, one_blas_thread
 from lmmpy.errors import ModelError
 from lmmpy.fitting import Control, Optimum, fit_by_reference, fit_constrained, fit_theta, hold_theta, names_sigma
@@ -19,6 +20,7 @@ from lmmpy.model.components import theta_from_components
 from lmmpy.model.lformula import data_index
 from lmmpy.model.mean_variance import fit_variance_functions, has_variance_functions
 from lmmpy.model.results import Request
+from lmmpy.model.source import Source
 from lmmpy.model.trait_checks import check_traits
 from lmmpy.model.verdict import judge
 
@@ -60,7 +62,7 @@ def assemble_fit(kind: type[LmmFit], formula: str, request: Request, scope: Mapp
             residual=source.residual,
             scope=scope,
         )
-        check_design(design, sizes=request.control.check_sizes == "stop" and source.varcomp is None)
+        check_design(design, sizes=request.control.check_sizes == "stop" and not _knows_residual(design, source))
         warn_about_design(design)
         if source.varcomp is None and source.constraints is None:
             check_traits(design)
@@ -73,6 +75,12 @@ def assemble_fit(kind: type[LmmFit], formula: str, request: Request, scope: Mapp
         fit = kind(design, blueprint, criterion, optimum, request, data_index(source.data, design), known_sigma)
     judge(fit, stacklevel=2, response=f"the response {blueprint.response_text!r}")
     return fit
+
+
+def _knows_residual(design: Design, source: Source) -> bool:
+    """Whether the variance of all residuals is given: then one row a level is enough, as in a meta-analysis."""
+    held = source.constraints.get("sigma") if isinstance(source.constraints, Mapping) else None
+    return source.varcomp is not None or (isinstance(held, Real) and design.residual is None)
 
 
 def _estimated(

@@ -51,6 +51,16 @@ class BootstrapLrt:
         The models, the smaller first, and how they were fitted.
     singular : float
         Share of replicates in which one of the two fits lies on the boundary.
+
+    Examples
+    --------
+    >>> import lmmpy as lmm
+    >>> sleepstudy = lmm.datasets.load("sleepstudy")
+    >>> one = lmm.lmer("Reaction ~ 1 + (1 | Subject)", sleepstudy)
+    >>> two = lmm.lmer("Reaction ~ Days + (1 | Subject)", sleepstudy)
+    >>> tested = lmm.parametric_bootstrap_lrt(one, two, n=9, seed=1)
+    >>> tested.exceeding, tested.n_failed
+    (0, 0)
     """
 
     statistic: float
@@ -173,6 +183,16 @@ def parametric_bootstrap_lrt(
     References
     ----------
     Halekoh & Højsgaard (2014), J. Stat. Softw. 59(9); Davison & Hinkley (1997), Bootstrap Methods, §4.2.
+
+    Examples
+    --------
+    >>> import lmmpy as lmm
+    >>> sleepstudy = lmm.datasets.load("sleepstudy")
+    >>> one = lmm.lmer("Reaction ~ 1 + (1 | Subject)", sleepstudy)
+    >>> two = lmm.lmer("Reaction ~ Days + (1 | Subject)", sleepstudy)
+    >>> tested = lmm.parametric_bootstrap_lrt(one, two, n=19, seed=1)
+    >>> tested.p_value
+    0.05
     """
     for fit in (m0, m1):
         check_random(fit, "parametric_bootstrap_lrt")

@@ -169,7 +169,7 @@ def theta_from_components(design: Design, components: Mapping[str, Any]) -> tupl
         problem = f"does not know {shown(unknown)}" if unknown else f"lacks {shown(absent)}"
         raise ModelError(
             f"varcomp {problem}. Give the variance of each of {shown([*names, RESIDUAL], 20)} (a matrix for a term "
-            "with several effects)."
+            "with several effects). To hold some and estimate others give constraints= instead, such as {'sigma': 1}."
         )
     if design.functions:
         raise ModelError(

@@ -55,6 +55,16 @@ def contest(
     ----------
     Kuznetsova, Brockhoff & Christensen (2017), lmerTest package, J. Stat. Softw. 82(13); Kenward & Roger (1997),
     Biometrics 53, 983–997.
+
+    Examples
+    --------
+    >>> import lmmpy as lmm
+    >>> sleepstudy = lmm.datasets.load("sleepstudy")
+    >>> fit = lmm.lmer("Reaction ~ Days + (Days | Subject)", sleepstudy)
+    >>> found = lmm.contest(fit, {"(Intercept)": 1, "Days": 5}, joint=False)
+    >>> found[["Estimate", "Std. Error", "df"]].round(2)
+       Estimate  Std. Error    df
+    1    303.74        9.58  17.0
     """
     if not isinstance(fit, LmmFit):
         raise ModelError(f"contest takes a fit, not a {type(fit).__name__}.")
@@ -110,7 +120,10 @@ def contrast_matrix(L: Any, names: Sequence[str]) -> tuple[Floats, list[str]]:
     try:
         matrix = np.atleast_2d(np.asarray(L, dtype=float))
     except (TypeError, ValueError):
-        raise ModelError(f"L must hold numbers, one a coefficient; got {L!r}.") from None
+        raise ModelError(
+            f"L must hold numbers, one a coefficient, or map names of coefficients to numbers, such as "
+            f"{{{names[-1]!r}: 1}}; got {L!r}."
+        ) from None
     if matrix.ndim != 2 or matrix.shape[1] != len(names) or not len(matrix):
         raise ModelError(
             f"L has the shape {np.shape(L)}; expected (contrasts, {len(names)}), one weight for each of "

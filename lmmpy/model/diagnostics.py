@@ -77,6 +77,14 @@ class Diagnosed(FitResults):
         ----------
         Demidenko & Stukel (2005), Influence analysis for linear mixed-effects models, Stat. Med. 24. Nobre & Singer
         (2011), Leverage analysis for linear mixed models, J. Appl. Stat. 38.
+
+        Examples
+        --------
+        >>> import lmmpy as lmm
+        >>> sleepstudy = lmm.datasets.load("sleepstudy")
+        >>> fit = lmm.lmer("Reaction ~ Days + (1 | Subject)", sleepstudy)
+        >>> fit.hatvalues().head(2).round(3).tolist()
+        [0.107, 0.102]
         """
         return self.rows_series(self._hat, "hat")
 
@@ -120,6 +128,16 @@ class Diagnosed(FitResults):
         ----------
         Nobre & Singer (2007), Residual analysis for linear mixed models, Biom. J. 49. Schabenberger (2004), Mixed model
         influence diagnostics, SUGI 29. Cook & Weisberg (1982), Residuals and Influence in Regression.
+
+        Examples
+        --------
+        >>> import lmmpy as lmm
+        >>> sleepstudy = lmm.datasets.load("sleepstudy")
+        >>> fit = lmm.lmer("Reaction ~ Days + (Days | Subject)", sleepstudy)
+        >>> fit.residuals().head(2).round(2).tolist()
+        [-4.1, -14.63]
+        >>> fit.residuals("student").head(2).round(2).tolist()
+        [-0.18, -0.63]
         """
         if type not in _TYPES:
             raise ModelError(f"type is one of {shown(_TYPES)}, not {type!r}.")
@@ -185,6 +203,14 @@ class Diagnosed(FitResults):
         ------
         ModelError
             Without fixed effects.
+
+        Examples
+        --------
+        >>> import lmmpy as lmm
+        >>> sleepstudy = lmm.datasets.load("sleepstudy")
+        >>> fit = lmm.lmer("Reaction ~ Days + (1 | Subject)", sleepstudy)
+        >>> fit.cooks_distance().round(2).nlargest(2).index.tolist()
+        [56, 59]
         """
         if not self.design.p:
             raise ModelError("Cook's distance is per fixed effect, and the model has none. See hatvalues().")
@@ -207,6 +233,14 @@ class Diagnosed(FitResults):
         See Also
         --------
         influence : also with θ estimated anew, and for groups.
+
+        Examples
+        --------
+        >>> import lmmpy as lmm
+        >>> sleepstudy = lmm.datasets.load("sleepstudy")
+        >>> fit = lmm.lmer("Reaction ~ Days + (1 | Subject)", sleepstudy)
+        >>> fit.dfbeta().shape
+        (180, 2)
         """
         with one_blas_thread():
             found = deletion_of_rows(self)
@@ -219,6 +253,14 @@ class Diagnosed(FitResults):
         Returns
         -------
         DataFrame, shape (rows, p)
+
+        Examples
+        --------
+        >>> import lmmpy as lmm
+        >>> sleepstudy = lmm.datasets.load("sleepstudy")
+        >>> fit = lmm.lmer("Reaction ~ Days + (1 | Subject)", sleepstudy)
+        >>> fit.dfbetas().abs().max().round(2).to_dict()
+        {'(Intercept)': 0.15, 'Days': 0.43}
         """
         with one_blas_thread():
             found = deletion_of_rows(self)
@@ -269,6 +311,15 @@ class Diagnosed(FitResults):
         References
         ----------
         Christensen, Pearson & Johnson (1992), Case-deletion diagnostics for mixed models, Technometrics 34.
+
+        Examples
+        --------
+        >>> import lmmpy as lmm
+        >>> sleepstudy = lmm.datasets.load("sleepstudy")
+        >>> fit = lmm.lmer("Reaction ~ Days + (1 | Subject)", sleepstudy)
+        >>> left_out = fit.influence("Subject", refit=False)
+        >>> left_out.cooks.round(3).nlargest(2).to_dict()
+        {'335': 0.526, '308': 0.382}
         """
         with one_blas_thread():
             return influence_of(self, group, refit, n_jobs)
@@ -284,6 +335,16 @@ class Diagnosed(FitResults):
         -------
         mapping from grouping factor to PrincipalComponents
             Each with `.sdev`, `.proportion` and `.rotation`.
+
+        Examples
+        --------
+        >>> import lmmpy as lmm
+        >>> sleepstudy = lmm.datasets.load("sleepstudy")
+        >>> fit = lmm.lmer("Reaction ~ Days + (Days | Subject)", sleepstudy)
+        >>> fit.re_pca().to_frame().round(3)
+             group component   sdev  proportion  cumulative
+        0  Subject       PC1  0.967       0.946       0.946
+        1  Subject       PC2  0.231       0.054       1.000
         """
         return re_pca(self.design, self.optimum.theta)
 
@@ -298,6 +359,17 @@ class Diagnosed(FitResults):
         -------
         FitCheck
             Prints itself; `.findings`, `.to_frame()`.
+
+        Examples
+        --------
+        >>> import lmmpy as lmm
+        >>> sleepstudy = lmm.datasets.load("sleepstudy")
+        >>> fit = lmm.lmer("Reaction ~ Days + (Days | Subject)", sleepstudy)
+        >>> found = fit.check()
+        >>> found.verdict
+        'concern'
+        >>> found.to_frame()["check"].tolist()[:3]
+        ['convergence', 'singularity', 'collinearity']
         """
         with one_blas_thread():
             return check_fit(cast("LmmFit", self))

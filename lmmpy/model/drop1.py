@@ -58,6 +58,14 @@ def drop1(
     ------
     ModelError
         For a term that is not there, or that another contains; for wrong arguments.
+
+    Examples
+    --------
+    >>> import lmmpy as lmm
+    >>> fit = lmm.lmer("score ~ Machine + (1 | Worker)", lmm.datasets.load("Machines"))
+    >>> lmm.drop1(fit, test="f").round(2)
+              Sum Sq  Mean Sq  NumDF  DenDF  F value  Pr(>F)
+    Machine  1755.26   877.63    2.0   46.0     87.8     0.0
     """
     if not isinstance(fit, LmmFit):
         raise ModelError(f"drop1 takes a fit of lmer, not a {type(fit).__name__}.")

@@ -79,6 +79,22 @@ def emmeans(
         For factors that the fixed part does not have, unknown options, or too large a grid.
     DataError
         For a level in `at` that does not exist.
+
+    Examples
+    --------
+    >>> import lmmpy as lmm
+    >>> fit = lmm.lmer("score ~ Machine + (1 | Worker)", lmm.datasets.load("Machines"))
+    >>> means = lmm.emmeans(fit, "Machine")
+    >>> means.to_frame()[["Machine", "emmean", "SE", "df"]].round(2)
+      Machine  emmean    SE    df
+    0       A   52.36  2.23  5.83
+    1       B   60.32  2.23  5.83
+    2       C   66.27  2.23  5.83
+    >>> means.pairs().to_frame()[["contrast", "estimate", "p.value"]].round(4)
+      contrast  estimate  p.value
+    0    A - B   -7.9667      0.0
+    1    A - C  -13.9167      0.0
+    2    B - C   -5.9500      0.0
     """
     if not isinstance(fit, LmmFit):
         raise ModelError(f"emmeans wants a fit, not a {type(fit).__name__}.")

@@ -57,6 +57,14 @@ class FitCheck:
     ----------
     formula : str
     findings : tuple of Finding
+
+    Examples
+    --------
+    >>> import lmmpy as lmm
+    >>> sleepstudy = lmm.datasets.load("sleepstudy")
+    >>> fit = lmm.lmer("Reaction ~ Days + (1 | Subject)", sleepstudy)
+    >>> len(fit.check().concerns)
+    0
     """
 
     formula: str
@@ -79,7 +87,13 @@ class FitCheck:
         return tuple(finding for finding in self.findings if finding.verdict == "concern")
 
     def to_frame(self) -> pd.DataFrame:
-        """One row a finding: `check, verdict, figure, p_value, found, meaning, advice`."""
+        """
+        One row a finding: `check, verdict, figure, p_value, found, meaning, advice`.
+
+        Returns
+        -------
+        DataFrame
+        """
         fields = ("check", "verdict", "figure", "p_value", "found", "meaning", "advice")
         return pd.DataFrame({name: [getattr(finding, name) for finding in self.findings] for name in fields})
 

@@ -70,6 +70,18 @@ class Framed(FitResults):
         ------
         ModelError
             For an unknown kind of row or method, and for limits of conditional modes other than Wald's.
+
+        Examples
+        --------
+        >>> import lmmpy as lmm
+        >>> sleepstudy = lmm.datasets.load("sleepstudy")
+        >>> fit = lmm.lmer("Reaction ~ Days + (1 | Subject)", sleepstudy)
+        >>> fit.tidy()[["effect", "term", "estimate"]].round(2)
+             effect             term  estimate
+        0     fixed      (Intercept)    251.41
+        1     fixed             Days     10.47
+        2  ran_pars  sd__(Intercept)     37.12
+        3  ran_pars  sd__Observation     30.99
         """
         limits = Limits(conf_method, conf_level, options)
         if options and not conf_int:
@@ -84,6 +96,21 @@ class Framed(FitResults):
         -------
         DataFrame
             Columns `nobs, sigma, logLik, AIC, BIC`, `REMLcrit` (`deviance` of a fit by ML), `df_residual`.
+
+        Examples
+        --------
+        >>> import lmmpy as lmm
+        >>> sleepstudy = lmm.datasets.load("sleepstudy")
+        >>> fit = lmm.lmer("Reaction ~ Days + (1 | Subject)", sleepstudy)
+        >>> fit.glance().round(1).T
+                          0
+        nobs          180.0
+        sigma          31.0
+        logLik       -893.2
+        AIC          1794.5
+        BIC          1807.2
+        REMLcrit     1786.5
+        df_residual   176.0
         """
         return glance_frame(cast("LmmFit", self))
 
@@ -115,6 +142,14 @@ class Framed(FitResults):
         DataError
             When the rows of `data` are not those of the fit; or when there is a column of one of the names above
             already, such as a predictor called `_fitted`, which is not overwritten: rename it.
+
+        Examples
+        --------
+        >>> import lmmpy as lmm
+        >>> sleepstudy = lmm.datasets.load("sleepstudy")
+        >>> fit = lmm.lmer("Reaction ~ Days + (1 | Subject)", sleepstudy)
+        >>> fit.augment().columns.tolist()[:6]
+        ['Reaction', 'Days', 'Subject', '_fitted', '_resid', '_hat']
         """
         return augment_frame(cast("LmmFit", self), data)
 

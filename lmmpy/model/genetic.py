@@ -70,6 +70,15 @@ class Genetic(FitResults):
         ----------
         Self & Liang (1987), J. Am. Stat. Assoc. 82, 605–610; Almasy & Blangero (1998), Am. J. Hum. Genet. 62,
         1198–1211.
+
+        Examples
+        --------
+        >>> import lmmpy as lmm
+        >>> ped = lmm.Pedigree.from_frame(lmm.datasets.load("family_pedigree"))
+        >>> fit = lmm.lmer("bmi ~ age + sex + kin(ped)", lmm.datasets.load("family"))
+        >>> fit.heritability(method="wald")[["term", "estimate", "std_error"]].round(3)
+               term  estimate  std_error
+        0  kin(ped)     0.742      0.076
         """
         from lmmpy.model.heritability import heritability
 
@@ -105,6 +114,17 @@ class Genetic(FitResults):
         ------
         ModelError
             For a fit with one trait; for profiles of one with constraints.
+
+        Examples
+        --------
+        >>> import lmmpy as lmm
+        >>> ped = lmm.Pedigree.from_frame(lmm.datasets.load("family_pedigree"))
+        >>> fit = lmm.lmer("cbind(bmi, fvii) ~ age + kin(ped)", lmm.datasets.load("family"))
+        >>> fit.correlations(method="wald").iloc[:, :4].round(3)
+                 term trait1 trait2  estimate
+        0    kin(ped)    bmi   fvii     0.563
+        1    Residual    bmi   fvii     0.225
+        2  phenotypic    bmi   fvii     0.416
         """
         from lmmpy.model.trait_shares import correlations
 
@@ -141,6 +161,16 @@ class Genetic(FitResults):
         References
         ----------
         Henderson (1975), Biometrics 31, 423–447; Henderson (1977), J. Dairy Sci. 60, 783–787.
+
+        Examples
+        --------
+        >>> import lmmpy as lmm
+        >>> ped = lmm.Pedigree.from_frame(lmm.datasets.load("family_pedigree"))
+        >>> fit = lmm.lmer("bmi ~ age + sex + kin(ped)", lmm.datasets.load("family"))
+        >>> fit.breeding_values().head(2).round(2)
+           id  estimate  std_error  accuracy  recorded  inbreeding
+        0   1      0.57       0.67      0.88      True         0.0
+        1   2     -1.56       0.68      0.88      True         0.0
         """
         from lmmpy.model.breeding_values import breeding_values
 

@@ -96,6 +96,17 @@ class Tested(FitResults):
         ModelError
             For Kenward and Roger's method with a fit by ML, with covariances between rows (several traits, a
             structured residual), or where the residual variance is zero.
+
+        Examples
+        --------
+        >>> import lmmpy as lmm
+        >>> sleepstudy = lmm.datasets.load("sleepstudy")
+        >>> fit = lmm.lmer("Reaction ~ Days + (1 | Subject)", sleepstudy)
+        >>> import numpy as np
+        >>> tests = fit.contrast_tests("kenward-roger")
+        >>> found = tests.single(np.array([[0.0, 1.0]]))
+        >>> found.df.round(1).tolist()
+        [161.0]
         """
         name = checked_ddf(ddf)
         if name not in self._methods:

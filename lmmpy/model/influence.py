@@ -70,6 +70,17 @@ class Influence:
         Standard deviations and correlations of the random effects, and sigma, without it.
     problems : dict
         By what was left out, why there is no fit without it; its numbers are NaN.
+
+    Examples
+    --------
+    >>> import lmmpy as lmm
+    >>> sleepstudy = lmm.datasets.load("sleepstudy")
+    >>> fit = lmm.lmer("Reaction ~ Days + (1 | Subject)", sleepstudy)
+    >>> found = fit.influence("Subject", refit=False)
+    >>> round(found.cut, 3)
+    0.222
+    >>> found.summary().shape
+    (18, 5)
     """
 
     group: str | None

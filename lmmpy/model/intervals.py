@@ -39,8 +39,8 @@ class Bounded(FitResults):
         parameters : str or sequence of str, optional
             Names as in `parameters`, ``"beta_"`` for all fixed effects, ``"theta_"`` for all others; default all.
         level : float
-            How far to go: until |ζ| bounds a joint confidence region of this level for all parameters of the model, as
-            lme4 does, or to the end of a parameter's range.
+            How far to go: until ``|ζ|`` bounds a joint confidence region of this level for all parameters of the model,
+            as lme4 does, or to the end of a parameter's range.
         n_jobs : int
             Processes, as joblib counts them; −1 takes all cores. They need a second or two to start.
 
@@ -61,6 +61,16 @@ class Bounded(FitResults):
             For a correlation with an effect that does not vary, which has no profile.
         ConvergenceWarning
             When a profile ends before its time.
+
+        Examples
+        --------
+        >>> import lmmpy as lmm
+        >>> sleepstudy = lmm.datasets.load("sleepstudy")
+        >>> fit = lmm.lmer("Reaction ~ Days + (1 | Subject)", sleepstudy)
+        >>> profile = fit.profile("sigma")
+        >>> profile.confint(0.95).round(2)
+               2.5 %  97.5 %
+        sigma  27.81   34.59
         """
         level = checked_level(level)
         with one_blas_thread():
@@ -120,6 +130,18 @@ class Bounded(FitResults):
         -----
         SingularFitWarning
             Where a limit does not exist because the estimate is on the boundary; it is NaN.
+
+        Examples
+        --------
+        >>> import lmmpy as lmm
+        >>> sleepstudy = lmm.datasets.load("sleepstudy")
+        >>> fit = lmm.lmer("Reaction ~ Days + (1 | Subject)", sleepstudy)
+        >>> fit.confint(method="wald").round(2)
+                                 2.5 %  97.5 %
+        (Intercept)             232.30  270.51
+        Days                      8.89   12.04
+        sd_(Intercept)|Subject   25.91   53.19
+        sigma                    27.78   34.57
         """
         fit = cast("LmmFit", self)
         with one_blas_thread():
@@ -150,6 +172,18 @@ class Bounded(FitResults):
         -----
         SingularFitWarning
             When one is on the boundary.
+
+        Examples
+        --------
+        >>> import lmmpy as lmm
+        >>> sleepstudy = lmm.datasets.load("sleepstudy")
+        >>> fit = lmm.lmer("Reaction ~ Days + (1 | Subject)", sleepstudy)
+        >>> fit.parameters().iloc[:, :2].round(2)
+                                estimate  std_error
+        (Intercept)               251.41       9.75
+        Days                       10.47       0.80
+        sd_(Intercept)|Subject     37.12       6.81
+        sigma                      30.99       1.73
         """
         with one_blas_thread():
             return parameters_frame(cast("LmmFit", self), checked_level(level))
@@ -207,6 +241,15 @@ class Bounded(FitResults):
             When there is no standard error.
         ConvergenceWarning
             When a profile limit was not found.
+
+        Examples
+        --------
+        >>> import lmmpy as lmm
+        >>> sleepstudy = lmm.datasets.load("sleepstudy")
+        >>> fit = lmm.lmer("Reaction ~ Days + (1 | Subject)", sleepstudy)
+        >>> fit.vpredict(icc="Subject / (Subject + Residual)").round(3)
+             estimate  std_error  conf_low  conf_high
+        icc     0.589      0.093     0.406      0.772
         """
         given = {**(expressions or {}), **named}
         with one_blas_thread():

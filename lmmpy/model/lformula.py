@@ -30,6 +30,15 @@ class ModelDesign:
         How new data are read in the same way.
     index : pandas.Index
         Labels of the rows used, with several traits each with its trait.
+
+    Examples
+    --------
+    >>> import lmmpy as lmm
+    >>> design = lmm.lformula("Reaction ~ Days + (1 | Subject)", lmm.datasets.load("sleepstudy"))
+    >>> design.X.head(2)
+       (Intercept)  Days
+    0          1.0   0.0
+    1          1.0   1.0
     """
 
     design: Design
@@ -134,6 +143,16 @@ def lformula(
     FormulaError, DataError
     ModelError
         For what `relmat` holds and the formula does not use.
+
+    Examples
+    --------
+    >>> import lmmpy as lmm
+    >>> design = lmm.lformula("strength ~ 1 + (1 | batch/cask)", lmm.datasets.load("Pastes"))
+    >>> design
+    Design of strength ~ 1 + (1 | batch/cask)
+      60 rows; fixed: (Intercept)
+      random: (Intercept) | cask:batch (30 levels)
+      random: (Intercept) | batch (10 levels)
     """
     scope = caller_scope() if scope is None else scope
     design, blueprint = build_design(

@@ -44,6 +44,16 @@ class LmList:
         Residual degrees of freedom of each group.
     design : Design
         Of all rows.
+
+    Examples
+    --------
+    >>> import lmmpy as lmm
+    >>> sleepstudy = lmm.datasets.load("sleepstudy")
+    >>> alone = lmm.lm_list("Reaction ~ Days | Subject", sleepstudy)
+    >>> round(alone.sigma, 2), alone.df_resid
+    (25.59, 144)
+    >>> alone.confint().shape
+    (36, 2)
     """
 
     formula: str
@@ -120,14 +130,28 @@ class LmList:
         return pd.MultiIndex.from_product([self.coef.index, self.coef.columns], names=[self.group, "coefficient"])
 
     def fitted(self) -> pd.Series:
-        """Fitted values, offset included."""
+        """
+        Fitted values, offset included.
+
+        Returns
+        -------
+        Series
+            Labelled like the rows of the data.
+        """
         codes = self.design.random[0].codes
         values = np.einsum("np,np->n", self.design.X, self.coef.to_numpy()[codes])
         values = values if self.design.offset is None else values + self.design.offset
         return pd.Series(values, index=self._index, name="fitted")
 
     def residuals(self) -> pd.Series:
-        """Response less fitted values."""
+        """
+        Response less fitted values.
+
+        Returns
+        -------
+        Series
+            Labelled like the rows of the data.
+        """
         return pd.Series(self.design.y - self.fitted().to_numpy(), index=self._index, name="residual")
 
     def __repr__(self) -> str:
@@ -179,6 +203,17 @@ def lm_list(
     Notes
     -----
     Columns are made of all rows, so that coefficients of ``poly(x, 2)`` or a factor mean the same in each group.
+
+    Examples
+    --------
+    >>> import lmmpy as lmm
+    >>> sleepstudy = lmm.datasets.load("sleepstudy")
+    >>> alone = lmm.lm_list("Reaction ~ Days | Subject", sleepstudy)
+    >>> alone.coef.head(2).round(2)
+             (Intercept)   Days
+    Subject
+    308           244.19  21.76
+    309           205.05   2.26
     """
     if not isinstance(pool, bool | np.bool_):
         raise ModelError(f"pool must be True or False, not {pool!r}.")

@@ -72,7 +72,7 @@ def lmer(
         ``cs(1 | g)``, ``ar1(t | g)``, ``car1(t | g)``, ``arma11(t | g)`` between the rows of each g, by the levels of f
         or the times t (1 is the order of the rows; `cs` and `ar1` also by 0 + f, ``hom = TRUE`` is one variance);
         a known covariance ``kin(id, R)``; a variance for each level, ``diag(0 + f | 1)`` or ``varident(f)``; a power of
-        a covariate ``varpower(x)`` or of the mean ``varpower()``, sd ∝ |x|^δ; ``varexp(x)``, sd ∝ exp(δx). With
+        a covariate ``varpower(x)`` or of the mean ``varpower()``, ``sd ∝ |x|^δ``; ``varexp(x)``, sd ∝ exp(δx). With
         several traits ``"us"``, ``"diag"``, ``"cs"`` or ``"ar1"`` alone are over the traits of a row, and `trait` and
         `row` are factors, as in ``us(0 + trait | row)``. σ is then the standard deviation of the first level, or of
         x = 1 or 0. A function of the mean takes fitted values, random effects included, as its covariate, fit after
@@ -99,6 +99,19 @@ def lmer(
     References
     ----------
     Bates, Mächler, Bolker & Walker (2015), Fitting linear mixed-effects models using lme4, J. Stat. Softw. 67(1).
+
+    Examples
+    --------
+    >>> import lmmpy as lmm
+    >>> sleepstudy = lmm.datasets.load("sleepstudy")
+    >>> fit = lmm.lmer("Reaction ~ Days + (Days | Subject)", sleepstudy)
+    >>> fit.fixef.round(2).to_dict()
+    {'(Intercept)': 251.41, 'Days': 10.47}
+    >>> print(fit.varcorr)
+     Groups   Name        Std.Dev. Corr
+     Subject  (Intercept) 24.7405
+              Days         5.9221  0.066
+     Residual             25.5918
     """
     scope = caller_scope()
     with warnings_from_caller(stacklevel=2):
@@ -153,6 +166,14 @@ def gls(
     References
     ----------
     Pinheiro & Bates (2000), Mixed-Effects Models in S and S-PLUS, chapter 5.
+
+    Examples
+    --------
+    >>> import lmmpy as lmm
+    >>> Orthodont = lmm.datasets.load("Orthodont")
+    >>> fit = lmm.gls("distance ~ age * Sex", Orthodont, residual="ar1(1 | Subject)")
+    >>> fit.parameters()["estimate"].round(2).to_dict()
+    {'(Intercept)': 16.6, 'age': 0.77, 'SexFemale': 0.72, 'age:SexFemale': -0.29, 'rho|Residual': 0.62, 'sigma': 2.28}
     """
     scope = caller_scope()
     parsed = parse_formula(formula) if isinstance(formula, str) else None

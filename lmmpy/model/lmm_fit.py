@@ -67,12 +67,36 @@ class LmmFit(Tested, Bounded, Diagnosed, Framed, Genetic, Predicted):
         Where it is least.
     request : Request
         What was asked for.
+
+    Examples
+    --------
+    >>> import lmmpy as lmm
+    >>> sleepstudy = lmm.datasets.load("sleepstudy")
+    >>> fit = lmm.lmer("Reaction ~ Days + (Days | Subject)", sleepstudy)
+    >>> print(f"{fit.loglik:.3f} {fit.aic:.2f} {fit.sigma:.2f}")
+    -871.814 1755.63 25.59
+    >>> fit.ngroups
+    {'Subject': 18}
     """
 
     # ---- other fits
 
     def refit_ml(self) -> LmmFit:
-        """The same model by maximum likelihood; itself, when it already is."""
+        """
+        The same model by maximum likelihood; itself, when it already is.
+
+        Returns
+        -------
+        LmmFit
+
+        Examples
+        --------
+        >>> import lmmpy as lmm
+        >>> sleepstudy = lmm.datasets.load("sleepstudy")
+        >>> fit = lmm.lmer("Reaction ~ Days + (Days | Subject)", sleepstudy)
+        >>> fit.refit_ml().reml
+        False
+        """
         if not self.reml:
             return self
         with one_blas_thread():
@@ -113,6 +137,15 @@ class LmmFit(Tested, Bounded, Diagnosed, Framed, Genetic, Predicted):
             For a wrong length or index, missing values, or what is no number.
         ModelError
             When the random effects reproduce the response, or traits determine each other.
+
+        Examples
+        --------
+        >>> import lmmpy as lmm
+        >>> sleepstudy = lmm.datasets.load("sleepstudy")
+        >>> fit = lmm.lmer("Reaction ~ Days + (Days | Subject)", sleepstudy)
+        >>> drawn = fit.simulate(1, seed=1)["sim_1"]
+        >>> fit.refit(drawn).fixef.round(2).to_dict()
+        {'(Intercept)': 243.17, 'Days': 11.17}
         """
         response = aligned_response(y, self._data_index, self.design)
         with one_blas_thread():
@@ -163,6 +196,16 @@ class LmmFit(Tested, Bounded, Diagnosed, Framed, Genetic, Predicted):
         ------
         FormulaError, DataError, ModelError
             As `lmer`; and for a term that is to be taken away and is not there.
+
+        Examples
+        --------
+        >>> import lmmpy as lmm
+        >>> sleepstudy = lmm.datasets.load("sleepstudy")
+        >>> fit = lmm.lmer("Reaction ~ Days + (Days | Subject)", sleepstudy)
+        >>> fit.update(". ~ . - Days").formula
+        'Reaction ~ 1 + (Days | Subject)'
+        >>> fit.update(reml=False).reml
+        False
         """
         changes = Changes(
             formula=formula, data=data, reml=reml, weights=weights, offset=offset, subset=subset, na_action=na_action,
@@ -203,6 +246,15 @@ class LmmFit(Tested, Bounded, Diagnosed, Framed, Genetic, Predicted):
         -----
         ConvergenceWarning, SingularFitWarning
             As `lmer`; not of the boundary on which the constraints themselves are.
+
+        Examples
+        --------
+        >>> import lmmpy as lmm
+        >>> sleepstudy = lmm.datasets.load("sleepstudy")
+        >>> fit = lmm.lmer("Reaction ~ Days + (Days | Subject)", sleepstudy)
+        >>> apart = fit.constrain({"cor_Days.(Intercept)|Subject": 0})
+        >>> apart.df, fit.df
+        (5, 6)
         """
         if self.optimum.held:
             raise ModelError("The variance components of this fit were given: there is nothing to constrain.")
@@ -236,6 +288,14 @@ class LmmFit(Tested, Bounded, Diagnosed, Framed, Genetic, Predicted):
         -------
         DataFrame, shape (rows, n)
             Columns `sim_1`, `sim_2`, …; with several traits one row a row of the data and trait, in a MultiIndex.
+
+        Examples
+        --------
+        >>> import lmmpy as lmm
+        >>> sleepstudy = lmm.datasets.load("sleepstudy")
+        >>> fit = lmm.lmer("Reaction ~ Days + (Days | Subject)", sleepstudy)
+        >>> fit.simulate(2, seed=1).shape
+        (180, 2)
         """
         draw = ResponseSource.of(self, use_re)
         drawn = [draw(s) for s in seed_sequences(seed, n)]
@@ -275,6 +335,15 @@ class LmmFit(Tested, Bounded, Diagnosed, Framed, Genetic, Predicted):
         -----
         ConvergenceWarning
             When replicates could not be fitted, or their optimiser did not converge; they are NaN.
+
+        Examples
+        --------
+        >>> import lmmpy as lmm
+        >>> sleepstudy = lmm.datasets.load("sleepstudy")
+        >>> fit = lmm.lmer("Reaction ~ Days + (Days | Subject)", sleepstudy)
+        >>> drawn = fit.bootstrap(10, lambda one: one.fixef, seed=1)
+        >>> drawn.replicates.shape
+        (10, 2)
         """
         found = bootstrap_fit(self, n, fun, seed, n_jobs, use_re)
         return found if fun is not None else replace(found, jackknife=partial(jackknife_of, self, n_jobs))
@@ -291,6 +360,18 @@ class LmmFit(Tested, Bounded, Diagnosed, Framed, Genetic, Predicted):
             Least singular value of a term's relative factor that is not singular, with the effects measured in units
             in which each has the same influence on the response, so that neither the units of predictors nor that of
             the weights matter.
+
+        Returns
+        -------
+        bool
+
+        Examples
+        --------
+        >>> import lmmpy as lmm
+        >>> sleepstudy = lmm.datasets.load("sleepstudy")
+        >>> fit = lmm.lmer("Reaction ~ Days + (Days | Subject)", sleepstudy)
+        >>> fit.is_singular()
+        False
         """
         parts = self.design.split_theta(self.optimum.theta)
         criterion = self.criterion
@@ -349,6 +430,17 @@ class LmmFit(Tested, Bounded, Diagnosed, Framed, Genetic, Predicted):
         -------
         Summary
             Shows itself as text or HTML, and has `.to_latex()` and `.to_frame()`.
+
+        Examples
+        --------
+        >>> import lmmpy as lmm
+        >>> sleepstudy = lmm.datasets.load("sleepstudy")
+        >>> fit = lmm.lmer("Reaction ~ Days + (Days | Subject)", sleepstudy)
+        >>> summary = fit.summary(ddf="satterthwaite")
+        >>> summary.to_frame().round(3)
+                  term  estimate  std_error  statistic    df  p_value
+        0  (Intercept)   251.405      6.825     36.838  17.0      0.0
+        1         Days    10.467      1.546      6.771  17.0      0.0
         """
         return Summary(summary_data(self, ddf), digits=digits, max_correlation=max_correlation)
 

@@ -97,6 +97,16 @@ class MarginalMeans:
         Printed last.
     contrasts : MarginalMeans, optional
         Those that were asked for together with these means.
+
+    Examples
+    --------
+    >>> import lmmpy as lmm
+    >>> fit = lmm.lmer("score ~ Machine + (1 | Worker)", lmm.datasets.load("Machines"))
+    >>> means = lmm.emmeans(fit, "Machine")
+    >>> means.contrast("trt.vs.ctrl").to_frame()[["contrast", "estimate"]].round(2)
+      contrast  estimate
+    0    B - A      7.97
+    1    C - A     13.92
     """
 
     basis: Basis
@@ -151,7 +161,18 @@ class MarginalMeans:
         return [" ".join(row) for row in zip(*columns, strict=True)]
 
     def groups(self, by: Sequence[str] | None = None) -> list[Codes]:
-        """The rows of each combination of the `by` columns, in order of appearance."""
+        """
+        The rows of each combination of the `by` columns, in order of appearance.
+
+        Parameters
+        ----------
+        by : sequence of str, optional
+            Columns; by default those of this object.
+
+        Returns
+        -------
+        list of ndarray of int
+        """
         by = self.by if by is None else by
         if not by:
             return [np.arange(len(self.levels))]
@@ -159,13 +180,30 @@ class MarginalMeans:
         return sorted((np.asarray(rows, dtype=np.intp) for rows in found.values()), key=lambda rows: int(rows[0]))
 
     def effective_adjust(self) -> str:
-        """The adjustment that is made: Tukey's is for all pairwise comparisons, Šidák's takes its place elsewhere."""
+        """
+        The adjustment that is made: Tukey's is for all pairwise comparisons, Šidák's takes its place elsewhere.
+
+        Returns
+        -------
+        str
+        """
         if len(self.groups()[0]) < 2:
             return "none"
         return "sidak" if self.adjust == "tukey" and not self.compared else self.adjust
 
     def family(self, rows: Codes) -> Family:
-        """Some rows as a family of tests or intervals."""
+        """
+        Some rows as a family of tests or intervals.
+
+        Parameters
+        ----------
+        rows : ndarray of int
+            Their numbers.
+
+        Returns
+        -------
+        Family
+        """
         covariance = self.basis.vcov(self.L[rows])
         se = np.sqrt(covariance.diagonal())
         with np.errstate(invalid="ignore", divide="ignore"):
@@ -174,7 +212,13 @@ class MarginalMeans:
         return Family(self.compared or len(rows), bool(self.compared), int(np.linalg.matrix_rank(L)), correlation)
 
     def limits(self) -> tuple[Floats, Floats]:
-        """Confidence limits, each of shape (m,), adjusted within each group."""
+        """
+        Confidence limits, each of shape (m,), adjusted within each group.
+
+        Returns
+        -------
+        lower, upper : ndarray, shape (m,)
+        """
         method = for_intervals(self.effective_adjust())
         width = np.empty(len(self.L))
         for rows in self.groups():
@@ -182,7 +226,13 @@ class MarginalMeans:
         return self.estimate - width * self.std_error, self.estimate + width * self.std_error
 
     def statistics(self) -> tuple[Floats, Floats]:
-        """Ratios t and their two-sided p-values, each of shape (m,), adjusted within each group."""
+        """
+        Ratios t and their two-sided p-values, each of shape (m,), adjusted within each group.
+
+        Returns
+        -------
+        t, p : ndarray, shape (m,)
+        """
         with np.errstate(invalid="ignore", divide="ignore"):
             t = (self.estimate - self.null) / self.std_error
         p = np.empty(len(t))
@@ -204,6 +254,17 @@ class MarginalMeans:
         DataFrame
             The factors (or `contrast`), `emmean` or `estimate`, `SE, df`, and as `infer` says `lower.CL, upper.CL`
             and `t.ratio, p.value` (`asymp.LCL, asymp.UCL, z.ratio` with the asymptotic method).
+
+        Examples
+        --------
+        >>> import lmmpy as lmm
+        >>> fit = lmm.lmer("score ~ Machine + (1 | Worker)", lmm.datasets.load("Machines"))
+        >>> means = lmm.emmeans(fit, "Machine")
+        >>> means.to_frame().round(2)
+          Machine  emmean    SE    df  lower.CL  upper.CL
+        0       A   52.36  2.23  5.83     46.86     57.85
+        1       B   60.32  2.23  5.83     54.83     65.82
+        2       C   66.27  2.23  5.83     60.78     71.77
         """
         frame = self.levels.copy()
         frame[self.estimate_name] = self.estimate
@@ -251,6 +312,14 @@ class MarginalMeans:
         ------
         ModelError
             For an unknown method, adjustment, column or reference.
+
+        Examples
+        --------
+        >>> import lmmpy as lmm
+        >>> fit = lmm.lmer("score ~ Machine + (1 | Worker)", lmm.datasets.load("Machines"))
+        >>> means = lmm.emmeans(fit, "Machine")
+        >>> means.contrast({"C - A": [-1, 0, 1]}).estimate.round(2).tolist()
+        [13.92]
         """
         groups = self.groups(by_columns := self._checked_by(by))
         named = [name for name in map(str, self.levels) if name not in by_columns]
@@ -287,15 +356,86 @@ class MarginalMeans:
     def pairs(
         self, adjust: str = "tukey", by: str | Sequence[str] | Literal["same"] | None = "same", reverse: bool = False
     ) -> MarginalMeans:
-        """All pairwise differences, within each group of `by`; `reverse` turns their signs. See `contrast`."""
+        """
+        All pairwise differences, within each group of `by`; `reverse` turns their signs. See `contrast`.
+
+        Parameters
+        ----------
+        adjust : str
+            As in `contrast`.
+        by : str or sequence of str, optional
+            Columns that make the groups; "same" leaves them as they are, None takes all rows as one group.
+        reverse : bool
+
+        Returns
+        -------
+        MarginalMeans
+
+        Examples
+        --------
+        >>> import lmmpy as lmm
+        >>> fit = lmm.lmer("score ~ Machine + (1 | Worker)", lmm.datasets.load("Machines"))
+        >>> means = lmm.emmeans(fit, "Machine")
+        >>> means.pairs().to_frame()[["contrast", "estimate"]].round(2)
+          contrast  estimate
+        0    A - B     -7.97
+        1    A - C    -13.92
+        2    B - C     -5.95
+        """
         return self.contrast("revpairwise" if reverse else "pairwise", adjust, by)
 
     def confint(self, level: float | None = None, adjust: str | None = None) -> MarginalMeans:
-        """The same with confidence intervals; adjusted as it is, or otherwise."""
+        """
+        The same with confidence intervals; adjusted as it is, or otherwise.
+
+        Parameters
+        ----------
+        level : float, optional
+        adjust : str, optional
+            As in `contrast`.
+
+        Returns
+        -------
+        MarginalMeans
+
+        Examples
+        --------
+        >>> import lmmpy as lmm
+        >>> fit = lmm.lmer("score ~ Machine + (1 | Worker)", lmm.datasets.load("Machines"))
+        >>> means = lmm.emmeans(fit, "Machine")
+        >>> means.confint(0.9).to_frame()[["Machine", "lower.CL", "upper.CL"]].round(1)
+          Machine  lower.CL  upper.CL
+        0       A      48.0      56.7
+        1       B      56.0      64.7
+        2       C      61.9      70.6
+        """
         return self._shown((True, False), level=level, adjust=adjust)
 
     def test(self, null: float = 0.0, adjust: str | None = None) -> MarginalMeans:
-        """The same with tests against `null`; adjusted as it is, or otherwise."""
+        """
+        The same with tests against `null`; adjusted as it is, or otherwise.
+
+        Parameters
+        ----------
+        null : float
+        adjust : str, optional
+            As in `contrast`.
+
+        Returns
+        -------
+        MarginalMeans
+
+        Examples
+        --------
+        >>> import lmmpy as lmm
+        >>> fit = lmm.lmer("score ~ Machine + (1 | Worker)", lmm.datasets.load("Machines"))
+        >>> means = lmm.emmeans(fit, "Machine")
+        >>> means.test(50.0).to_frame()[["Machine", "t.ratio"]].round(2)
+          Machine  t.ratio
+        0       A     1.06
+        1       B     4.63
+        2       C     7.30
+        """
         return replace(self._shown((False, True), adjust=adjust), null=float(null))
 
     def _shown(self, infer: tuple[bool, bool], level: float | None = None, adjust: str | None = None) -> MarginalMeans:
@@ -316,6 +456,15 @@ class MarginalMeans:
         DataFrame
             The `by` columns, `df1, df2, F.ratio, p.value`, and a `note`: "d" where rows depend on others, "e" where
             some are not estimable; both reduce df1.
+
+        Examples
+        --------
+        >>> import lmmpy as lmm
+        >>> fit = lmm.lmer("score ~ Machine + (1 | Worker)", lmm.datasets.load("Machines"))
+        >>> means = lmm.emmeans(fit, "Machine")
+        >>> means.pairs().joint_test().round(2)
+           df1   df2  F.ratio  p.value note
+        0    2  46.0     87.8      0.0    d
         """
         records = []
         for rows in self.groups():

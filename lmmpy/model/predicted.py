@@ -95,6 +95,17 @@ class Predicted(FitResults):
         References
         ----------
         Henderson (1975), Biometrics 31, 423–447.
+
+        Examples
+        --------
+        >>> import lmmpy as lmm
+        >>> sleepstudy = lmm.datasets.load("sleepstudy")
+        >>> fit = lmm.lmer("Reaction ~ Days + (Days | Subject)", sleepstudy)
+        >>> fit.predict({"Days": [0, 10], "Subject": ["308", "308"]}).round(1).tolist()
+        [253.7, 450.3]
+        >>> fit.predict({"Days": [10], "Subject": ["new"]}, allow_new_levels=True, se=True).round(1)
+           prediction  std_error
+        0       356.1       67.6
         """
         columns = predict_rows(self, self._solution, newdata, re_form, allow_new_levels, se, interval, level, relmat)
         labels = newdata.index if isinstance(newdata, pd.DataFrame) else None

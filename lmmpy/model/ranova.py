@@ -62,6 +62,16 @@ def ranova(fit: LmmFit, reduce_terms: bool = True) -> AnovaTable:
     References
     ----------
     Self & Liang (1987), J. Am. Stat. Assoc. 82, 605–610; Stram & Lee (1994), Biometrics 50, 1171–1177.
+
+    Examples
+    --------
+    >>> import lmmpy as lmm
+    >>> sleepstudy = lmm.datasets.load("sleepstudy")
+    >>> fit = lmm.lmer("Reaction ~ Days + (Days | Subject)", sleepstudy)
+    >>> lmm.ranova(fit)[["npar", "LRT", "Df"]].round(2)
+                              npar    LRT   Df
+    <none>                       6    NaN  NaN
+    Days in (Days | Subject)     4  42.84  2.0
     """
     check_random(fit, "ranova")
     refuse_constrained(fit, "ranova", "lmm.anova(smaller, fit) compares fits, with constraints or without.")

@@ -48,7 +48,20 @@ class PrincipalComponents:
 
 
 class RandomEffectsPCA(Mapping[str, PrincipalComponents]):
-    """Principal components by grouping factor; a component without variance is one effect too many."""
+    """
+    Principal components by grouping factor; a component without variance is one effect too many.
+
+    Examples
+    --------
+    >>> import lmmpy as lmm
+    >>> sleepstudy = lmm.datasets.load("sleepstudy")
+    >>> fit = lmm.lmer("Reaction ~ Days + (Days | Subject)", sleepstudy)
+    >>> pca = fit.re_pca()
+    >>> list(pca)
+    ['Subject']
+    >>> pca["Subject"].proportion.round(3).tolist()
+    [0.946, 0.054]
+    """
 
     def __init__(self, found: Mapping[str, PrincipalComponents]) -> None:
         self._found = dict(found)
@@ -63,7 +76,13 @@ class RandomEffectsPCA(Mapping[str, PrincipalComponents]):
         return len(self._found)
 
     def to_frame(self) -> pd.DataFrame:
-        """One row a component of a grouping factor: `group, component, sdev, proportion, cumulative`."""
+        """
+        One row a component of a grouping factor: `group, component, sdev, proportion, cumulative`.
+
+        Returns
+        -------
+        DataFrame
+        """
         parts = [found.to_frame().rename_axis("component").reset_index().assign(group=g) for g, found in self.items()]
         columns = ["group", "component", "sdev", "proportion", "cumulative"]
         return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)

@@ -121,7 +121,23 @@ class FitResults:
         return pd.Series(np.sqrt(np.diag(self.vcov())), index=list(self.design.names), name="Std. Error")
 
     def vcov(self) -> pd.DataFrame:
-        """Covariance matrix of the fixed effects, σ²(XᵀV⁻¹X)⁻¹."""
+        """
+        Covariance matrix of the fixed effects, σ²(XᵀV⁻¹X)⁻¹.
+
+        Returns
+        -------
+        DataFrame, shape (p, p)
+
+        Examples
+        --------
+        >>> import lmmpy as lmm
+        >>> sleepstudy = lmm.datasets.load("sleepstudy")
+        >>> fit = lmm.lmer("Reaction ~ Days + (Days | Subject)", sleepstudy)
+        >>> fit.vcov().round(3)
+                     (Intercept)   Days
+        (Intercept)       46.575 -1.451
+        Days              -1.451  2.389
+        """
         names = list(self.design.names)
         return pd.DataFrame(self.sigma**2 * self._solution.unscaled_vcov, index=names, columns=names)
 
@@ -261,6 +277,17 @@ class FitResults:
         Returns
         -------
         mapping from term to DataFrame (levels × effects)
+
+        Examples
+        --------
+        >>> import lmmpy as lmm
+        >>> sleepstudy = lmm.datasets.load("sleepstudy")
+        >>> fit = lmm.lmer("Reaction ~ Days + (Days | Subject)", sleepstudy)
+        >>> fit.ranef()["Subject"].head(2).round(2)
+                 (Intercept)  Days
+        Subject
+        308             2.26  9.20
+        309           -40.40 -8.62
         """
         variances = None
         if cond_var:
@@ -274,7 +301,25 @@ class FitResults:
         return dict(RandomEffectsFrames(self.design, self._by_term(self._solution.u), None))
 
     def coef(self) -> dict[str, pd.DataFrame]:
-        """Fixed plus random effects by grouping factor: one row a level, one column an effect."""
+        """
+        Fixed plus random effects by grouping factor: one row a level, one column an effect.
+
+        Returns
+        -------
+        dict of DataFrame
+            By grouping factor; levels × effects.
+
+        Examples
+        --------
+        >>> import lmmpy as lmm
+        >>> sleepstudy = lmm.datasets.load("sleepstudy")
+        >>> fit = lmm.lmer("Reaction ~ Days + (Days | Subject)", sleepstudy)
+        >>> fit.coef()["Subject"].head(2).round(2)
+                 (Intercept)   Days
+        Subject
+        308           253.66  19.67
+        309           211.01   1.85
+        """
         return self.ranef().added_to(self.fixef)
 
     # ---- rows
@@ -284,6 +329,17 @@ class FitResults:
         The rows of the data that were used, all columns, as a pandas DataFrame (a copy).
 
         After a refit to another response, a response that is a column has the values of that one.
+
+        Returns
+        -------
+        DataFrame
+
+        Examples
+        --------
+        >>> import lmmpy as lmm
+        >>> fit = lmm.lmer("Reaction ~ Days + (1 | Subject)", lmm.datasets.load("sleepstudy"), subset="Days > 1")
+        >>> len(fit.frame())
+        144
         """
         frame = self.request.source.frame(self.design.rows).set_axis(self.index, axis=0)
         if self.request.refitted:
@@ -301,6 +357,10 @@ class FitResults:
         ----------
         rows : ndarray of bool, shape (n_rows,), optional
             Some of these rows.
+
+        Returns
+        -------
+        Evaluator
 
         Raises
         ------
@@ -355,7 +415,22 @@ class FitResults:
         return value
 
     def fitted(self) -> pd.Series | pd.DataFrame:
-        """Fitted values Xβ̂ + Zb, offset included; of several traits one column each."""
+        """
+        Fitted values Xβ̂ + Zb, offset included; of several traits one column each.
+
+        Returns
+        -------
+        Series or DataFrame
+            Labelled like the rows of the data.
+
+        Examples
+        --------
+        >>> import lmmpy as lmm
+        >>> sleepstudy = lmm.datasets.load("sleepstudy")
+        >>> fit = lmm.lmer("Reaction ~ Days + (Days | Subject)", sleepstudy)
+        >>> fit.fitted().head(2).round(2).tolist()
+        [253.66, 273.33]
+        """
         return self.rows_series(self.linear_predictor, "fitted")
 
     def residuals(self, type: str = "response", scaled: bool = False) -> pd.Series | pd.DataFrame:

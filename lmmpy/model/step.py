@@ -39,6 +39,15 @@ class StepResult:
         looks for its rows anew.
     notes : tuple of str
         What the procedure could not do, or did without a test.
+
+    Examples
+    --------
+    >>> import lmmpy as lmm
+    >>> sleepstudy = lmm.datasets.load("sleepstudy")
+    >>> fit = lmm.lmer("Reaction ~ Days + (1 | Subject)", sleepstudy)
+    >>> found = lmm.step(fit)
+    >>> found.formula
+    'Reaction ~ Days + (1 | Subject)'
     """
 
     random: AnovaTable
@@ -100,6 +109,13 @@ def step(
     References
     ----------
     Kuznetsova, Brockhoff & Christensen (2017), lmerTest package, J. Stat. Softw. 82(13).
+
+    Examples
+    --------
+    >>> import lmmpy as lmm
+    >>> fit = lmm.lmer("score ~ Machine + (1 | Worker)", lmm.datasets.load("Machines"))
+    >>> lmm.step(fit).formula
+    'score ~ Machine + (1 | Worker)'
     """
     check_random(fit, "step")
     refuse_constrained(fit, "step", "lmm.anova(smaller, fit) compares fits, with constraints or without.")

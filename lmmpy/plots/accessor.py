@@ -43,6 +43,15 @@ class FitPlots(EffectPlots):
     ------
     ImportError
         By every plot, when matplotlib is not installed.
+
+    Examples
+    --------
+    >>> import lmmpy as lmm
+    >>> sleepstudy = lmm.datasets.load("sleepstudy")
+    >>> fit = lmm.lmer("Reaction ~ Days + (Days | Subject)", sleepstudy)
+    >>> ax = fit.plot.residuals()
+    >>> ax.get_xlabel()
+    'Fitted Reaction'
     """
 
     def __repr__(self) -> str:
@@ -71,6 +80,15 @@ class FitPlots(EffectPlots):
         See Also
         --------
         lmmpy.plots.residual_frame : its numbers.
+
+        Examples
+        --------
+        >>> import lmmpy as lmm
+        >>> sleepstudy = lmm.datasets.load("sleepstudy")
+        >>> fit = lmm.lmer("Reaction ~ Days + (Days | Subject)", sleepstudy)
+        >>> ax = fit.plot.residuals()
+        >>> ax.get_ylabel()
+        'Pearson residual of Reaction'
         """
         pyplot()
         frame = builders.residual_frame(self._fit, type)
@@ -93,6 +111,15 @@ class FitPlots(EffectPlots):
         See Also
         --------
         lmmpy.plots.scale_location_frame : its numbers.
+
+        Examples
+        --------
+        >>> import lmmpy as lmm
+        >>> sleepstudy = lmm.datasets.load("sleepstudy")
+        >>> fit = lmm.lmer("Reaction ~ Days + (Days | Subject)", sleepstudy)
+        >>> ax = fit.plot.scale_location()
+        >>> ax.get_ylabel()
+        '√|standardized residual|'
         """
         pyplot()
         frame = builders.scale_location_frame(self._fit, type)
@@ -120,6 +147,15 @@ class FitPlots(EffectPlots):
         See Also
         --------
         lmmpy.plots.qq_residual_frame : its numbers.
+
+        Examples
+        --------
+        >>> import lmmpy as lmm
+        >>> sleepstudy = lmm.datasets.load("sleepstudy")
+        >>> fit = lmm.lmer("Reaction ~ Days + (Days | Subject)", sleepstudy)
+        >>> ax = fit.plot.qq()
+        >>> ax.get_ylabel()
+        'Standardized residual of Reaction'
         """
         pyplot()
         frame = builders.qq_residual_frame(self._fit, type, level)
@@ -147,6 +183,15 @@ class FitPlots(EffectPlots):
         See Also
         --------
         lmmpy.plots.influence_frame : its numbers.
+
+        Examples
+        --------
+        >>> import lmmpy as lmm
+        >>> sleepstudy = lmm.datasets.load("sleepstudy")
+        >>> fit = lmm.lmer("Reaction ~ Days + (Days | Subject)", sleepstudy)
+        >>> ax = fit.plot.influence("Subject", refit=False)
+        >>> ax.get_ylabel()
+        'Subject'
         """
         pyplot()
         frame = builders.influence_frame(self._fit, group, refit, n_jobs)
@@ -185,6 +230,15 @@ class FitPlots(EffectPlots):
         See Also
         --------
         lmmpy.plots.forest_frame : its numbers.
+
+        Examples
+        --------
+        >>> import lmmpy as lmm
+        >>> sleepstudy = lmm.datasets.load("sleepstudy")
+        >>> fit = lmm.lmer("Reaction ~ Days + (Days | Subject)", sleepstudy)
+        >>> ax = fit.plot.forest()
+        >>> ax.get_xlabel()
+        'Effect on Reaction, 95 % interval'
         """
         pyplot()
         frame = builders.forest_frame(self._fit, level, ddf)
@@ -198,7 +252,10 @@ class FitPlots(EffectPlots):
         return drawings.draw_forest(frame.loc[terms], ax, xlabel=xlabel)
 
     def profile(
-        self, profile: Profile | None = None, levels: Sequence[float] = (0.5, 0.8, 0.95), ax: Any = None
+        self,
+        profile: Profile | str | Sequence[str] | None = None,
+        levels: Sequence[float] = (0.5, 0.8, 0.95),
+        ax: Any = None,
     ) -> Axes | NDArray[np.object_]:
         """
         The signed root ζ of the increase of the deviance over each parameter, with profile intervals.
@@ -207,8 +264,8 @@ class FitPlots(EffectPlots):
 
         Parameters
         ----------
-        profile : Profile, optional
-            What `LmmFit.profile` returns, for instance of some parameters; by default it is computed of all.
+        profile : Profile, str or sequence of str, optional
+            What `LmmFit.profile` returns, or the names of the parameters to profile; by default all.
         levels : sequence of float
             Of the intervals.
         ax : Axes or array of Axes, optional
@@ -221,9 +278,19 @@ class FitPlots(EffectPlots):
         See Also
         --------
         lmmpy.plots.profile_frame, lmmpy.plots.profile_limits_frame : its numbers.
+
+        Examples
+        --------
+        >>> import lmmpy as lmm
+        >>> sleepstudy = lmm.datasets.load("sleepstudy")
+        >>> fit = lmm.lmer("Reaction ~ Days + (1 | Subject)", sleepstudy)
+        >>> ax = fit.plot.profile(fit.profile("sigma"))
+        >>> ax.get_xlabel()
+        'sigma'
         """
         pyplot()
-        profile = self._fit.profile() if profile is None else profile
+        if profile is None or isinstance(profile, str | Sequence):
+            profile = self._fit.profile(profile)
         names = [str(name) for name in profile.confint(0.5).index]
         axes = many_axes(names, ax, (3.2, 2.5))
         curves, limits = builders.profile_frame(profile), builders.profile_limits_frame(profile, levels)

@@ -38,6 +38,16 @@ def residual_frame(fit: PlottedFit, type: str = "pearson") -> pd.DataFrame:
     DataFrame
         Columns `fitted`, `residual`. A standardized residual of a row that is its own fitted value is NaN. With several
         traits one row a row of the data and trait, in a MultiIndex.
+
+    Examples
+    --------
+    >>> import lmmpy as lmm
+    >>> from lmmpy import plots
+    >>> fit = lmm.lmer("Reaction ~ Days + (Days | Subject)", lmm.datasets.load("sleepstudy"))
+    >>> plots.residual_frame(fit).head(2).round(2)
+       fitted  residual
+    0  253.66     -4.10
+    1  273.33    -14.63
     """
     fitted = fit.fitted().to_numpy()
     if fit.design.traits is not None:
@@ -71,6 +81,16 @@ def scale_location_frame(fit: PlottedFit, type: str = "standardized") -> pd.Data
     -------
     DataFrame
         Columns `fitted`, `root`: √|residual|.
+
+    Examples
+    --------
+    >>> import lmmpy as lmm
+    >>> from lmmpy import plots
+    >>> fit = lmm.lmer("Reaction ~ Days + (Days | Subject)", lmm.datasets.load("sleepstudy"))
+    >>> plots.scale_location_frame(fit).head(2).round(2)
+       fitted  root
+    0  253.66  0.43
+    1  273.33  0.79
     """
     frame = residual_frame(fit, type)
     return pd.DataFrame({"fitted": frame["fitted"], "root": np.sqrt(frame["residual"].abs())})
@@ -91,6 +111,16 @@ def qq_residual_frame(fit: PlottedFit, type: str = "standardized", level: float 
     -------
     DataFrame
         As of `qq_frame`.
+
+    Examples
+    --------
+    >>> import lmmpy as lmm
+    >>> from lmmpy import plots
+    >>> fit = lmm.lmer("Reaction ~ Days + (Days | Subject)", lmm.datasets.load("sleepstudy"))
+    >>> plots.qq_residual_frame(fit).head(2).round(2)
+        theoretical  sample  expected  conf_low  conf_high
+    59        -2.77   -4.57     -2.80     -3.66      -2.06
+    7         -2.39   -4.32     -2.41     -3.03      -1.89
     """
     return qq_frame(residual_frame(fit, type)["residual"], level)
 
@@ -115,6 +145,17 @@ def forest_frame(fit: PlottedFit, level: float = 0.95, ddf: str = "satterthwaite
     ------
     ModelError
         Without fixed effects.
+
+    Examples
+    --------
+    >>> import lmmpy as lmm
+    >>> from lmmpy import plots
+    >>> fit = lmm.lmer("Reaction ~ Days + (Days | Subject)", lmm.datasets.load("sleepstudy"))
+    >>> plots.forest_frame(fit).round(2)
+                 estimate  std_error    df  conf_low  conf_high
+    term
+    (Intercept)    251.41       6.82  17.0    237.01     265.80
+    Days            10.47       1.55  17.0      7.21      13.73
     """
     level, names = checked_level(level), list(fit.fixef.index)
     if not names:
@@ -151,6 +192,17 @@ def influence_frame(fit: PlottedFit, group: str | None = None, refit: bool = Tru
     ------
     ModelError
         For an unknown group, and without fixed effects.
+
+    Examples
+    --------
+    >>> import lmmpy as lmm
+    >>> from lmmpy import plots
+    >>> fit = lmm.lmer("Reaction ~ Days + (1 | Subject)", lmm.datasets.load("sleepstudy"))
+    >>> plots.influence_frame(fit, "Subject", refit=False).head(2).round(3)
+             cooks    cut  above_cut
+    Subject
+    308      0.382  0.222       True
+    309      0.327  0.222       True
     """
     if not len(fit.fixef):
         raise ModelError("Cook's distance is per fixed effect, and the model has none.")
@@ -176,6 +228,16 @@ def profile_frame(profile: Profile, n: int = 100) -> pd.DataFrame:
     DataFrame
         Columns `parameter, value, zeta`, and `computed`, whether this is a point of the profile; by parameter and
         value. A parameter without a profile (a correlation with an effect that does not vary) has no rows.
+
+    Examples
+    --------
+    >>> import lmmpy as lmm
+    >>> from lmmpy import plots
+    >>> fit = lmm.lmer("Reaction ~ Days + (1 | Subject)", lmm.datasets.load("sleepstudy"))
+    >>> plots.profile_frame(fit.profile("sigma")).head(2).round(2)
+      parameter  value  zeta  computed
+    0     sigma  25.55 -3.65      True
+    1     sigma  25.55 -3.65     False
     """
     every = profile.to_frame()[["parameter", "value", "zeta"]]
     parts = [every.iloc[:0].assign(computed=True)] if every.empty else []
@@ -206,6 +268,15 @@ def profile_limits_frame(profile: Profile, levels: Sequence[float] = (0.5, 0.8, 
     ------
     ModelError
         For a level that does not lie between 0 and 1.
+
+    Examples
+    --------
+    >>> import lmmpy as lmm
+    >>> from lmmpy import plots
+    >>> fit = lmm.lmer("Reaction ~ Days + (1 | Subject)", lmm.datasets.load("sleepstudy"))
+    >>> plots.profile_limits_frame(fit.profile("sigma"), [0.95]).round(2)
+      parameter  level  conf_low  conf_high  zeta_low  zeta_high
+    0     sigma   0.95     27.81      34.59     -1.96       1.96
     """
     rows = []
     for level in levels:

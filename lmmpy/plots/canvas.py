@@ -56,8 +56,8 @@ def pyplot() -> ModuleType:
 
 def _flat(ax: Any) -> list[Any]:
     """One or several Axes as a list."""
-    if isinstance(ax, np.ndarray):
-        return list(ax.ravel())
+    if isinstance(ax, np.ndarray | np.flatiter):
+        return list(np.ravel(np.asarray(ax)))
     return list(ax) if isinstance(ax, list | tuple) else [ax]
 
 

@@ -47,6 +47,15 @@ def draw_residuals(
     Returns
     -------
     Axes
+
+    Examples
+    --------
+    >>> import lmmpy as lmm
+    >>> from lmmpy import plots
+    >>> fit = lmm.lmer("Reaction ~ Days + (Days | Subject)", lmm.datasets.load("sleepstudy"))
+    >>> ax = plots.draw_residuals(plots.residual_frame(fit))
+    >>> ax.get_xlabel()
+    'Fitted value'
     """
     ax = one_axes(ax)
     ax.axhline(0.0, color=FAINT, linewidth=1, zorder=0)
@@ -69,6 +78,15 @@ def draw_scale_location(
     Returns
     -------
     Axes
+
+    Examples
+    --------
+    >>> import lmmpy as lmm
+    >>> from lmmpy import plots
+    >>> fit = lmm.lmer("Reaction ~ Days + (Days | Subject)", lmm.datasets.load("sleepstudy"))
+    >>> ax = plots.draw_scale_location(plots.scale_location_frame(fit))
+    >>> ax.get_ylabel()
+    '√|residual|'
     """
     ax = _cloud(frame, "root", ax, xlabel, ylabel)
     ax.set_ylim(bottom=0.0)
@@ -91,6 +109,15 @@ def draw_qq(
     Returns
     -------
     Axes
+
+    Examples
+    --------
+    >>> import lmmpy as lmm
+    >>> from lmmpy import plots
+    >>> fit = lmm.lmer("Reaction ~ Days + (Days | Subject)", lmm.datasets.load("sleepstudy"))
+    >>> ax = plots.draw_qq(plots.qq_residual_frame(fit))
+    >>> ax.get_xlabel()
+    'Normal quantile'
     """
     ax, known = one_axes(ax), frame[frame["theoretical"].notna()]
     x = known["theoretical"].to_numpy(dtype=float)
@@ -115,6 +142,15 @@ def draw_forest(frame: pd.DataFrame, ax: Axes | None = None, *, xlabel: str = "E
     Returns
     -------
     Axes
+
+    Examples
+    --------
+    >>> import lmmpy as lmm
+    >>> from lmmpy import plots
+    >>> fit = lmm.lmer("Reaction ~ Days + (Days | Subject)", lmm.datasets.load("sleepstudy"))
+    >>> ax = plots.draw_forest(plots.forest_frame(fit).loc[["Days"]], xlabel="Effect (ms per day)")
+    >>> ax.get_xlabel()
+    'Effect (ms per day)'
     """
     ax = one_axes(ax, (4.6, min(1.1 + 0.26 * len(frame), 9.0)))
     turned = frame.iloc[::-1]
@@ -147,6 +183,17 @@ def draw_profile(
     Returns
     -------
     Axes
+
+    Examples
+    --------
+    >>> import lmmpy as lmm
+    >>> from lmmpy import plots
+    >>> fit = lmm.lmer("Reaction ~ Days + (1 | Subject)", lmm.datasets.load("sleepstudy"))
+    >>> profile = fit.profile("sigma")
+    >>> curve, limits = plots.profile_frame(profile), plots.profile_limits_frame(profile)
+    >>> ax = plots.draw_profile(curve, limits, xlabel="sigma (ms)")
+    >>> ax.get_ylabel()
+    'ζ'
     """
     ax = one_axes(ax)
     if curve.empty:
@@ -190,6 +237,15 @@ def draw_influence(
     Returns
     -------
     Axes
+
+    Examples
+    --------
+    >>> import lmmpy as lmm
+    >>> from lmmpy import plots
+    >>> fit = lmm.lmer("Reaction ~ Days + (1 | Subject)", lmm.datasets.load("sleepstudy"))
+    >>> ax = plots.draw_influence(plots.influence_frame(fit, "Subject", refit=False), group="Subject")
+    >>> ax.get_ylabel()
+    'Subject'
     """
     if len(frame) > _MOST_SORTED:
         return _influence_in_order(frame, one_axes(ax, (5.4, 3.4)), group, xlabel)

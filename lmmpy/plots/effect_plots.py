@@ -62,6 +62,15 @@ class EffectPlots:
         See Also
         --------
         lmmpy.plots.qq_ranef_frame : its numbers.
+
+        Examples
+        --------
+        >>> import lmmpy as lmm
+        >>> sleepstudy = lmm.datasets.load("sleepstudy")
+        >>> fit = lmm.lmer("Reaction ~ Days + (Days | Subject)", sleepstudy)
+        >>> ax = fit.plot.qq_ranef(effect="Days")
+        >>> ax.get_xlabel()
+        'Normal quantile'
         """
         pyplot()
         parts = _by_effect(group_builders.qq_ranef_frame(self._fit, term, effect, level))
@@ -105,6 +114,15 @@ class EffectPlots:
         See Also
         --------
         lmmpy.plots.caterpillar_frame : its numbers.
+
+        Examples
+        --------
+        >>> import lmmpy as lmm
+        >>> sleepstudy = lmm.datasets.load("sleepstudy")
+        >>> fit = lmm.lmer("Reaction ~ Days + (Days | Subject)", sleepstudy)
+        >>> ax = fit.plot.caterpillar(effect="Days")
+        >>> ax.get_xlabel()
+        'Days'
         """
         pyplot()
         fit = self._fit
@@ -149,6 +167,15 @@ class EffectPlots:
         See Also
         --------
         lmmpy.plots.shrinkage_frame : its numbers.
+
+        Examples
+        --------
+        >>> import lmmpy as lmm
+        >>> sleepstudy = lmm.datasets.load("sleepstudy")
+        >>> fit = lmm.lmer("Reaction ~ Days + (Days | Subject)", sleepstudy)
+        >>> ax = fit.plot.shrinkage()
+        >>> ax.get_xlabel()
+        '(Intercept) by Subject'
         """
         pyplot()
         frame, group = group_builders.shrinkage_frame(self._fit, term), group_builders.one_term(self._fit, term).group
@@ -217,6 +244,15 @@ class EffectPlots:
         See Also
         --------
         lmmpy.plots.groups_frame : its numbers.
+
+        Examples
+        --------
+        >>> import lmmpy as lmm
+        >>> sleepstudy = lmm.datasets.load("sleepstudy")
+        >>> fit = lmm.lmer("Reaction ~ Days + (Days | Subject)", sleepstudy)
+        >>> panels = fit.plot.groups(levels=["308", "309"])
+        >>> len(panels)
+        2
         """
         pyplot()
         found = group_builders.one_term(self._fit, term)

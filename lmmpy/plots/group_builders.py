@@ -107,6 +107,17 @@ def caterpillar_frame(
     ------
     ModelError
         For a term or an effect that the model does not have.
+
+    Examples
+    --------
+    >>> import lmmpy as lmm
+    >>> from lmmpy import plots
+    >>> fit = lmm.lmer("Reaction ~ Days + (Days | Subject)", lmm.datasets.load("sleepstudy"))
+    >>> frame = plots.caterpillar_frame(fit, effect="Days")
+    >>> frame[["level", "estimate", "conf_low", "conf_high"]].head(2).round(2)
+      level  estimate  conf_low  conf_high
+    0   308      9.20      4.68      13.72
+    1   309     -8.62    -13.14      -4.10
     """
     modes, z = fit.ranef(cond_var=True), float(ndtri(0.5 + 0.5 * checked_level(level)))
     assert modes.cond_var is not None
@@ -155,6 +166,17 @@ def qq_ranef_frame(
     ------
     ModelError
         For a term or an effect that the model does not have.
+
+    Examples
+    --------
+    >>> import lmmpy as lmm
+    >>> from lmmpy import plots
+    >>> fit = lmm.lmer("Reaction ~ Days + (Days | Subject)", lmm.datasets.load("sleepstudy"))
+    >>> frame = plots.qq_ranef_frame(fit, effect="Days")
+    >>> frame[["level", "theoretical", "sample"]].head(2).round(2)
+      level  theoretical  sample
+    0   335        -1.91   -1.97
+    1   309        -1.38   -1.58
     """
     modes, level = fit.ranef(cond_var=True), checked_level(level)
     assert modes.cond_var is not None
@@ -202,6 +224,16 @@ def shrinkage_frame(fit: PlottedFit, term: str | None = None) -> pd.DataFrame:
     ------
     ModelError
         For a term that the model does not have.
+
+    Examples
+    --------
+    >>> import lmmpy as lmm
+    >>> from lmmpy import plots
+    >>> fit = lmm.lmer("Reaction ~ Days + (Days | Subject)", lmm.datasets.load("sleepstudy"))
+    >>> plots.shrinkage_frame(fit).head(2).round(2)
+      level       effect  unpooled  pooled  population  varies
+    0   308  (Intercept)    244.19  253.66      251.41    True
+    1   308         Days     21.76   19.67       10.47    True
     """
     chosen = one_term(fit, term)
     _require_one_response(fit, "shrinkage")
@@ -326,6 +358,16 @@ def groups_frame(
         For a term or a level that the model does not have.
     DataError
         For a column that the data do not have, or that misses values.
+
+    Examples
+    --------
+    >>> import lmmpy as lmm
+    >>> from lmmpy import plots
+    >>> fit = lmm.lmer("Reaction ~ Days + (Days | Subject)", lmm.datasets.load("sleepstudy"))
+    >>> plots.groups_frame(fit).head(2).round(1)
+      level    x  response  fitted  population
+    0   308  0.0     249.6   253.7       251.4
+    1   308  1.0     258.7   273.3       261.9
     """
     found = one_term(fit, term)
     _require_one_response(fit, "groups")

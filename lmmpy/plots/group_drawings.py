@@ -80,6 +80,16 @@ def draw_caterpillar(
     Returns
     -------
     Axes
+
+    Examples
+    --------
+    >>> import lmmpy as lmm
+    >>> from lmmpy import plots
+    >>> fit = lmm.lmer("Reaction ~ Days + (Days | Subject)", lmm.datasets.load("sleepstudy"))
+    >>> frame = plots.caterpillar_frame(fit, effect="Days")
+    >>> ax = plots.draw_caterpillar(frame, xlabel="Slope (ms per day)", group="Subject")
+    >>> ax.get_xlabel()
+    'Slope (ms per day)'
     """
     ax = one_axes(ax, (4.2, height(len(frame))))
     y, many = np.arange(len(frame)), len(frame) > _MANY
@@ -110,6 +120,16 @@ def draw_shrinkage(
     Returns
     -------
     Axes
+
+    Examples
+    --------
+    >>> import lmmpy as lmm
+    >>> from lmmpy import plots
+    >>> fit = lmm.lmer("Reaction ~ Days + (Days | Subject)", lmm.datasets.load("sleepstudy"))
+    >>> frame = plots.shrinkage_frame(fit)
+    >>> ax = plots.draw_shrinkage(frame[frame["effect"] == "Days"], group="Subject")
+    >>> ax.get_xlabel()
+    'Coefficient'
     """
     ax, frame = one_axes(ax, (4.4, height(len(frame)) + 0.3)), frame.sort_values("pooled", kind="stable")
     y, before, after = np.arange(len(frame)), frame["unpooled"].to_numpy(), frame["pooled"].to_numpy()
@@ -155,6 +175,17 @@ def draw_shrinkage_pair(
     ------
     ModelError
         When the levels are not the same.
+
+    Examples
+    --------
+    >>> import lmmpy as lmm
+    >>> from lmmpy import plots
+    >>> fit = lmm.lmer("Reaction ~ Days + (Days | Subject)", lmm.datasets.load("sleepstudy"))
+    >>> frame = plots.shrinkage_frame(fit)
+    >>> x, y = (frame[frame["effect"] == name] for name in ("(Intercept)", "Days"))
+    >>> ax = plots.draw_shrinkage_pair(x, y, xlabel="Intercept (ms)", ylabel="Slope (ms per day)")
+    >>> ax.get_xlabel()
+    'Intercept (ms)'
     """
     if list(x["level"]) != list(y["level"]):
         raise ModelError("x and y must have the same levels in the same order.")
@@ -200,6 +231,16 @@ def draw_group(frame: pd.DataFrame, ax: Axes | None = None, *, title: str = "") 
     Returns
     -------
     Axes
+
+    Examples
+    --------
+    >>> import lmmpy as lmm
+    >>> from lmmpy import plots
+    >>> fit = lmm.lmer("Reaction ~ Days + (Days | Subject)", lmm.datasets.load("sleepstudy"))
+    >>> frame = plots.groups_frame(fit)
+    >>> ax = plots.draw_group(frame[frame["level"] == "308"], title="Subject 308")
+    >>> ax.get_title()
+    'Subject 308'
     """
     ax, x = one_axes(ax), frame["x"]
     categorical = isinstance(x.dtype, pd.CategoricalDtype)

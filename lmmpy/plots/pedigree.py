@@ -62,6 +62,7 @@ def draw_pedigree(pedigree: Pedigree, family: int | None = None, ax: Any = None,
                 ha="center",
                 va="top",
                 fontsize="x-small",
+                bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5},  # a line may run behind it
             )
     axes.set_xlim(-0.75, width - 0.75)
     axes.set_ylim(-height + 0.5, 0.5)

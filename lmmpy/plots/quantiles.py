@@ -65,6 +65,16 @@ def qq_frame(values: pd.Series, level: float = 0.95) -> pd.DataFrame:
     DataFrame
         In ascending order, with the index of `values`: `theoretical`, standard normal quantiles; `sample`, the values;
         `expected`, the line; `conf_low` and `conf_high`, the band.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from lmmpy import plots
+    >>> plots.qq_frame(pd.Series([1.0, -0.5, 0.2])).round(2)
+       theoretical  sample  expected  conf_low  conf_high
+    1        -0.87    -0.5     -0.42     -1.56       0.64
+    2         0.00     0.2      0.23     -0.75       1.22
+    0         0.87     1.0      0.89     -0.18       2.03
     """
     level, columns = checked_level(level), ["theoretical", "sample", "expected", "conf_low", "conf_high"]
     ordered = values.astype(float).sort_values(kind="stable")

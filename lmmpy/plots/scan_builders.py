@@ -89,6 +89,15 @@ def manhattan_frame(
         For columns that are not there, values that are no p-values, or no p-value at all.
     ModelError
         For a table of several traits.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from lmmpy import plots
+    >>> places = {"chromosome": ["1", "1", "2"], "position": [100, 900, 50], "variant": ["rs1", "rs2", "rs3"]}
+    >>> table = pd.DataFrame(places).assign(p_value=[0.2, 1e-9, 0.6])
+    >>> plots.manhattan_frame(table)["log_p"].round(2).tolist()
+    [0.7, 9.0, 0.22]
     """
     frame = _placed(table, p, "A Manhattan plot")
     if frame.empty:
@@ -163,6 +172,15 @@ def regional_frame(
         For a variant or chromosome that is not there, a region without p-values, r² outside [0, 1].
     ModelError
         When neither a variant nor a chromosome is given, or both.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from lmmpy import plots
+    >>> places = {"chromosome": ["1", "1", "2"], "position": [100, 900, 50], "variant": ["rs1", "rs2", "rs3"]}
+    >>> table = pd.DataFrame(places).assign(p_value=[0.2, 1e-9, 0.6])
+    >>> plots.regional_frame(table, "rs2")["variant"].tolist()
+    ['rs1', 'rs2']
     """
     if (variant is None) == (chromosome is None):
         raise ModelError("A regional plot needs either variant=, or chromosome= with start= and stop=.")
@@ -251,6 +269,15 @@ def qq_p_frame(p_values: Any, level: float = 0.95, group: Any = None, thin: bool
     ----------
     The i-th smallest of m uniform values is Beta(i, m + 1 − i): David & Nagaraja (2003), Order Statistics, §2.3. λ:
     Devlin & Roeder (1999), Biometrics 55, 997–1004.
+
+    Examples
+    --------
+    >>> from lmmpy import plots
+    >>> plots.qq_p_frame([0.2, 1e-9, 0.6]).round(2)
+       rank  expected  observed  conf_low  conf_high  n  lambda_gc
+    0     1      0.60      9.00      0.15       2.08  3       3.61
+    1     2      0.30      0.70      0.04       1.03  3       3.61
+    2     3      0.12      0.22      0.00       0.53  3       3.61
     """
     level = checked_level(level)
     values = pd.Series(np.asarray(p_values, dtype=np.float64).ravel())
@@ -315,6 +342,17 @@ def lod_frame(lod: Any, chromosome: object = None) -> pd.DataFrame:
     ------
     DataError
         For columns or a chromosome that are not there, and no positions.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from lmmpy import plots
+    >>> lod = pd.DataFrame({"chromosome": "1", "position": [0.0, 5.0, 10.0], "lod": [0.2, 3.4, 1.1]})
+    >>> plots.lod_frame(lod)[["x", "lod"]]
+          x  lod
+    0   0.0  0.2
+    1   5.0  3.4
+    2  10.0  1.1
     """
     frame = _passes(lod)
     checked_columns(frame, ["chromosome", "position", "lod"], "A plot of LOD scores")

@@ -58,6 +58,16 @@ def manhattan(
     ------
     DataError, ModelError
         See `manhattan_frame`, which has the numbers.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from lmmpy import plots
+    >>> places = {"chromosome": ["1", "1", "2"], "position": [100, 900, 50], "variant": ["rs1", "rs2", "rs3"]}
+    >>> table = pd.DataFrame(places).assign(p_value=[0.2, 1e-9, 0.6])
+    >>> ax = plots.manhattan(table)
+    >>> ax.get_xlabel()
+    'Chromosome'
     """
     ax = one_axes(ax, (9.0, 3.4))
     labels = None if labels is None else list(labels)
@@ -87,6 +97,13 @@ def qq(p_values: Any, level: float = 0.95, ax: Axes | None = None, *, group: Any
     ------
     DataError
         See `qq_p_frame`, which has the numbers.
+
+    Examples
+    --------
+    >>> from lmmpy import plots
+    >>> ax = plots.qq([0.2, 1e-9, 0.6])
+    >>> ax.get_xlabel()
+    'Expected −log₁₀ p'
     """
     return draw_qq_p(qq_p_frame(p_values, level, group), one_axes(ax, (3.8, 3.8)))
 
@@ -132,6 +149,16 @@ def regional(
     ------
     DataError, ModelError
         See `regional_frame`, which has the numbers.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from lmmpy import plots
+    >>> places = {"chromosome": ["1", "1", "2"], "position": [100, 900, 50], "variant": ["rs1", "rs2", "rs3"]}
+    >>> table = pd.DataFrame(places).assign(p_value=[0.2, 1e-9, 0.6])
+    >>> ax = plots.regional(table, "rs2")
+    >>> ax.get_xlabel()
+    'Position on chromosome 1, Mb'
     """
     ax = one_axes(ax, (5.6, 3.6))
     region = {"chromosome": chromosome, "start": start, "stop": stop, "window": window}
@@ -176,6 +203,15 @@ def lod_curves(
     ------
     DataError, ModelError
         See `lod_frame`, which has the numbers.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from lmmpy import plots
+    >>> lod = pd.DataFrame({"chromosome": "1", "position": [0.0, 5.0, 10.0], "lod": [0.2, 3.4, 1.1]})
+    >>> ax = plots.lod_curves(lod, "1")
+    >>> ax.get_ylabel()
+    'LOD'
     """
     whole = lod_frame(lod)
     options: dict[str, Any] = {"thresholds": thresholds, "support": support, "ylabel": ylabel}

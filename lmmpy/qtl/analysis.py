@@ -68,6 +68,10 @@ class FamilyAnalysis(FamilyReport):
         hypothesis : str
             As `tests` has it.
 
+        Returns
+        -------
+        float
+
         Raises
         ------
         KeyError
@@ -78,5 +82,16 @@ class FamilyAnalysis(FamilyReport):
         return float(found.iloc[0])
 
     def document(self, digits: int = 4) -> Document:
-        """See `FamilyReport.document`."""
+        """
+        Arrange what was found as a document.
+
+        Parameters
+        ----------
+        digits : int
+            Significant digits of estimates.
+
+        Returns
+        -------
+        Document
+        """
         return analysis_document(self, digits)

@@ -131,6 +131,19 @@ def association(
     ----------
     Kang et al. (2010), Nat. Genet. 42, 348–354 (EMMAX); Zhou & Stephens (2012), Nat. Genet. 44, 821–824 (GEMMA);
     Yang et al. (2014), Nat. Genet. 46, 100–106 (leaving chromosomes out).
+
+    Examples
+    --------
+    >>> import lmmpy as lmm
+    >>> family = lmm.datasets.load("family")
+    >>> ped = lmm.Pedigree.from_frame(lmm.datasets.load("family_pedigree"))
+    >>> fit = lmm.lmer("bmi ~ age + sex + kin(ped)", family)
+    >>> genotypes = lmm.datasets.load("family_genotypes").set_index("ID")
+    >>> scan = lmm.qtl.association(fit, genotypes, id="ID")
+    >>> scan.top(2)[["variant", "beta", "std_error"]].round(3)
+      variant   beta  std_error
+    0   snp28 -0.385      0.147
+    1   snp41  0.381      0.168
     """
     names, fits = _named_nulls(null)
     tests, filters = ScanTests.checked(test, exact, precision), Filters.checked(min_maf, max_missing)

@@ -66,6 +66,17 @@ class AssociationScan(Printed):
     complete : bool
         Whether all of them are in the table; not after an interruption.
     seconds : float
+
+    Examples
+    --------
+    >>> import lmmpy as lmm
+    >>> family = lmm.datasets.load("family")
+    >>> ped = lmm.Pedigree.from_frame(lmm.datasets.load("family_pedigree"))
+    >>> fit = lmm.lmer("bmi ~ age + sex + kin(ped)", family)
+    >>> genotypes = lmm.datasets.load("family_genotypes").set_index("ID")
+    >>> scan = lmm.qtl.association(fit, genotypes, id="ID")
+    >>> len(scan.table), round(scan.lambda_gc, 2)
+    (60, 1.28)
     """
 
     table: pd.DataFrame
@@ -110,25 +121,90 @@ class AssociationScan(Printed):
         return parts[0] if len(parts) == 1 else pd.concat(parts, ignore_index=True)
 
     def top(self, n: int = 10) -> pd.DataFrame:
-        """The `n` rows with the smallest p-values."""
+        """
+        The `n` rows with the smallest p-values.
+
+        Parameters
+        ----------
+        n : int
+
+        Returns
+        -------
+        DataFrame
+
+        Examples
+        --------
+        >>> import lmmpy as lmm
+        >>> family = lmm.datasets.load("family")
+        >>> ped = lmm.Pedigree.from_frame(lmm.datasets.load("family_pedigree"))
+        >>> fit = lmm.lmer("bmi ~ age + sex + kin(ped)", family)
+        >>> genotypes = lmm.datasets.load("family_genotypes").set_index("ID")
+        >>> scan = lmm.qtl.association(fit, genotypes, id="ID")
+        >>> scan.top(1)["variant"].tolist()
+        ['snp28']
+        """
         size = -(self.table["beta"] / self.table["std_error"]).abs()  # of p-values that are zero in double precision
         order = np.lexsort((size, self.table["p_value"]))
         return self.table.iloc[order[:n]].reset_index(drop=True)
 
     def manhattan(self, trait: str | None = None, ax: Axes | None = None, **options: Any) -> Axes:
-        """Draw −log₁₀ p along the genome; see `lmmpy.plots.scan_drawings.manhattan`."""
+        """
+        Draw −log₁₀ p along the genome; see `lmmpy.plots.manhattan`.
+
+        Parameters
+        ----------
+        trait : str, optional
+            Needed where there are several.
+        ax : Axes, optional
+        **options
+            Of `lmmpy.plots.manhattan`.
+
+        Returns
+        -------
+        Axes
+        """
         from lmmpy.plots.scan_drawings import manhattan
 
         return manhattan(self._of(trait), ax=ax, **options)
 
     def qq(self, trait: str | None = None, ax: Axes | None = None, **options: Any) -> Axes:
-        """Draw observed against expected −log₁₀ p with a band; see `lmmpy.plots.scan_drawings.qq`."""
+        """
+        Draw observed against expected −log₁₀ p with a band; see `lmmpy.plots.qq`.
+
+        Parameters
+        ----------
+        trait : str, optional
+            Needed where there are several.
+        ax : Axes, optional
+        **options
+            Of `lmmpy.plots.qq`.
+
+        Returns
+        -------
+        Axes
+        """
         from lmmpy.plots.scan_drawings import qq
 
         return qq(self._of(trait)["p_value"], ax=ax, **options)
 
     def regional(self, at: Any, trait: str | None = None, ax: Axes | None = None, **options: Any) -> Axes:
-        """Draw the surroundings of a variant; see `lmmpy.plots.scan_drawings.regional`."""
+        """
+        Draw the surroundings of a variant; see `lmmpy.plots.regional`.
+
+        Parameters
+        ----------
+        at : str
+            The name of a variant.
+        trait : str, optional
+            Needed where there are several.
+        ax : Axes, optional
+        **options
+            Of `lmmpy.plots.regional`.
+
+        Returns
+        -------
+        Axes
+        """
         from lmmpy.plots.scan_drawings import regional
 
         return regional(self._of(trait), at, ax=ax, **options)
@@ -156,6 +232,10 @@ class AssociationScan(Printed):
         ----------
         digits : int
             Significant digits of estimates.
+
+        Returns
+        -------
+        Document
         """
         first = next(iter(self.fits.values()))
         how = "variances estimated with each variant" if self.exact else "variances of the null model"

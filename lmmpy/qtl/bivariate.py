@@ -78,7 +78,7 @@ def bivariate(
     Bivariate
         `estimates` has ``h2[trait]``, ``c2[trait]``, ``e2[trait]``, ``sd[trait]`` (the root of the variance that the
         covariates leave), ``rho_g``, ``rho_c``, ``rho_e``, ``rho_p``. `tests` has ``rho_g = 0``, ``|rho_g| = 1``,
-        ``rho_c = 0``, ``|rho_c| = 1``, ``rho_e = 0``, ``rho_p = 0``: |rho| = 1 by ½χ²₀ + ½χ²₁ against the better of
+        ``rho_c = 0``, ``|rho_c| = 1``, ``rho_e = 0``, ``rho_p = 0``: ``|rho| = 1`` by ½χ²₀ + ½χ²₁ against the better of
         +1 and −1, the others by χ²₁.
 
     Raises
@@ -89,6 +89,17 @@ def bivariate(
     References
     ----------
     Almasy, Dyer & Blangero (1997), Genet. Epidemiol. 14, 953–958; Self & Liang (1987), J. Am. Stat. Assoc. 82, 605–610.
+
+    Examples
+    --------
+    >>> import lmmpy as lmm
+    >>> family = lmm.datasets.load("family")
+    >>> ped = lmm.Pedigree.from_frame(lmm.datasets.load("family_pedigree"))
+    >>> found = lmm.qtl.bivariate(["bmi", "fvii"], "age + sex", family, ped)
+    >>> print(f"{found.rho_g:.2f} {found.rho_e:.2f} {found.rho_p:.2f}")
+    0.56 0.28 0.44
+    >>> round(found.p_value("rho_g = 0"), 4)
+    0.0001
     """
     scope = caller_scope()
     options = Options.checked(data, subset, na_action, interval, level, control, scope)

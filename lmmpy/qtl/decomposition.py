@@ -81,6 +81,15 @@ def decompose(
     References
     ----------
     Cockerham (1954), Genetics 39, 859–882; Kempthorne (1954), Proc. R. Soc. B 143, 103–113.
+
+    Examples
+    --------
+    >>> import lmmpy as lmm
+    >>> family = lmm.datasets.load("family")
+    >>> ped = lmm.Pedigree.from_frame(lmm.datasets.load("family_pedigree"))
+    >>> found = lmm.qtl.decompose("bmi ~ age + sex", family, ped, ["additive", "dominance"])
+    >>> found.estimates.set_index("parameter")["estimate"].round(2).head(3).to_dict()
+    {'h2': 0.74, 'd2': 0.0, 'e2': 0.26}
     """
     scope = caller_scope()
     options = Options.checked(data, subset, na_action, interval, level, control, scope)
@@ -137,6 +146,15 @@ def parent_of_origin(
     References
     ----------
     Shete, Zhou & Amos (2003), Am. J. Hum. Genet. 73, 933–938.
+
+    Examples
+    --------
+    >>> import lmmpy as lmm
+    >>> family = lmm.datasets.load("family")
+    >>> ped = lmm.Pedigree.from_frame(lmm.datasets.load("family_pedigree"))
+    >>> found = lmm.qtl.parent_of_origin("bmi ~ age + sex", family, ped)
+    >>> found.estimates.set_index("parameter")["estimate"].round(2).head(3).to_dict()
+    {'m2': 0.55, 'p2': 0.15, 'e2': 0.29}
     """
     scope = caller_scope()
     options = Options.checked(data, subset, na_action, interval, level, control, scope)

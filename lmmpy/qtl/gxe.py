@@ -60,8 +60,8 @@ def gene_by_environment(
     Estimate and test how a trait's genetic variance and correlation change with age or another environment, by ML.
 
     With ``form="exponential"`` people at the environments a and b have the genetic covariance √(v(a)v(b))·ρ(a, b)·A,
-    v(a) = sd_g² exp(gamma_g (a − ā)), ρ(a, b) = exp(−lambda |a − b|), ā the mean; with ``"linear"`` each person has a
-    genetic intercept and slope. The same as ``lmm.lmer("trait ~ age + exp(age | kin(id, pedigree))", data,
+    v(a) = sd_g² exp(gamma_g (a − ā)), ``ρ(a, b) = exp(−lambda |a − b|)``, ā the mean; with ``"linear"`` each person has
+    a genetic intercept and slope. The same as ``lmm.lmer("trait ~ age + exp(age | kin(id, pedigree))", data,
     residual="varexp(age)", reml=False)``, and with ``(age | kin(id, pedigree))``.
 
     Parameters
@@ -97,6 +97,15 @@ def gene_by_environment(
     References
     ----------
     Blangero (2009), Hum. Biol. 81, 525–546; Diego, Almasy, Dyer, Soler & Blangero (2003), BMC Genet. 4, S34.
+
+    Examples
+    --------
+    >>> import lmmpy as lmm
+    >>> family = lmm.datasets.load("family")
+    >>> ped = lmm.Pedigree.from_frame(lmm.datasets.load("family_pedigree"))
+    >>> found = lmm.qtl.gene_by_environment("fvii ~ age + sex", family, ped, "age", at=[20, 60])
+    >>> print(f'{found.p_value("gamma_e = 0"):.4f}')
+    0.0481
     """
     scope = caller_scope()
     options = Options.checked(data, subset, na_action, interval, level, control, scope)

@@ -109,13 +109,23 @@ def linkage(
     With one trait p is from ½χ²₀ + ½χ²₁. With two and ρ_q estimated the exact reference, where the traits' other
     covariances are proportional, is (2−√2)/4·(χ²₀ + χ²₃) + √2/4·(χ²₁ + χ²₂): "cone" (Kuriki & Takemura 2000). The
     p-values of SOLAR's ½χ²₁ + ¼χ²₃ are 0.8 to 1.2 of its up to a LOD of 10. ¼χ²₀ + ½χ²₁ + ¼χ²₂ is
-    right for two variances whose covariance is held at zero. For |ρ_q| = 1, a locus that acts on both traits in one
+    right for two variances whose covariance is held at zero. For ``|ρ_q| = 1``, a locus that acts on both traits in one
     proportion, neither is: see "rank one". `lod` is the LOD of one trait with that p-value.
 
     References
     ----------
     Almasy & Blangero (1998), Am. J. Hum. Genet. 62, 1198–1211; Almasy, Dyer & Blangero (1997), Genet. Epidemiol. 14,
     953–958; Self & Liang (1987), J. Am. Stat. Assoc. 82, 605–610; Kuriki & Takemura (2000), Ann. Stat. 28, 1181–1200.
+
+    Examples
+    --------
+    >>> import lmmpy as lmm
+    >>> family = lmm.datasets.load("family")
+    >>> ped = lmm.Pedigree.from_frame(lmm.datasets.load("family_pedigree"))
+    >>> null = lmm.qtl.polygenic("bmi ~ age + sex", family, ped)
+    >>> scan = lmm.qtl.linkage(null, lmm.datasets.load("family_ibd"))
+    >>> scan.best[["position", "lod"]].astype(float).round(2).to_dict()
+    {'position': 40.0, 'lod': 4.41}
     """
     fit = null_fit(null)
     check_null(fit)

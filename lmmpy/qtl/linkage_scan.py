@@ -41,6 +41,18 @@ class LinkageScan(FamilyReport):
     complete : bool
         Whether all positions of all passes were done; not after an interruption.
     seconds : float
+
+    Examples
+    --------
+    >>> import lmmpy as lmm
+    >>> family = lmm.datasets.load("family")
+    >>> ped = lmm.Pedigree.from_frame(lmm.datasets.load("family_pedigree"))
+    >>> null = lmm.qtl.polygenic("bmi ~ age + sex", family, ped)
+    >>> scan = lmm.qtl.linkage(null, lmm.datasets.load("family_ibd"))
+    >>> scan.to_frame()[["position", "lod"]].head(2).round(2)
+       position   lod
+    0       0.0  0.09
+    1       5.0  0.24
     """
 
     fit: LmmFit
@@ -106,6 +118,17 @@ class LinkageScan(FamilyReport):
         DataFrame
             Columns `chromosome, position, lod, low, high` (in cM, interpolated between positions), `low_open,
             high_open` (whether the map ends before the LOD has dropped), and the others of `lod`.
+
+        Examples
+        --------
+        >>> import lmmpy as lmm
+        >>> family = lmm.datasets.load("family")
+        >>> ped = lmm.Pedigree.from_frame(lmm.datasets.load("family_pedigree"))
+        >>> null = lmm.qtl.polygenic("bmi ~ age + sex", family, ped)
+        >>> scan = lmm.qtl.linkage(null, lmm.datasets.load("family_ibd"))
+        >>> scan.peaks(lod=2.0)[["position", "lod"]].round(2)
+           position   lod
+        0      40.0  4.41
         """
         return linkage_peaks(self._pass(pass_number).lod, lod, drop, distance)
 
@@ -209,6 +232,10 @@ class LinkageScan(FamilyReport):
         adjustment : LodAdjustment
             By `lod_adjust` of the same null model.
 
+        Returns
+        -------
+        LinkageScan
+
         Raises
         ------
         ModelError
@@ -225,7 +252,13 @@ class LinkageScan(FamilyReport):
         return replace(self, passes=tuple(passes))
 
     def to_frame(self) -> pd.DataFrame:
-        """All passes below each other, with a first column `pass`; shares that a pass lacks are NaN."""
+        """
+        All passes below each other, with a first column `pass`; shares that a pass lacks are NaN.
+
+        Returns
+        -------
+        DataFrame
+        """
         parts = [own.lod.assign(**{"pass": own.number}) for own in self.passes]
         table = pd.concat(parts, ignore_index=True)
         return table[["pass", *(name for name in table if name not in ("pass", "note")), "note"]]
@@ -283,7 +316,18 @@ class LinkageScan(FamilyReport):
         return lod_curves(curves, chromosome, ax, **{"support": support, **options})
 
     def document(self, digits: int = 4) -> Document:
-        """See `FamilyReport.document`."""
+        """
+        Arrange what was found as a document.
+
+        Parameters
+        ----------
+        digits : int
+            Significant digits of estimates.
+
+        Returns
+        -------
+        Document
+        """
         return linkage_document(self, digits)
 
     def _pass(self, number: int) -> LinkagePass:

@@ -78,11 +78,26 @@ class LodAdjustment(Printed):
         ----------
         lod : float
             Not adjusted.
+
+        Returns
+        -------
+        float
         """
         return float((1 + np.count_nonzero(self.lods >= lod)) / (1 + len(self.lods)))
 
     def document(self, digits: int = 4) -> Document:
-        """See `Printed`."""
+        """
+        Arrange what was found as a document.
+
+        Parameters
+        ----------
+        digits : int
+            Significant digits of estimates.
+
+        Returns
+        -------
+        Document
+        """
         n = len(self.lods)
         if not n:
             said = Section("", None, ("Interrupted before the first markers were done.",))
@@ -149,6 +164,16 @@ def lod_adjust(
     References
     ----------
     Blangero, Williams & Almasy (2000), Genet. Epidemiol. 19 (Suppl. 1), S8–S14.
+
+    Examples
+    --------
+    >>> import lmmpy as lmm
+    >>> family = lmm.datasets.load("family")
+    >>> ped = lmm.Pedigree.from_frame(lmm.datasets.load("family_pedigree"))
+    >>> null = lmm.qtl.polygenic("bmi ~ age + sex", family, ped)
+    >>> adjustment = lmm.qtl.lod_adjust(null, ped, n=100, seed=1)
+    >>> adjustment.p_value(2.0) < 0.1
+    True
     """
     fit = null_fit(null)
     check_null(fit)

@@ -77,6 +77,15 @@ def maternal_effects(
     References
     ----------
     Willham (1963), Biometrics 19, 18–27; Willham (1972), J. Anim. Sci. 35, 1288–1293.
+
+    Examples
+    --------
+    >>> import lmmpy as lmm
+    >>> family = lmm.datasets.load("family")
+    >>> ped = lmm.Pedigree.from_frame(lmm.datasets.load("family_pedigree"))
+    >>> found = lmm.qtl.maternal_effects("bmi ~ age + sex", family, ped)
+    >>> found.estimates.set_index("parameter")["estimate"].round(2).head(3).to_dict()
+    {'h2': 0.7, 'm2': 0.0, 'rho_am': 1.0}
     """
     scope = caller_scope()
     options = Options.checked(data, subset, na_action, interval, level, control, scope)

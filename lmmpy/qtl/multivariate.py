@@ -62,6 +62,17 @@ def multivariate(
     ------
     FormulaError, DataError, ModelError
         Each names what is wrong and says what to do.
+
+    Examples
+    --------
+    >>> import lmmpy as lmm
+    >>> family = lmm.datasets.load("family")
+    >>> ped = lmm.Pedigree.from_frame(lmm.datasets.load("family_pedigree"))
+    >>> found = lmm.qtl.multivariate(["bmi", "fvii"], "age + sex", family, ped)
+    >>> found.correlations().iloc[:, :4].round(2)
+           bmi  fvii
+    bmi   1.00  0.56
+    fvii  0.56  1.00
     """
     scope = caller_scope()
     options = Options.checked(data, subset, na_action, interval, level, control, scope)

@@ -110,6 +110,15 @@ def polygenic(
     References
     ----------
     Almasy & Blangero (1998), Am. J. Hum. Genet. 62, 1198–1211; Self & Liang (1987), J. Am. Stat. Assoc. 82, 605–610.
+
+    Examples
+    --------
+    >>> import lmmpy as lmm
+    >>> family = lmm.datasets.load("family")
+    >>> ped = lmm.Pedigree.from_frame(lmm.datasets.load("family_pedigree"))
+    >>> found = lmm.qtl.polygenic("bmi ~ age + sex", family, ped)
+    >>> print(f"h2 {found.h2:.3f}, s.e. {found.h2_se:.3f}")
+    h2 0.740, s.e. 0.076
     """
     scope = caller_scope()
     options = _checked(screen, probability, keep, interval, level)

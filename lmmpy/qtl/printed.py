@@ -35,6 +35,10 @@ class Printed(ABC):
         ----------
         digits : int
             Significant digits of estimates.
+
+        Returns
+        -------
+        str
         """
         return render_plain(self.document(digits))
 

@@ -56,6 +56,17 @@ class Polygenic(FamilyReport):
     n_people, n_records, n_pedigree : int
         People and rows used, and members of the pedigree.
     notes : tuple of str
+
+    Examples
+    --------
+    >>> import lmmpy as lmm
+    >>> family = lmm.datasets.load("family")
+    >>> ped = lmm.Pedigree.from_frame(lmm.datasets.load("family_pedigree"))
+    >>> null = lmm.qtl.polygenic("bmi ~ age + sex", family, ped)
+    >>> print(f"{null.h2:.3f} {null.h2_se:.3f}")
+    0.740 0.076
+    >>> null.models["loglik"].round(2).to_dict()
+    {'sporadic': -724.65, 'polygenic': -678.61}
     """
 
     fit: LmmFit
@@ -124,5 +135,16 @@ class Polygenic(FamilyReport):
         return self._of("sd", "estimate")
 
     def document(self, digits: int = 4) -> Document:
-        """See `FamilyReport.document`."""
+        """
+        Arrange what was found as a document.
+
+        Parameters
+        ----------
+        digits : int
+            Significant digits of estimates.
+
+        Returns
+        -------
+        Document
+        """
         return polygenic_document(self, digits)

@@ -73,6 +73,15 @@ def sex_specific(
     References
     ----------
     Towne, Siervogel & Blangero (1997), Genet. Epidemiol. 14, 1053–1058.
+
+    Examples
+    --------
+    >>> import lmmpy as lmm
+    >>> family = lmm.datasets.load("family")
+    >>> ped = lmm.Pedigree.from_frame(lmm.datasets.load("family_pedigree"))
+    >>> found = lmm.qtl.sex_specific("bmi ~ age + sex", family, ped)
+    >>> print(f'{found.p_value("rho_g = 1"):.2f} {found.p_value("no difference"):.2f}')
+    1.00 0.48
     """
     scope = caller_scope()
     options = Options.checked(data, subset, na_action, interval, level, control, scope)

@@ -41,6 +41,12 @@ def inormal(y: Any) -> Any:
     References
     ----------
     Blom (1958), Statistical Estimates and Transformed Beta-Variables; with c = 0 the scores of van der Waerden (1952).
+
+    Examples
+    --------
+    >>> import lmmpy as lmm
+    >>> lmm.qtl.inormal([3.0, 100.0, 5.0]).round(3)
+    array([-0.674,  0.674,  0.   ])
     """
     values = _numbers(y)
     known = np.flatnonzero(~np.isnan(values))

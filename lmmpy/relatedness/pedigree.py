@@ -58,6 +58,16 @@ class Pedigree:
         Naming the individuals: ids missing or twice, a parent or a twin that looks like a code for unknown, a father
         recorded as female or a mother as male, somebody both father and mother, somebody who is his own ancestor, twins
         of different parents or sex.
+
+    Examples
+    --------
+    >>> import lmmpy as lmm
+    >>> ped = lmm.Pedigree(["a", "b", "c"], father=[None, None, "a"], mother=[None, None, "b"])
+    >>> ped.additive().to_frame()
+         a    b    c
+    a  1.0  0.0  0.5
+    b  0.0  1.0  0.5
+    c  0.5  0.5  1.0
     """
 
     def __init__(self, id: Any, father: Any, mother: Any, sex: Any = None, twin: Any = None) -> None:
@@ -85,10 +95,21 @@ class Pedigree:
         sex, twin : str or None
             Names of columns; the default names need not be there.
 
+        Returns
+        -------
+        Pedigree
+
         Raises
         ------
         DataError
             When a column is not there, and as in the class.
+
+        Examples
+        --------
+        >>> import lmmpy as lmm
+        >>> ped = lmm.Pedigree.from_frame(lmm.datasets.load("family_pedigree"))
+        >>> len(ped), ped.founders[:3]
+        (398, ('1', '2', '7'))
         """
         there = list(frame.columns)
         absent = [name for name in (id, father, mother) if name not in there]
@@ -150,7 +171,21 @@ class Pedigree:
         return self._by_id(self._depth, "generation")
 
     def families(self) -> pd.Series:
-        """Number of the family (who are connected by descent or a child) by id, from 1 in the order of the rows."""
+        """
+        Number of the family (who are connected by descent or a child) by id, from 1 in the order of the rows.
+
+        Returns
+        -------
+        Series of int
+            The index is the ids, as text.
+
+        Examples
+        --------
+        >>> import lmmpy as lmm
+        >>> ped = lmm.Pedigree.from_frame(lmm.datasets.load("family_pedigree"))
+        >>> int(ped.families().max())
+        22
+        """
         of = families(self._father, self._mother)[self._level]
         numbers: Ints = pd.factorize(of)[0].astype(np.intp) + 1
         return pd.Series(numbers, index=pd.Index(self.ids, name=self.id), name="family")
@@ -168,9 +203,20 @@ class Pedigree:
         them numbers with ``.rename(index=int)``, as `LmmFit.breeding_values` has them. `families` and `generations`
         have the same index.
 
+        Returns
+        -------
+        Series of float
+
         References
         ----------
         Meuwissen & Luo (1992), Genet. Sel. Evol. 24, 305–313; Colleau (2002), Genet. Sel. Evol. 34, 409–421.
+
+        Examples
+        --------
+        >>> import lmmpy as lmm
+        >>> ped = lmm.Pedigree.from_frame(lmm.datasets.load("family_pedigree"))
+        >>> int((ped.inbreeding() > 0).sum())
+        0
         """
         return self._by_id(self._descent.diagonal - 1.0, "inbreeding")
 
@@ -181,10 +227,25 @@ class Pedigree:
         """
         The pedigree of some individuals and all their ancestors.
 
+        Parameters
+        ----------
+        ids : sequence
+
+        Returns
+        -------
+        Pedigree
+
         Raises
         ------
         DataError
             Naming ids that it does not have.
+
+        Examples
+        --------
+        >>> import lmmpy as lmm
+        >>> ped = lmm.Pedigree.from_frame(lmm.datasets.load("family_pedigree"))
+        >>> len(ped), len(ped.prune([57]))
+        (398, 5)
         """
         place = {label: i for i, label in enumerate(self.ids)}
         at = positions(place, ids, "The pedigree")
@@ -201,6 +262,21 @@ class Pedigree:
         Its `labels` have ancestors first, in general not the order of `ids`; ``subset(ids)`` and ``to_frame(ids)`` have
         the order of the ids that they are given, and ``to_frame`` these themselves as index, integers if they are.
         Without ids its index is text, for ``.loc["170"]``, also where the column of ids had integers.
+
+        Returns
+        -------
+        Relatedness
+
+        Examples
+        --------
+        >>> import lmmpy as lmm
+        >>> ped = lmm.Pedigree.from_frame(lmm.datasets.load("family_pedigree"))
+        >>> ped.additive().to_frame([43, 47, 57])
+             43   47   57
+        ID
+        43  1.0  0.0  0.5
+        47  0.0  1.0  0.5
+        57  0.5  0.5  1.0
         """
         return self._related(PedigreeForm(self._descent, self.labels))
 
@@ -210,10 +286,24 @@ class Pedigree:
 
         ¼(A_ff A_mm + A_fm A_mf) of the parents (Cockerham 1954), which holds without inbreeding.
 
+        Returns
+        -------
+        Relatedness
+
         Raises
         ------
         DataError
             When somebody is inbred.
+
+        Examples
+        --------
+        >>> import lmmpy as lmm
+        >>> ped = lmm.Pedigree.from_frame(lmm.datasets.load("family_pedigree"))
+        >>> ped.dominance().to_frame([56, 57])
+             56   57
+        ID
+        56  1.0  1.0
+        57  1.0  1.0
         """
         inbred = np.flatnonzero(self._descent.diagonal > 1.0)
         if len(inbred):
@@ -231,10 +321,24 @@ class Pedigree:
         Kinship is the probability that a random allele of each is the same by descent; a male has one, his mother's.
         Two brothers so have 1, a father and his daughter 1, a father and his son 0.
 
+        Returns
+        -------
+        Relatedness
+
         Raises
         ------
         DataError
             When a sex is not known.
+
+        Examples
+        --------
+        >>> import lmmpy as lmm
+        >>> ped = lmm.Pedigree.from_frame(lmm.datasets.load("family_pedigree"))
+        >>> ped.x_linked().to_frame([43, 57])
+             43   57
+        ID
+        43  2.0  1.0
+        57  1.0  1.0
         """
         unknown = np.flatnonzero(self._sex == UNKNOWN)
         if len(unknown):
@@ -255,11 +359,41 @@ class Pedigree:
         M_ij is the probability that the allele that i got from i's mother is that which j got from j's, by descent; 1
         on the diagonal. With P the same of `paternal`, and C_ij of i's maternal with j's paternal allele,
         A = ½(M + P + C + Cᵀ).
+
+        Returns
+        -------
+        Relatedness
+
+        Examples
+        --------
+        >>> import lmmpy as lmm
+        >>> ped = lmm.Pedigree.from_frame(lmm.datasets.load("family_pedigree"))
+        >>> ped.maternal().to_frame([47, 57])
+             47   57
+        ID
+        47  1.0  0.5
+        57  0.5  1.0
         """
         return self._kernel(origin_block(maternal=True))
 
     def paternal(self) -> Relatedness:
-        """Relationships through what came from the fathers; see `maternal`."""
+        """
+        Relationships through what came from the fathers; see `maternal`.
+
+        Returns
+        -------
+        Relatedness
+
+        Examples
+        --------
+        >>> import lmmpy as lmm
+        >>> ped = lmm.Pedigree.from_frame(lmm.datasets.load("family_pedigree"))
+        >>> ped.paternal().to_frame([43, 57])
+             43   57
+        ID
+        43  1.0  0.5
+        57  0.5  1.0
+        """
         return self._kernel(origin_block(maternal=False))
 
     def _kernel(self, block: Block) -> Relatedness:
@@ -278,6 +412,17 @@ class Pedigree:
 
         Unknown parents are missing (None or NaN, as pandas holds text), as is the twin of who has none; sex is "male",
         "female" or "unknown"; twins have the id of the first of them.
+
+        Returns
+        -------
+        DataFrame
+
+        Examples
+        --------
+        >>> import lmmpy as lmm
+        >>> ped = lmm.Pedigree.from_frame(lmm.datasets.load("family_pedigree"))
+        >>> ped.to_frame().columns.tolist()
+        ['ID', 'father', 'mother', 'sex', 'twin', 'generation', 'family']
         """
         rows = self.rows
         names = np.array([*self.ids, None], dtype=object)
@@ -295,7 +440,20 @@ class Pedigree:
         )
 
     def summary(self) -> pd.Series:
-        """Counts: individuals, founders, half-known, added, twins, families, generations; mean and largest F."""
+        """
+        Counts: individuals, founders, half-known, added, twins, families, generations; mean and largest F.
+
+        Returns
+        -------
+        Series
+
+        Examples
+        --------
+        >>> import lmmpy as lmm
+        >>> ped = lmm.Pedigree.from_frame(lmm.datasets.load("family_pedigree"))
+        >>> int(ped.summary()["founders"])
+        105
+        """
         rows = self.rows
         F: Floats = self._descent.diagonal - 1.0
         return pd.Series(

@@ -54,6 +54,15 @@ class Relatedness:
         diagonal, a smallest eigenvalue below −1e-5 of the mean of the diagonal and below what rounding explains, where
         all entries have at most eight decimals (about −10⁻ᵈ√n for d decimals). Smaller negative eigenvalues are set to
         zero, with a RelatednessWarning below −1e-10.
+
+    Examples
+    --------
+    >>> import lmmpy as lmm
+    >>> K = lmm.Relatedness([[1.0, 0.5], [0.5, 1.0]], labels=["a", "b"])
+    >>> K
+    <Relatedness: dense, 2 levels, 'a', 'b'>
+    >>> K.subset(["b", "a"]).labels
+    ('b', 'a')
     """
 
     def __init__(self, K: Any, labels: Any = None, id: str | None = None) -> None:
@@ -83,6 +92,10 @@ class Relatedness:
         aliases : mapping of str to str, optional
             Further ids of some levels (of identical twins), and the labels of those.
         id : str, optional
+
+        Returns
+        -------
+        Relatedness
         """
         made = cls.__new__(cls)
         made._set(form, id, aliases)
@@ -90,7 +103,18 @@ class Relatedness:
 
     @classmethod
     def identity(cls, size: int) -> Relatedness:
-        """Unrelated levels, which is what an ordinary grouping factor has."""
+        """
+        Unrelated levels, which is what an ordinary grouping factor has.
+
+        Parameters
+        ----------
+        size : int
+            Number of levels.
+
+        Returns
+        -------
+        Relatedness
+        """
         return cls.of(Identity(size))
 
     @classmethod
@@ -104,6 +128,18 @@ class Relatedness:
             K⁻¹, symmetric and positive definite.
         labels, id
             As in the class.
+
+        Returns
+        -------
+        Relatedness
+
+        Examples
+        --------
+        >>> import lmmpy as lmm
+        >>> import numpy as np
+        >>> lmm.Relatedness.from_precision(np.diag([2.0, 4.0]), labels=["a", "b"]).dense()
+        array([[0.5 , 0.  ],
+               [0.  , 0.25]])
         """
         given, own = matrix_of(P, labels, "The precision")
         return cls.of(Precision(sorted_csc(given), own), id=id)
@@ -122,6 +158,20 @@ class Relatedness:
         labels : sequence, optional
             The id of each row; the index of a DataFrame has them.
         id : str, optional
+
+        Returns
+        -------
+        Relatedness
+
+        Examples
+        --------
+        >>> import lmmpy as lmm
+        >>> import numpy as np
+        >>> G = np.array([[1.0, -1.0], [0.0, 1.0], [-1.0, 0.0]])
+        >>> lmm.Relatedness.from_genotypes(G, labels=["a", "b", "c"]).dense()
+        array([[ 1. , -0.5, -0.5],
+               [-0.5,  0.5,  0. ],
+               [-0.5,  0. ,  0.5]])
         """
         if isinstance(G, pd.DataFrame):
             refuse_both(labels, "genotypes")
@@ -173,19 +223,52 @@ class Relatedness:
         return self.form.rank
 
     def dense(self) -> Floats:
-        """K itself, shape (size, size); not to be changed."""
+        """
+        K itself, shape (size, size); not to be changed.
+
+        Returns
+        -------
+        ndarray, shape (size, size)
+        """
         return self.form.dense()
 
     def times(self, values: Floats) -> Floats:
-        """K V of some columns V, shape (size, m) → (size, m)."""
+        """
+        K V of some columns V, shape (size, m) → (size, m).
+
+        Parameters
+        ----------
+        values : ndarray, shape (size, m)
+
+        Returns
+        -------
+        ndarray, shape (size, m)
+        """
         return self.form.times(values)
 
     def block(self, rows: Ints, columns: Ints) -> Floats:
-        """K[rows, columns], a dense array; `rows` and `columns` are numbers of levels."""
+        """
+        K[rows, columns], a dense array; `rows` and `columns` are numbers of levels.
+
+        Parameters
+        ----------
+        rows, columns : ndarray of int
+            Numbers of levels.
+
+        Returns
+        -------
+        ndarray, shape (rows, columns)
+        """
         return self.form.block(rows, columns)
 
     def diagonal(self) -> Floats:
-        """The diagonal of K, shape (size,)."""
+        """
+        The diagonal of K, shape (size,).
+
+        Returns
+        -------
+        ndarray, shape (size,)
+        """
         return self.form.diagonal()
 
     @property
@@ -199,15 +282,37 @@ class Relatedness:
         return self.form.typical_variance
 
     def components(self) -> Ints:
-        """Number of the group of related levels that each belongs to, shape (size,); groups are unrelated."""
+        """
+        Number of the group of related levels that each belongs to, shape (size,); groups are unrelated.
+
+        Returns
+        -------
+        ndarray of int, shape (size,)
+        """
         return self.form.components()
 
     def factor(self) -> Floats:
-        """F with K = F Fᵀ, shape (size, rank): Cholesky's where K is regular, G/√m of few genotypes."""
+        """
+        F with K = F Fᵀ, shape (size, rank): Cholesky's where K is regular, G/√m of few genotypes.
+
+        Returns
+        -------
+        ndarray, shape (size, rank)
+        """
         return self.form.factor()
 
     def root_times(self, values: Floats) -> Floats:
-        """F V for the F of `factor`, shape (rank, m) → (size, m), without forming F: with V ~ N(0, I), draws from K."""
+        """
+        F V for the F of `factor`, shape (rank, m) → (size, m), without forming F: with V ~ N(0, I), draws from K.
+
+        Parameters
+        ----------
+        values : ndarray, shape (rank, m)
+
+        Returns
+        -------
+        ndarray, shape (size, m)
+        """
         return self.form.root_times(values)
 
     def spectrum(self) -> tuple[Floats, Floats]:
@@ -223,6 +328,13 @@ class Relatedness:
         Notes
         -----
         Of a K whose definiteness nothing has looked at yet, this looks too, and saves the factorisation for that.
+
+        Examples
+        --------
+        >>> import lmmpy as lmm
+        >>> K = lmm.Relatedness([[1.0, 0.5], [0.5, 1.0]], labels=["a", "b"])
+        >>> K.spectrum()[0]
+        array([0.5, 1.5])
         """
         return self.form.spectrum()
 
@@ -244,6 +356,15 @@ class Relatedness:
         ------
         DataError
             When an id is not known or asked for twice, or a dense matrix of so many would be too large.
+
+        Examples
+        --------
+        >>> import lmmpy as lmm
+        >>> K = lmm.Relatedness([[1.0, 0.5], [0.5, 1.0]], labels=["a", "b"])
+        >>> K.to_frame()
+             a    b
+        a  1.0  0.5
+        b  0.5  1.0
         """
         names = self.ids if labels is None else as_labels(labels)
         refuse_dense("K", len(names))
@@ -276,6 +397,15 @@ class Relatedness:
         """
         Number of the level of each id, shape (len(labels),); identical twins have the same.
 
+        Parameters
+        ----------
+        labels : iterable
+            Ids.
+
+        Returns
+        -------
+        ndarray of int, shape (len(labels),)
+
         Raises
         ------
         DataError
@@ -289,10 +419,27 @@ class Relatedness:
 
         Identical twins that are both asked for are two levels then, and K is singular.
 
+        Parameters
+        ----------
+        labels : sequence
+            Ids.
+
+        Returns
+        -------
+        Relatedness
+
         Raises
         ------
         DataError
             When an id is not known, or asked for twice.
+
+        Examples
+        --------
+        >>> import lmmpy as lmm
+        >>> K = lmm.Relatedness([[1.0, 0.5], [0.5, 1.0]], labels=["a", "b"])
+        >>> K.subset(["b"]).to_frame()
+             b
+        b  1.0
         """
         names = as_labels(labels)
         form = self.form.taken(self.positions(names))
@@ -314,10 +461,22 @@ class Relatedness:
         other : Relatedness
             Of the same ids, in any order.
 
+        Returns
+        -------
+        Relatedness
+
         Raises
         ------
         DataError
             When one has ids that the other does not, or a dense product of so many would be too large.
+
+        Examples
+        --------
+        >>> import lmmpy as lmm
+        >>> K = lmm.Relatedness([[1.0, 0.5], [0.5, 1.0]], labels=["a", "b"])
+        >>> (K * K).dense()
+        array([[1.  , 0.25],
+               [0.25, 1.  ]])
         """
         if not isinstance(other, Relatedness):
             raise DataError(f"The other factor must be a Relatedness, not a {type(other).__name__}.")
@@ -332,6 +491,15 @@ class Relatedness:
 
         Of an array or genotypes the subset, in this order; of a pedigree the ids and the ancestors that link them,
         ancestors first; of a precision all of it. Identical twins are one level, named by one that is asked for.
+
+        Parameters
+        ----------
+        labels : sequence
+            The ids of the levels.
+
+        Returns
+        -------
+        Relatedness
         """
         names = as_labels(labels)
         at = self.positions(names)

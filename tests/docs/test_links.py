@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-DOCS = ROOT / "docs"
-NOTEBOOKS = ROOT / "notebooks"
-sys.path.append(str(DOCS / "_ext"))
+sys.path.append(str(Path(__file__).parents[2] / "docs" / "_ext"))
 
 import repository
 
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+NOTEBOOKS = ROOT / "notebooks"
 EXTERNAL = re.compile(r"[a-z][a-z0-9+.-]*:")
 FENCE = re.compile(r"^(`{3,}|~{3,}).*?^\1[ \t]*$", re.MULTILINE | re.DOTALL)
 

@@ -1,11 +1,11 @@
-# Writes course_peers.json: what lme4, lmerTest, pbkrtest, nlme, lme4qtl, MCMCglmm, hglm and GEMMA answer in the course's
-# tenth notebook, to as many digits as they have.
+# Writes course_peers.json: what lme4, lmerTest, pbkrtest, nlme, lme4qtl, MCMCglmm, hglm and GEMMA answer in the tenth
+# notebook of the course, to as many digits as they have.
 #
 #   Rscript tests/reference/course_peers.R
 #
 # Made with R 4.2.2, lme4 1.1-31, lmerTest 3.1-3, pbkrtest 0.5-2, nlme 3.1-162, lme4qtl 0.2.2, MCMCglmm 2.36, hglm 2.2-1
-# and GEMMA 0.98.5. Each part is left out where its program is missing. All with their default stopping rules: these are the numbers
-# that a user sees; hglm, whose default stops early here, with a tight rule as well.
+# and GEMMA 0.98.5. Each part is left out where its program is missing. All with their default stopping rules: these are
+# the numbers that a user sees; hglm, whose default stops early here, with a tight rule as well.
 suppressMessages({library(lme4); library(lmerTest); library(pbkrtest); library(nlme); library(jsonlite)})
 
 script <- sub("^--file=", "", grep("^--file=", commandArgs(FALSE), value = TRUE))
@@ -120,17 +120,23 @@ if (nzchar(Sys.which("gemma"))) {
   here <- setwd(tempdir())
   genotypes <- merge(seen["ID"], read.csv(file.path(room, "family", "genotypes.csv")), sort = FALSE)
   stopifnot(all(genotypes$ID == seen$ID))
-  put <- function(x, file, sep = " ") write.table(x, file, row.names = FALSE, col.names = FALSE, quote = FALSE, sep = sep)
+  put <- function(x, file, sep = " ") {
+    write.table(x, file, row.names = FALSE, col.names = FALSE, quote = FALSE, sep = sep)
+  }
   put(A[as.character(seen$ID), as.character(seen$ID)], "K.txt")
   put(seen$bmi, "bmi.txt")
   put(model.matrix(~ age + sex, seen), "covariates.txt")
   put(rbind(c("snp7", "A", "C", genotypes$snp7)), "genotypes.txt", ", ")
-  system2("gemma", "-g genotypes.txt -p bmi.txt -c covariates.txt -k K.txt -lmm 4 -o out", stdout = FALSE, stderr = FALSE)
+  options <- "-g genotypes.txt -p bmi.txt -c covariates.txt -k K.txt -lmm 4 -o out"
+  system2("gemma", options, stdout = FALSE, stderr = FALSE)
   log <- readLines("output/out.log.txt")
-  said <- function(what) as.numeric(strsplit(trimws(sub(".*=", "", grep(what, log, value = TRUE, fixed = TRUE))), " +")[[1]])
+  said <- function(what) {
+    line <- grep(what, log, value = TRUE, fixed = TRUE)
+    as.numeric(strsplit(trimws(sub(".*=", "", line)), " +")[[1]])
+  }
   snp <- read.delim("output/out.assoc.txt")
   answers$versions$GEMMA <- sub(".*= *([0-9.]+).*", "\\1", grep("GEMMA Version", log, value = TRUE))
-  answers$gemma <- list(vg = said("vg estimate"), ve = said("ve estimate"), pve = said("## pve estimate"),
+  answers$gemma <- list(vg = said("## vg estimate"), ve = said("## ve estimate"), pve = said("## pve estimate"),
                         REML = said("REMLE log-likelihood"), beta = said("## beta estimate"),
                         snp7 = as.list(snp[1, c("beta", "se", "p_wald", "p_lrt", "p_score")]))
   setwd(here)
