@@ -666,16 +666,16 @@ plt.show()
 #
 # 1. In the study, days 0 and 1 were adaptation and training, and day 2 the baseline. Leave out days 0 and 1, count from
 #    day 2, and fit `(t | Subject)` again. What do the intercept and the correlation now mean?
-# 2. Fit `distance ~ age * Sex + (age | Subject)` to `Orthodont`, once with age as it is and once centred at 11 years.
-#    Which numbers change, and which do not?
-# 3. For the centred model of exercise 2 compute the standard deviation of `distance` between children of one sex at 8,
-#    11 and 14 years.
+# 2. Fit `distance ~ age * Sex + (age | Subject)` to `Orthodont`, once with age as it is and once with `t = age - 11` in
+#    its place. Which numbers change, and which do not?
+# 3. For the centred model of exercise 2 compute the standard deviation of `distance` between children of one sex for
+#    `age` in `(8, 11, 14)`.
 # 4. Machines: six workers on three machines, three times each. Fit `score ~ Machine + (Machine | Worker)` and look at
 #    `re_pca()`. How many dimensions do the workers differ in?
-# 5. Simulate 150 studies of 18 subjects and three visits in which the common slope is zero, but subjects' slopes differ
-#    (use `G`). How often does `(1 | Subject)` reject a slope of zero at 5 %, and how often `(Days || Subject)`, both
-#    with Satterthwaite's t?
-# 6. A new subject was measured on day 0 only, with 300 ms. By hand: what do you predict for day 9, and with what
+# 5. Simulate $150$ studies of the same subjects and three visits, in which the common slope is zero, but subjects'
+#    slopes differ (use `G`). How often does `(1 | Subject)` reject a slope of zero at 5 %, and how often
+#    `(Days || Subject)`, both with Satterthwaite's t?
+# 6. A new subject was measured on day 0 only: $y = 300$ ms. By hand: what do you predict for day 9, and with what
 #    standard error of the new measurement, with $\beta$, $G$ and $\sigma$ taken as known?
 
 # %% [markdown]

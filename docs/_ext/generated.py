@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import textwrap
 from unittest import mock
 
 from lmmpy import datasets
 from lmmpy.cli import main
 
+WIDTH = 90
 COMMANDS = ("", "fit", "polygenic", "linkage", "assoc")
 
 
@@ -47,12 +49,24 @@ def command_help() -> str:
     for command in COMMANDS:
         printed = io.StringIO()
         words = [command, "--help"] if command else ["--help"]
-        plain = mock.patch.dict(os.environ, {"COLUMNS": "90", "NO_COLOR": "1"})
+        plain = mock.patch.dict(os.environ, {"COLUMNS": str(WIDTH), "NO_COLOR": "1"})
         with plain, contextlib.redirect_stdout(printed), contextlib.suppress(SystemExit):
             main(words)
-        block = f"````{{code-block}} text\n:class: command-help\n\n{printed.getvalue().rstrip()}\n````"
+        block = f"````{{code-block}} text\n:class: command-help\n\n{_filled(printed.getvalue())}\n````"
         parts.append(f"## `{' '.join(['lmmpy', command]).strip()}`\n\n{block}")
     return "\n\n".join(parts)
+
+
+def _filled(text: str) -> str:
+    """A text whose paragraphs of prose are no wider than the page."""
+    paragraphs = text.rstrip().split("\n\n")
+    return "\n\n".join(_narrow(paragraph) for paragraph in paragraphs)
+
+
+def _narrow(paragraph: str) -> str:
+    lines = paragraph.strip("\n").splitlines()
+    wide = any(len(line) > WIDTH for line in lines) and not any(line.startswith(" ") for line in lines)
+    return textwrap.fill(" ".join(lines), WIDTH) if wide else paragraph
 
 
 MADE = {"<!-- made: data sets -->": dataset_table, "<!-- made: commands -->": command_help}

@@ -25,7 +25,7 @@ from lmmpy.covariance.correlated import OneCorrelation
 from lmmpy.covariance.deviations import LogLinear
 from lmmpy.design import Design
 
-__all__ = ["AsTheyAre", "Chart", "Deviations", "Sizes", "chart_of"]
+__all__ = ["AsTheyAre", "Chart", "Deviations", "Sizes", "chart_of", "faces_of"]
 
 Floats = NDArray[np.float64]
 
@@ -137,6 +137,32 @@ def chart_of(design: Design, scale: Floats) -> Chart:
     for rows in design.row_covariances:
         linear += [_in_deviations(rows.structure)] * rows.structure.n_theta
     return Deviations(scale, np.array(linear))
+
+
+def faces_of(design: Design) -> list[NDArray[np.intp]]:
+    """
+    The parameters that are zero where a variance of a random effect is: each set once.
+
+    Parameters
+    ----------
+    design : Design
+    """
+    masks, start = [], 0
+    for term in design.random:
+        structure, sizes = term.structure, np.zeros(design.n_theta, dtype=bool)
+        sizes[start : start + structure.n_theta] = _deviations(structure)
+        rows = np.zeros((term.k, design.n_theta), dtype=bool)
+        slopes = structure.factor(structure.start(np.ones(term.k))).dT
+        rows[:, start : start + structure.n_theta] = slopes.any(axis=2).T
+        masks += [row & sizes for row in rows]
+        start += structure.n_theta
+    for rows_covariance in design.row_covariances:
+        mask = np.zeros(design.n_theta, dtype=bool)
+        mask[start : start + rows_covariance.structure.n_theta] = _deviations(rows_covariance.structure)
+        masks.append(mask)
+        start += rows_covariance.structure.n_theta
+    faces = {mask.tobytes(): np.flatnonzero(mask) for mask in masks if mask.any()}
+    return list(faces.values())
 
 
 def _is_function(structure: RowStructure) -> bool:

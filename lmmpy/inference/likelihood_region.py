@@ -3,22 +3,27 @@
 The values at which the profile of h rises by z² are the least and the largest h(x) over {x: D(x) ≤ D̂ + z²}, since the
 profiled D of a value c is its minimum over {h = c}. One constrained optimisation a limit finds them (Neale & Miller
 1997), and an extreme inside the region, such as a variance of zero, is found as well as one on its edge.
+
+Where a variance is zero, functions such as its root or logarithm have no slope that could be followed. What the search
+ends next to, or everything when it fails, is therefore searched once more on the face of the region on which the
+variance is zero itself: there such a function is smooth in what is left, or infinite.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import null_space
 from scipy.optimize import minimize
 
 from lmmpy.engines import Criterion, Evaluation
 from lmmpy.fitting.start import typical_scale
-from lmmpy.inference.absolute_deviations import Chart, Deviations, chart_of
+from lmmpy.inference.absolute_deviations import Chart, Deviations, chart_of, faces_of
 from lmmpy.inference.profile_coordinates import free_scale
 
 __all__ = ["profile_limits"]
@@ -39,8 +44,11 @@ _ENDED = (0, 8, 9)
 _LEVEL = 1e-3
 # A step for second derivatives, relative to the deviations at the centre.
 _WIDE_STEP = 0.02
-# In units of the region's radius, how far off a point where h has no slope a search begins.
-_OFF = 0.5
+# In units of the region's radius, how far off a point where h has no slope a search begins; and the distance from a
+# face that is looked at.
+_OFF, _NEAR = 0.5, 0.01
+# A limit that is nothing but rounding, relative to the change over the region.
+_ROUNDING = 1e-10
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -89,6 +97,8 @@ class _Region:
 
     def extreme(self, start: Floats) -> tuple[float, Floats] | None:
         """Where the search from a start ends: sign · h/unit there; None when it does not end inside the region."""
+        if not math.isfinite(self.objective(start)[0]):
+            return (-math.inf, start) if self.objective(start)[0] == -math.inf and self.room(start) >= 0.0 else None
         constraints: list[Any] = [{"type": "ineq", "fun": self.room, "jac": self.room_slope}]
         bounded = np.isfinite(self.lower)
         if bounded.any():
@@ -108,6 +118,44 @@ class _Region:
         room = self.room(s)
         ended = found.status in _ENDED and room > -_SATISFIED and self._is_extreme(s, room)
         return (self.objective(s)[0], s) if ended else None
+
+    def best(self, starts: Sequence[Floats], faces: Sequence[NDArray[np.intp]]) -> float:
+        """
+        The least sign · h/unit; NaN where no search finds one.
+
+        Parameters
+        ----------
+        starts : sequence of ndarray
+        faces : sequence of ndarray of int
+            Coordinates that are zero together.
+        """
+        ends = [end for end in map(self.extreme, starts) if end is not None]
+        value, s = min(ends, key=lambda end: end[0], default=(math.nan, None))
+        for place, face in enumerate(faces):
+            if s is not None and not self._is_near(s, face):
+                continue
+            part = self._on(face)
+            bottom = None if part is None else part.bottom()
+            if part is not None and bottom is not None:
+                value = float(np.fmin(value, part.best([bottom], faces[place + 1 :])))
+        return value
+
+    def bottom(self) -> Floats | None:
+        """Where the likelihood is greatest; None when that is not in the region."""
+        found = minimize(lambda s: -self.room(s), np.zeros(self.L.shape[1]), jac=lambda s: -self.room_slope(s))
+        return found.x if self.room(found.x) >= 0.0 else None
+
+    def _is_near(self, s: Floats, face: NDArray[np.intp]) -> bool:
+        y, reach = self.centre + self.L @ s, self.z * np.linalg.norm(self.L, axis=1)
+        return bool((np.abs(y[face]) <= _NEAR * reach[face]).all())
+
+    def _on(self, face: NDArray[np.intp]) -> _Region | None:
+        """The region on a face, as near to the unit ball of what is left; None when nothing is left."""
+        across = self.L[face]
+        rest = null_space(across)
+        centre, L = self.centre - self.L @ (np.linalg.pinv(across) @ self.centre[face]), self.L @ rest
+        centre[face], L[face] = 0.0, 0.0
+        return replace(self, centre=centre, L=L, last={}, lately={}) if L.size else None
 
     def _is_extreme(self, s: Floats, room: float) -> bool:
         """Whether the function has no slope but across the edge; what lies on a bound is taken on trust."""
@@ -143,7 +191,7 @@ def profile_limits(
     Returns
     -------
     tuple of float
-        NaN for a limit that the search does not find.
+        Infinite where the function is, within the region; NaN for a limit that the search does not find.
     """
     chart = chart_of(criterion.design, typical_scale(criterion))
     centre = chart.of(theta, sigma)
@@ -165,9 +213,9 @@ def profile_limits(
     limits = []
     for sign in (1.0, -1.0):
         region = _Region(criterion, chart, function, centre, L, lower, at.value, z, sign, unit)
-        found = [region.extreme(start) for start in _starts(slope, sign, z, L, still)]
-        best = min((f for f in found if f is not None), key=lambda f: f[0], default=None)
-        limits.append(math.nan if best is None else sign * unit * best[0])
+        with np.errstate(invalid="ignore"):  # infinite slopes
+            best = region.best(_starts(slope, sign, z, L, still), faces_of(criterion.design))
+        limits.append(0.0 if abs(best) < _ROUNDING else sign * unit * best)
     return limits[0], limits[1]
 
 
