@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,6 +33,8 @@ Mask = NDArray[np.bool_]
 
 # Further starts that are worth their cost.
 _OTHERS = 3
+# What is left of a standard deviation where a search begins that may end at zero.
+_SMALL = 0.05
 
 
 @dataclass(frozen=True, eq=False)
@@ -218,18 +220,45 @@ def _best(search: ConstrainedSearch, near: Floats | None) -> State:
     state = search.descend(search.start(first))
     several = any(structure.several_optima for structure in criterion.design.structures)
     if np.isfinite(state.evaluation.value) and not (state.on_boundary or several or not state.converged):
-        return state
+        return _lowest(search, state, _without_one(search, state))
     starts = [suggested, *others] if near is not None else others
-    for other in starts[:_OTHERS]:
-        if len(search.log) >= search.control.most_evaluations:
-            break
-        rival = search.descend(search.start(np.append(own_theta(criterion, other), 0.0)))
-        least = state.evaluation.value
-        if rival.evaluation.value < least - (slack(as_minimum(state)) if np.isfinite(least) else 0.0):
-            state = rival
+    state = _lowest(search, state, (np.append(own_theta(criterion, other), 0.0) for other in starts[:_OTHERS]))
     if not np.isfinite(state.evaluation.value):
         raise _singular(search.classes.texts)
     return state
+
+
+def _lowest(search: ConstrainedSearch, state: State, starts: Iterable[Floats]) -> State:
+    """The lowest of a minimum and those that other starts (θ, log σ) lead to."""
+    for start in starts:
+        if len(search.log) >= search.control.most_evaluations:
+            break
+        rival = search.descend(search.start(start))
+        least = state.evaluation.value
+        if rival.evaluation.value < least - (slack(as_minimum(state)) if np.isfinite(least) else 0.0):
+            state = rival
+    return state
+
+
+def _without_one(search: ConstrainedSearch, state: State) -> Iterator[Floats]:
+    """
+    Starts with one of two effects nearly absent whose correlation is held.
+
+    Data that contradict the correlation may rather have no variance of one than that correlation, and the minimum
+    there is not always downhill from another.
+    """
+    to, classes = state.to, search.classes
+    held = [c for c in classes.classes if c.kind == "cor" and c.value]
+    effects = {(q.block, place) for c in held for q in (classes.quantities[i] for i in c.members) for place in q.places}
+    deviations = {classes.by_place.get((block, "sd", (place,))) for block, place in effects}
+    for sd in sorted(sd for sd in deviations if sd is not None):
+        place = to.place("sd", sd)
+        if place is not None:
+            psi = state.psi.copy()
+            psi[place] *= _SMALL
+            image = to.at(psi)
+            if image is not None:
+                yield image.x
 
 
 def _optimum(search: ConstrainedSearch, state: State) -> Optimum:

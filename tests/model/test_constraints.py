@@ -431,3 +431,15 @@ def test_as_many_levels_as_rows_need_the_variance_of_all_residuals(sleepstudy: A
     for given, residual in ((None, None), ({"sd_(Intercept)|row": 20}, None), ({"sigma": 20}, "varident(late)")):
         with pytest.raises(lmm.ModelError, match="as many levels"):
             lmm.lmer("Reaction ~ Days + (1 | row)", data, constraints=given, residual=residual)
+
+
+def test_a_correlation_that_the_data_contradict_may_leave_no_variance(sleepstudy: Any) -> None:
+    """Held at −0.45 there is a minimum inside that is not the lowest: no variance of the intercepts is better."""
+    visits = sleepstudy[sleepstudy["Days"].isin([0, 4, 9])]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", lmm.SingularFitWarning)
+        free = lmm.lmer(FORMULA, visits, reml=False)
+        without = lmm.lmer("Reaction ~ Days + (0 + Days | Subject)", visits, reml=False)
+        absent, costly = (free.constrain({COR: r}) for r in (-0.45, -0.2))
+    assert absent.loglik == pytest.approx(without.loglik, abs=1e-8)
+    assert costly.loglik > without.loglik + 1.0
