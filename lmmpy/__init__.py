@@ -1,6 +1,6 @@
 """Linear mixed models by R's formulas: lme4 in spirit and in its numbers."""
 
-from lmmpy import datasets, qtl
+from lmmpy import datasets, plots, qtl
 from lmmpy.errors import (
     ConvergenceWarning,
     DataError,
@@ -82,6 +82,7 @@ __all__ = [
     "lm_list",
     "lmer",
     "parametric_bootstrap_lrt",
+    "plots",
     "qtl",
     "ranova",
     "step",

@@ -47,8 +47,19 @@ _WIDE_STEP = 0.02
 # In units of the region's radius, how far off a point where h has no slope a search begins; and the distance from a
 # face that is looked at.
 _OFF, _NEAR = 0.5, 0.01
+# How far beside an extreme on a face it is checked, in the same units.
+_BESIDE = (0.01, 0.1, 0.3)
 # A limit that is nothing but rounding, relative to the change over the region.
 _ROUNDING = 1e-10
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _End:
+    """Where a search ended: sign · h/unit, the point, and the multiplier of the room there."""
+
+    value: float
+    y: Floats
+    price: float
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -119,9 +130,9 @@ class _Region:
         ended = found.status in _ENDED and room > -_SATISFIED and self._is_extreme(s, room)
         return (self.objective(s)[0], s) if ended else None
 
-    def best(self, starts: Sequence[Floats], faces: Sequence[NDArray[np.intp]]) -> float:
+    def best(self, starts: Sequence[Floats], faces: Sequence[NDArray[np.intp]]) -> _End | None:
         """
-        The least sign · h/unit; NaN where no search finds one.
+        The least sign · h/unit; None when no search finds one.
 
         Parameters
         ----------
@@ -129,25 +140,54 @@ class _Region:
         faces : sequence of ndarray of int
             Coordinates that are zero together.
         """
-        ends = [end for end in map(self.extreme, starts) if end is not None]
-        value, s = min(ends, key=lambda end: end[0], default=(math.nan, None))
+        ends = [self._end(*found) for found in map(self.extreme, starts) if found is not None]
+        first = min(ends, key=lambda end: end.value, default=None)
         for place, face in enumerate(faces):
-            if s is not None and not self._is_near(s, face):
+            if first is not None and not self._is_near(first.y, face):
                 continue
             part = self._on(face)
             bottom = None if part is None else part.bottom()
-            if part is not None and bottom is not None:
-                value = float(np.fmin(value, part.best([bottom], faces[place + 1 :])))
-        return value
+            end = None if part is None or bottom is None else part.best([bottom], faces[place + 1 :])
+            if end is not None and first is None:
+                end = self._unless_lower_beside(end, face)
+            ends += [] if end is None else [end]
+        return min(ends, key=lambda end: end.value, default=None)
+
+    def _end(self, value: float, s: Floats) -> _End:
+        slope, normal = self.objective(s)[1], self.room_slope(s)
+        steep = float(normal @ normal) if self.room(s) < _AT_EDGE else 0.0
+        return _End(value, self.centre + self.L @ s, float(slope @ normal) / steep if steep > 0.0 else 0.0)
+
+    def _unless_lower_beside(self, end: _End, face: NDArray[np.intp]) -> _End | None:
+        """An extreme on a face; where the Lagrangian falls beside it, what a search from there finds instead."""
+        if end.value == -math.inf:
+            return end
+        at = np.linalg.pinv(self.L) @ (end.y - self.centre)
+        room = self.room(at)
+        lowest, start = -_SATISFIED, None
+        for off in np.linalg.pinv(self.L[face]).T:
+            for step in (sign * size for size in _BESIDE for sign in (1.0, -1.0)):
+                s = at + step * self.z * off / np.linalg.norm(off)
+                if (self.centre + self.L @ s < self.lower - _ON_BOUND).any():
+                    continue
+                rise = self.objective(s)[0] - end.value - end.price * (self.room(s) - room)
+                lowest, start = (rise, s) if rise < lowest else (lowest, start)
+        if start is None:
+            return end
+        found = self.extreme(start)
+        return None if found is None or found[0] > end.value else self._end(*found)
 
     def bottom(self) -> Floats | None:
         """Where the likelihood is greatest; None when that is not in the region."""
-        found = minimize(lambda s: -self.room(s), np.zeros(self.L.shape[1]), jac=lambda s: -self.room_slope(s))
-        return found.x if self.room(found.x) >= 0.0 else None
 
-    def _is_near(self, s: Floats, face: NDArray[np.intp]) -> bool:
-        y, reach = self.centre + self.L @ s, self.z * np.linalg.norm(self.L, axis=1)
-        return bool((np.abs(y[face]) <= _NEAR * reach[face]).all())
+        def lack(s: Floats) -> tuple[float, Floats]:
+            return -self.room(s), -self.room_slope(s)
+
+        s = np.asarray(minimize(lack, np.zeros(self.L.shape[1]), jac=True).x, dtype=float)
+        return s if self.room(s) >= 0.0 else None
+
+    def _is_near(self, y: Floats, face: NDArray[np.intp]) -> bool:
+        return bool((np.abs(y[face]) <= _NEAR * self.z * np.linalg.norm(self.L[face], axis=1)).all())
 
     def _on(self, face: NDArray[np.intp]) -> _Region | None:
         """The region on a face, as near to the unit ball of what is left; None when nothing is left."""
@@ -215,7 +255,8 @@ def profile_limits(
         region = _Region(criterion, chart, function, centre, L, lower, at.value, z, sign, unit)
         with np.errstate(invalid="ignore"):  # infinite slopes
             best = region.best(_starts(slope, sign, z, L, still), faces_of(criterion.design))
-        limits.append(0.0 if abs(best) < _ROUNDING else sign * unit * best)
+        value = math.nan if best is None else best.value
+        limits.append(0.0 if abs(value) < _ROUNDING else sign * unit * value)
     return limits[0], limits[1]
 
 
@@ -229,8 +270,8 @@ def _whitening(hessian: Floats) -> Floats:
 def _reach(function: Function, chart: Chart, centre: Floats, axes: Floats, value: float) -> float:
     """How much the function changes on the way to the edge of the region, along each axis."""
     ends = [function(chart.to_x(centre + sign * axis)[0])[0] for axis in axes.T for sign in (1.0, -1.0)]
-    changes = [abs(end - value) for end in ends if math.isfinite(end)]
-    return max(changes, default=0.0) or abs(value) or 1.0
+    changes = [abs(end - value) for end in ends if math.isfinite(end - value)]
+    return max(changes, default=0.0) or (abs(value) if math.isfinite(value) else 0.0) or 1.0
 
 
 def _slope(criterion: Criterion, chart: Chart, y: Floats) -> Floats | None:

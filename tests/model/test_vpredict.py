@@ -6,7 +6,7 @@ import warnings
 
 import numpy as np
 import pytest
-from scipy.optimize import brentq
+from scipy.optimize import brentq, minimize_scalar
 
 import lmmpy as lmm
 from lmmpy import ModelError
@@ -248,6 +248,62 @@ def test_refusals(dyestuff: lmm.LmmFit) -> None:
         dyestuff.vpredict(icc=ONE_WAY, interval="delta")
     with pytest.raises(ModelError, match="an expression is text"):
         dyestuff.vpredict(icc=0.5)  # type: ignore[arg-type]
+
+
+@pytest.mark.filterwarnings("ignore::lmmpy.errors.SingularFitWarning")
+@pytest.mark.parametrize(
+    ("formula", "data", "v"),
+    [
+        ("strength ~ 1 + (1 | batch/cask)", "Pastes", "batch"),
+        ("Yield ~ 1 + (1 | Batch)", "Dyestuff2", "Batch"),
+        ("bmi ~ age + sex + (1 | household) + kin(ped)", "family", "household"),
+    ],
+)
+def test_limits_where_a_variance_is_zero_are_the_functions_values_there(formula: str, data: str, v: str) -> None:
+    ped = lmm.Pedigree.from_frame(lmm.datasets.load("family_pedigree"))
+    fit = lmm.lmer(formula, lmm.datasets.load(data), relmat={"ped": ped} if "ped" in formula else None)
+    functions = {"v": v, "share": f"{v} / ({v} + Residual)", "root": f"sqrt({v})", "fourth": f"{v}^.25"}
+    functions |= {"log": f"log({v})", "one": f"1 / {v}", "both": f"exp(sqrt({v} / Residual))"}
+    found = fit.vpredict(functions, interval="profile")
+    assert found["conf_low"][["v", "share", "root", "fourth", "both"]].tolist() == [0.0, 0.0, 0.0, 0.0, 1.0]
+    assert found.loc["log", "conf_low"] == -np.inf and found.loc["one", "conf_high"] == np.inf
+    high = found.loc["v", "conf_high"]
+    np.testing.assert_allclose(
+        found["conf_high"][["root", "fourth", "log"]], [high**0.5, high**0.25, np.log(high)], 1e-6
+    )
+    assert found.loc["one", "conf_low"] == pytest.approx(1 / high, rel=1e-6)
+
+
+def test_a_limit_where_a_variance_is_zero_takes_the_others_that_are_likely_beside_it() -> None:
+    fit = lmm.lmer("strength ~ 1 + (1 | batch/cask)", lmm.datasets.load("Pastes"))
+    found = fit.vpredict(both="sqrt(batch) - sqrt(`cask:batch`)", root="sqrt(`cask:batch`)", interval="profile")
+    alone = lmm.lmer("strength ~ 1 + (1 | batch:cask)", lmm.datasets.load("Pastes"))
+
+    def rise(sd: float) -> float:  # without batches, of the best sigma
+        def at(sigma: float) -> float:
+            r = alone.criterion.evaluate(np.array([sd / sigma]))
+            ratio = r.r2 / alone.criterion.dof / sigma**2
+            return r.value + alone.criterion.dof * (ratio - 1 - np.log(ratio))
+
+        return minimize_scalar(at, bounds=(0.4, 1.8), method="bounded").fun + 2 * fit.loglik
+
+    low = -found.loc["both", "conf_low"]
+    assert low == pytest.approx(found.loc["root", "conf_high"], rel=1e-6)
+    assert rise(low) == pytest.approx(1.959963984540054**2, abs=1e-5)
+
+
+def test_a_value_on_the_boundary_is_no_limit_where_the_function_is_lower_beside_it() -> None:
+    """The root of the slopes' variance has its least value off the face on which intercepts do not vary."""
+    rng = np.random.default_rng(3)
+    g, x = np.repeat(np.arange(24), 10), np.tile(np.arange(10.0) - 4.5, 24)
+    noise, slopes, levels = rng.normal(size=240), rng.normal(size=24), rng.normal(size=24)
+    data = {"g": g, "x": x, "y": noise + 0.12 * slopes[g] * x + 0.15 * levels[g]}
+    fit = lmm.lmer("y ~ x + cs(x | g)", data)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        found = fit.vpredict(x="g.x", log="log(g.x)", interval="profile")
+    low = found["conf_low"]
+    assert np.isnan(low["log"]) or low["log"] == pytest.approx(np.log(low["x"]), rel=1e-6)
 
 
 @pytest.mark.parametrize("k", [100.0, 1e4, 1e5, 2.46e6])
