@@ -14,7 +14,7 @@ from lmmpy.errors import (
     ScaleWarning,
     SingularFitWarning,
 )
-from lmmpy.fitting import Control
+from lmmpy.fitting import Control, ConvergenceReport
 from lmmpy.inference import Bootstrap, Profile
 from lmmpy.model import (
     AllFit,
@@ -26,8 +26,10 @@ from lmmpy.model import (
     LmmFit,
     MarginalMeans,
     ModelDesign,
+    RandomEffectsFrames,
     RandomEffectsPCA,
     StepResult,
+    VarCorr,
     all_fit,
     anova,
     contest,
@@ -42,12 +44,15 @@ from lmmpy.model import (
     step,
 )
 from lmmpy.relatedness import Pedigree, Relatedness
+from lmmpy.report import AnovaTable, Summary
 
 __all__ = [
     "AllFit",
+    "AnovaTable",
     "Bootstrap",
     "BootstrapLrt",
     "Control",
+    "ConvergenceReport",
     "ConvergenceWarning",
     "DataError",
     "Finding",
@@ -64,6 +69,7 @@ __all__ = [
     "ModelError",
     "Pedigree",
     "Profile",
+    "RandomEffectsFrames",
     "RandomEffectsPCA",
     "RankDeficiencyWarning",
     "Relatedness",
@@ -71,6 +77,8 @@ __all__ = [
     "ScaleWarning",
     "SingularFitWarning",
     "StepResult",
+    "Summary",
+    "VarCorr",
     "all_fit",
     "anova",
     "contest",

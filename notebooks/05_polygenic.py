@@ -18,7 +18,7 @@ from scipy import stats
 
 import lmmpy as lmm
 from lmmpy import plots
-from lmmpy.plots.pedigree import draw_pedigree
+from lmmpy.plots import draw_pedigree
 
 plots.use_style()
 

@@ -21,7 +21,7 @@ from scipy.stats import chi2, norm
 
 import lmmpy as lmm
 from lmmpy import plots
-from lmmpy.plots.pedigree import draw_pedigree
+from lmmpy.plots import draw_pedigree
 
 plots.use_style()
 COLOURS = plots.COLOURS

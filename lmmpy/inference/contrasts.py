@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy import linalg, stats
 
 from lmmpy.errors import ModelError
@@ -182,38 +182,40 @@ class ContrastTests:
         """Covariance of β̂, adjusted where the method does that."""
         return self.method.vcov
 
-    def single(self, L: Floats, rhs: Floats | float = 0.0) -> Estimates:
+    def single(self, L: ArrayLike, rhs: Floats | float = 0.0) -> Estimates:
         """
         The rows of L one by one.
 
         Parameters
         ----------
-        L : ndarray, shape (m, p)
-        rhs : float or ndarray, shape (m,)
+        L : array-like, shape (m, p) or (p,)
+        rhs : float or array-like, shape (m,)
             Values under the hypothesis, subtracted from the estimates.
 
         Returns
         -------
         Estimates
         """
+        L = self._rows(L)
         if not len(L):
             return Estimates(*np.zeros((3, 0)))
         variance = np.diag(self.method.covariance(L))
         return Estimates(L @ self.beta - rhs, np.sqrt(variance), self.method.single(L))
 
-    def joint(self, L: Floats, rhs: Floats | float = 0.0) -> FTest:
+    def joint(self, L: ArrayLike, rhs: Floats | float = 0.0) -> FTest:
         """
         The rows of L together; rows that depend on others count once.
 
         Parameters
         ----------
-        L : ndarray, shape (m, p)
-        rhs : float or ndarray, shape (m,)
+        L : array-like, shape (m, p) or (p,)
+        rhs : float or array-like, shape (m,)
 
         Returns
         -------
         FTest
         """
+        L = self._rows(L)
         if not len(L):
             return FTest(np.nan, 0, np.nan)
         rows, values = independent_rows(L, L @ self.beta - rhs, L @ self.beta, self.method.covariance(L))
@@ -222,6 +224,17 @@ class ContrastTests:
         den_df, scaling = self.method.joint(rows)
         quadratic = float(values @ np.linalg.solve(self.method.covariance(rows), values))
         return FTest(scaling * quadratic / len(rows), len(rows), den_df, scaling)
+
+    def _rows(self, L: ArrayLike) -> Floats:
+        rows = np.atleast_2d(np.asarray(L, dtype=float))
+        if not rows.size:
+            return np.empty((0, len(self.beta)))
+        if rows.ndim != 2 or rows.shape[1] != len(self.beta):
+            size = len(self.beta)
+            raise ModelError(
+                f"L has the shape {np.shape(L)}; expected (contrasts, {size}), a weight for a coefficient."
+            )
+        return rows
 
 
 def independent_rows(L: Floats, values: Floats, estimates: Floats, covariance: Floats) -> tuple[Floats, Floats]:

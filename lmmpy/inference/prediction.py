@@ -218,19 +218,23 @@ def rows_of_data(
     _require_names("the fixed part", (*design.names, *design.dropped), names)
     places = [names.index(name) for name in design.names]
     dropped = [names.index(name) for name in design.dropped]
-    terms = []
+    terms, unknown = [], dict[str, str]()
     for place, term in enumerate(design.random):
         if place in kept or every_term:
             columns, values = reader.random(term.term)
             _require_names(f"({term.term.text})", term.columns, columns)
         if place in kept:
-            codes = reader.by_row(_known_codes(term, evaluator, allow_new_levels))
+            found, lack = _known_codes(term, evaluator)
+            unknown |= {term.group: lack} if lack else {}
+            codes = reader.by_row(found)
             own = _own(term.relatedness, codes) if every_term else None
             terms.append(TermRows(place, codes, values, kept[place], own))
         elif every_term:
             known = [of[term.group] for of in (given or {}, blueprint.relatedness) if term.group in of]
             own = _own_if_there(term, known, evaluator)
             terms.append(_left_out(place, values, None if own is None else reader.by_row(own)))
+    if unknown and not allow_new_levels:
+        raise _unknown_levels(unknown)
     return PredictionRows(
         X=X[:, places] if dropped or design.traits is not None else X,
         dropped=X[:, dropped],
@@ -310,17 +314,24 @@ def _require_names(where: str, fitted: Sequence[str], found: Sequence[str]) -> N
         )
 
 
-def _known_codes(term: RandomEffects, evaluator: Evaluator, allow_new_levels: bool) -> Codes:
-    """Place of each row's level among those of the fit; −1 for a new or missing one."""
+def _unknown_levels(unknown: Mapping[str, str]) -> DataError:
+    """What each grouping factor has that the fit does not know."""
+    each = ", and ".join(f"{group!r} has {lack}" for group, lack in unknown.items())
+    return DataError(
+        f"The grouping factor {each}. With allow_new_levels=True their random effects are taken as zero; "
+        "re_form='none' predicts without random effects."
+    )
+
+
+def _known_codes(term: RandomEffects, evaluator: Evaluator) -> tuple[Codes, str]:
+    """Place of each row's level among those of the fit; −1 for a new or missing one, and which they are in words."""
     grouping = grouping_of(term, evaluator)
     codes, unseen = _codes_among(grouping, term.levels, term.relatedness)
-    missing = bool((grouping.codes < 0).any())
-    if (unseen or missing) and not allow_new_levels:
-        what = f"levels that the fit has not seen: {shown(unseen)}" if unseen else "missing values"
-        if unseen and not term.relatedness.is_identity:
-            what = f"ids that its relatedness does not have: {shown(unseen)}. Give it with relmat= as one that has them"
-        raise DataError(
-            f"The grouping factor {term.group!r} has {what}. With allow_new_levels=True their random effects are "
-            "taken as zero; re_form='none' predicts without random effects."
+    if unseen and not term.relatedness.is_identity:
+        return (
+            codes,
+            f"ids that its relatedness does not have: {shown(unseen)}. Give it with relmat= as one that has them",
         )
-    return codes
+    if unseen:
+        return codes, f"levels that the fit has not seen: {shown(unseen)}"
+    return codes, "missing values" if (grouping.codes < 0).any() else ""

@@ -36,13 +36,19 @@ class GenotypeSource(Protocol):
     """
 
     @property
-    def people(self) -> tuple[str, ...]: ...
+    def people(self) -> tuple[str, ...]:
+        """Unique ids, one a row."""
+        ...
 
     @property
-    def variants(self) -> pd.DataFrame: ...
+    def variants(self) -> pd.DataFrame:
+        """What the variants are, one a row."""
+        ...
 
     @property
-    def description(self) -> str: ...
+    def description(self) -> str:
+        """One line for people."""
+        ...
 
     def read(self, start: int, stop: int, rows: Rows = None, dtype: DTypeLike = np.float64) -> Dosages:
         """
@@ -70,7 +76,13 @@ class GenotypeSource(Protocol):
         ...
 
     def fingerprint(self) -> str:
-        """Digest of people, variants and dosages; of a large file, its length and some of its pages."""
+        """
+        Digest of people, variants and dosages; of a large file, its length and some of its pages.
+
+        Returns
+        -------
+        str
+        """
         ...
 
 

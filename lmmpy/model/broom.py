@@ -150,7 +150,7 @@ def _stacked(parts: Mapping[str, _Part]) -> pd.DataFrame:
     columns: dict[str, Any] = {"effect": [effect for effect in parts for _ in range(lengths[effect])]}
     for name in _TEXT[1:]:
         if any(name in part for part in parts.values()):
-            pieces = [part.get(name, [None] * lengths[effect]) for effect, part in parts.items()]
+            pieces = [part.get(name, [np.nan] * lengths[effect]) for effect, part in parts.items()]
             columns[name] = pd.Series([value for piece in pieces for value in piece], dtype="str")
     for name in _NUMBERS:
         if any(name in part for part in parts.values()):

@@ -51,7 +51,14 @@ class VarCorr(Mapping[str, pd.DataFrame]):
         return len(self._covariances)
 
     def to_frame(self) -> pd.DataFrame:
-        """One row a variance or covariance: columns `grp, var1, var2, vcov, sdcor`, in R's order."""
+        """
+        One row a variance or covariance.
+
+        Returns
+        -------
+        DataFrame
+            Columns ``grp, var1, var2, vcov, sdcor``, in R's order; ``Residual`` last.
+        """
         return varcorr_frame(self.table)
 
     def _repr_html_(self) -> str:

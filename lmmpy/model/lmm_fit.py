@@ -398,9 +398,11 @@ class LmmFit(Tested, Bounded, Diagnosed, Framed, Genetic, Predicted):
         Columns: the parameters; `criterion`; `accepted`, whether the search went on from there; `purpose`: "start" of a
         search (fits on the boundary, and those with a correlation parameter, are searched from several), "scoring" (a
         long step by the score equations), "newton" (a trust-region step), "cobyqa", "boundary" (a small variance put to
-        zero), "leap" (off a zero that is no minimum), "equivalent" (the same covariances in other parameters);
-        `gradient`, the length of the gradient where the step began, in standard errors; `radius` of the trust region,
-        in typical sizes of the parameters.
+        zero), "leap" (off a zero at which a search ended and that is no minimum), "equivalent" (the same covariances in
+        other parameters); `gradient`, the length of the gradient where the step began, in standard errors; `radius` of
+        the trust region, in typical sizes of the parameters. A search that starts at zero, where the gradient is zero,
+        leaves it by a "newton" step along which the criterion curves downwards, to either side: a negative θ stands for
+        the same covariances, and is made positive at the end.
         """
         log = self.optimum.log
         frame = pd.DataFrame([step.theta for step in log], columns=theta_names(self.design))

@@ -43,7 +43,19 @@ class RandomEffectsFrames(dict[str, pd.DataFrame]):
         return "".join(f"<p>{escape(name)}</p>{frame.to_html()}" for name, frame in self.items())
 
     def added_to(self, fixef: pd.Series) -> dict[str, pd.DataFrame]:
-        """Coefficients by grouping factor: the fixed effects plus the random effects of all its terms, by trait."""
+        """
+        Coefficients by grouping factor: the fixed effects plus the random effects of all its terms, by trait.
+
+        Parameters
+        ----------
+        fixef : Series
+            Fixed effects by name.
+
+        Returns
+        -------
+        dict of DataFrame
+            Levels × coefficients, by grouping factor.
+        """
         coefficients: dict[str, pd.DataFrame] = {}
         for term, frame in self.items():
             group = self._groups[term]

@@ -25,6 +25,7 @@ from lmmpy.plots.drawings import (
 )
 from lmmpy.plots.group_builders import caterpillar_frame, groups_frame, qq_ranef_frame, shrinkage_frame
 from lmmpy.plots.group_drawings import draw_caterpillar, draw_group, draw_shrinkage, draw_shrinkage_pair
+from lmmpy.plots.pedigree import draw_pedigree
 from lmmpy.plots.quantiles import qq_frame
 from lmmpy.plots.scan_builders import lod_frame, manhattan_frame, qq_p_frame, regional_frame
 from lmmpy.plots.scan_drawings import lod_curves, manhattan, qq, regional
@@ -38,6 +39,7 @@ __all__ = [
     "draw_forest",
     "draw_group",
     "draw_influence",
+    "draw_pedigree",
     "draw_profile",
     "draw_qq",
     "draw_residuals",

@@ -41,6 +41,15 @@ def draw_pedigree(pedigree: Pedigree, family: int | None = None, ax: Any = None,
     ------
     DataError
         When there is no such family, or more than 500 belong to it.
+
+    Examples
+    --------
+    >>> import lmmpy as lmm
+    >>> from lmmpy.plots import draw_pedigree
+    >>> trio = lmm.Pedigree(["child", "father", "mother"], ["father", None, None], ["mother", None, None])
+    >>> ax = draw_pedigree(trio)
+    >>> [text.get_text() for text in ax.texts]
+    ['father', 'mother', 'child']
     """
     frame = pedigree.layout(family)
     width, height = float(frame["x"].max()) + 1.5, -float(frame["y"].min()) + 1.2

@@ -1,6 +1,8 @@
 """Quantitative genetics: SOLAR's analyses of families, and scans for linkage and association."""
 
 from lmmpy.markers import (
+    DroppedGenes,
+    GenotypeSource,
     IbdMap,
     as_genotypes,
     as_ibd,
@@ -22,6 +24,8 @@ from lmmpy.qtl.bivariate import bivariate
 from lmmpy.qtl.decomposition import decompose, parent_of_origin
 from lmmpy.qtl.gxe import gene_by_environment
 from lmmpy.qtl.linkage import linkage
+from lmmpy.qtl.linkage_model import PositionFit
+from lmmpy.qtl.linkage_run import LinkagePass
 from lmmpy.qtl.linkage_scan import LinkageScan
 from lmmpy.qtl.lod_adjust import LodAdjustment, lod_adjust
 from lmmpy.qtl.maternal import maternal_effects
@@ -36,13 +40,17 @@ from lmmpy.qtl.transform import inormal
 __all__ = [
     "AssociationScan",
     "Bivariate",
+    "DroppedGenes",
     "FamilyAnalysis",
+    "GenotypeSource",
     "IbdMap",
+    "LinkagePass",
     "LinkageScan",
     "LodAdjustment",
     "MaternalEffects",
     "Multivariate",
     "Polygenic",
+    "PositionFit",
     "as_genotypes",
     "as_ibd",
     "association",

@@ -174,6 +174,8 @@ class Pedigree:
         """
         Number of the family (who are connected by descent or a child) by id, from 1 in the order of the rows.
 
+        Who has no relatives in the pedigree has a number as well; `summary` counts these people apart.
+
         Returns
         -------
         Series of int
@@ -441,11 +443,13 @@ class Pedigree:
 
     def summary(self) -> pd.Series:
         """
-        Counts: individuals, founders, half-known, added, twins, families, generations; mean and largest F.
+        Counts: individuals, founders, half-known, added, twins, families, generations, inbred; mean and largest F.
 
         Returns
         -------
         Series
+            "families" are those of two and more; who has neither parents nor children in the pedigree, and so is alone
+            with a number of `families`, is counted as "without relatives".
 
         Examples
         --------
@@ -455,6 +459,7 @@ class Pedigree:
         105
         """
         rows = self.rows
+        sizes = self.families().value_counts()
         F: Floats = self._descent.diagonal - 1.0
         return pd.Series(
             {
@@ -463,7 +468,8 @@ class Pedigree:
                 "half-known": int(((rows.father < 0) != (rows.mother < 0)).sum()),
                 "added": rows.n_added,
                 "twins": int((np.bincount(rows.twin)[rows.twin] > 1).sum()),
-                "families": int(self.families().max()),
+                "families": int((sizes > 1).sum()),
+                "without relatives": int((sizes == 1).sum()),
                 "generations": int(self._depth[-1]) + 1,
                 "inbred": int((F > 0.0)[self._level].sum()),
                 "mean F": float(F[self._level].mean()),

@@ -24,7 +24,18 @@ class AnovaTable(pd.DataFrame):
 
     @classmethod
     def under(cls, headings: tuple[str, ...], table: pd.DataFrame) -> AnovaTable:
-        """Put headings above a table."""
+        """
+        Put headings above a table.
+
+        Parameters
+        ----------
+        headings : tuple of str
+        table : DataFrame
+
+        Returns
+        -------
+        AnovaTable
+        """
         made = cls(table)
         made.headings = headings
         return made
@@ -34,11 +45,28 @@ class AnovaTable(pd.DataFrame):
         return pd.DataFrame  # a part of the table is plain data again
 
     def to_text(self) -> str:
-        """Write plain text in R's layout."""
+        """
+        Write plain text in R's layout.
+
+        Returns
+        -------
+        str
+        """
         return anova_text(pd.DataFrame(self), self.headings)
 
     def to_latex(self, *_: Any, **__: Any) -> str:  # type: ignore[override]
-        """Write LaTeX in the layout of the print; it needs the booktabs package."""
+        """
+        Write LaTeX in the layout of the print; it needs the booktabs package.
+
+        Parameters
+        ----------
+        *_, **__
+            Arguments of pandas' method, which do not matter here.
+
+        Returns
+        -------
+        str
+        """
         return anova_latex(pd.DataFrame(self), self.headings)
 
     def __str__(self) -> str:

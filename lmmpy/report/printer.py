@@ -40,19 +40,44 @@ class Summary:
     signif_stars: bool = True
 
     def to_text(self) -> str:
-        """Write plain text in lme4's layout."""
+        """
+        Write plain text in lme4's layout.
+
+        Returns
+        -------
+        str
+        """
         return summary_text(self.data, self.digits, self.max_correlation, self.signif_stars)
 
     def to_html(self) -> str:
-        """Write a fragment of HTML."""
+        """
+        Write a fragment of HTML.
+
+        Returns
+        -------
+        str
+        """
         return summary_html(self.data, self.digits, self.max_correlation, self.signif_stars)
 
     def to_latex(self) -> str:
-        """Write LaTeX; it needs the booktabs package."""
+        """
+        Write LaTeX; it needs the booktabs package.
+
+        Returns
+        -------
+        str
+        """
         return summary_latex(self.data, self.digits, self.max_correlation, self.signif_stars)
 
     def to_frame(self) -> pd.DataFrame:
-        """List the fixed effects, one a row."""
+        """
+        List the fixed effects, one a row.
+
+        Returns
+        -------
+        DataFrame
+            As the table of fixed effects that is printed, unrounded.
+        """
         return summary_frame(self.data.fixed)
 
     def __str__(self) -> str:

@@ -361,7 +361,7 @@ def test_growth_stops_at_its_budget_and_at_the_largest_size() -> None:
 def test_growth_factors_are_strings_and_all_levels_occur(line: Line) -> None:
     frame = line.make(line.first)
     factors = frame.drop(columns=["x", "y"])
-    assert all(dtype == "str" for dtype in factors.dtypes)
+    assert all(pd.api.types.is_string_dtype(factors[name]) for name in factors)
     assert frame["x"].isna().sum() == 0 and len(frame) >= line.first
     bigger = line.make(2 * line.first)
     same = factors.nunique().equals(bigger.drop(columns=["x", "y"]).nunique())

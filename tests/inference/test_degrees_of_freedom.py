@@ -122,6 +122,17 @@ def test_a_singular_fit_has_the_degrees_of_freedom_of_what_is_left() -> None:
     assert singular.contrast_tests().single(np.eye(1)).df[0] == pytest.approx(29.0, rel=1e-8)
 
 
+def test_contrasts_may_be_lists() -> None:
+    tests = lmm.lmer("Reaction ~ Days + (1 | Subject)", lmm.datasets.load("sleepstudy")).contrast_tests()
+    L = np.array([[0.0, 1.0]])
+    for given in ([[0, 1]], [0, 1], (0, 1)):
+        np.testing.assert_array_equal(tests.single(given).p_value, tests.single(L).p_value)
+        assert tests.joint(given) == tests.joint(L)
+    assert len(tests.single([]).estimate) == 0 and tests.joint(np.empty((0, 2))).num_df == 0
+    with pytest.raises(lmm.ModelError, match=r"L has the shape \(1, 3\); expected \(contrasts, 2\)"):
+        tests.single([[0, 1, 2]])
+
+
 def test_known_variances_make_normal_tests() -> None:
     known = lmm.lmer("y ~ x + (1 | g)", data(), varcomp={"g": 1.0, "Residual": 2.0})
     for ddf in ("satterthwaite", "kenward-roger"):

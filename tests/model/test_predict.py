@@ -417,6 +417,14 @@ def test_a_bad_request(options: dict[str, Any], request_: dict[str, Any], error:
         fit.predict(**request_)
 
 
+def test_new_levels_of_all_grouping_factors_are_named_at_once() -> None:
+    fit = lmm.lmer("strength ~ 1 + (1 | batch/cask)", lmm.datasets.load("Pastes"))
+    with pytest.raises(DataError, match=r"'cask:batch' has .* 'q:Z', and 'batch' has .* 'Z'. With allow_new_levels"):
+        fit.predict({"batch": ["Z"], "cask": ["q"]})
+    with pytest.raises(DataError, match=r"'cask:batch' has .* 'q:A'. With allow_new_levels"):
+        fit.predict({"batch": ["A"], "cask": ["q"]})
+
+
 def test_weights_given_as_numbers_are_known_for_the_rows_of_the_fit_and_need_no_new_ones_elsewhere() -> None:
     text, numbers = lmm.lmer(USUAL, GRID, weights="w"), lmm.lmer(USUAL, GRID, weights=GRID["w"].to_numpy())
     close(numbers.predict(interval="prediction"), text.predict(GRID, interval="prediction"))

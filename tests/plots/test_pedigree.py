@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from lmmpy.errors import DataError
-from lmmpy.plots.pedigree import draw_pedigree
+from lmmpy.plots import draw_pedigree
 from lmmpy.relatedness import Pedigree
 from tests.relatedness.naive_pedigree import random_pedigree
 

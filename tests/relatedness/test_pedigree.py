@@ -329,7 +329,8 @@ def test_families_summary_and_frame():
     assert pedigree.id == "who" and pedigree.families().index.name == "who"
     assert repr(pedigree) == "<Pedigree: 6 individuals, 4 founders, 2 generations, id 'who'>"
     summary = pedigree.summary()
-    assert summary["families"] == 3 and summary["half-known"] == 1 and summary["largest F"] == 0.0
+    assert summary["families"] == 2 and summary["without relatives"] == 1
+    assert summary["half-known"] == 1 and summary["largest F"] == 0.0
     frame = pedigree.to_frame()
     assert list(frame.columns) == ["who", "father", "mother", "sex", "twin", "generation", "family"]
     assert frame["sex"].to_list() == ["male", "female", "female", "male", "unknown", "female"]
