@@ -92,10 +92,10 @@ plt.show()
 # %% [markdown]
 # ### Least squares as a projection
 #
-# All vectors $X\beta$ make up a plane (a line, if $X$ has one column). The fitted values $\hat y = X\hat\beta$ are the
-# point of it that is nearest to $y$: the foot of the perpendicular. So residuals are orthogonal to every column of $X$,
-# and $\hat y = Hy$ with the projection $H = X(X^\top X)^{-1}X^\top$: to project twice changes nothing, $HH = H$, and
-# its trace is the number of dimensions, $p$.
+# All vectors $X\beta$ make up a space of $p$ dimensions (a line, if $X$ has one column; a plane, if it has two). The
+# fitted values $\hat y = X\hat\beta$ are the point of it that is nearest to $y$: the foot of the perpendicular. So
+# residuals are orthogonal to every column of $X$, and $\hat y = Hy$ with the projection $H = X(X^\top X)^{-1}X^\top$:
+# to project twice changes nothing, $HH = H$, and its trace is the number of dimensions, $p$.
 
 # %%
 H = X @ np.linalg.solve(X.T @ X, X.T)
@@ -296,9 +296,11 @@ ax.legend(loc="upper right")
 plt.show()
 
 # %% [markdown]
-# - Both are unbiased: the means are the true slope.
+# - Both are unbiased: the means differ from the true slope by less than two Monte Carlo standard errors (`sd` over the
+#   root of 5,000).
 # - OLS is not best: its standard deviation is the larger one. It gives each piglet the same weight. GLS knows that the
-#   twentieth piglet of a litter adds little, and gives litters nearly the same weight.
+#   twentieth piglet of a litter adds little: a litter of $m$ has the weight $m/(m + 1)$ here, so that large litters
+#   count little more than small ones.
 # - The standard error that OLS prints is far too small, so that its 95 % intervals miss the truth far too often. This
 #   is the graver error: a loss of precision is a pity, a wrong standard error misleads.
 
@@ -557,9 +559,10 @@ quality = pd.DataFrame(
 quality.round(2)
 
 # %% [markdown]
-# BLUP has the smaller error, and the higher correlation with the truth. The extreme means are those of sires with few
-# offspring (small points); BLUP moves them in the most. The truth rises by about one unit with each unit of BLUP, so a
-# BLUP can be taken at face value, whereas the best-looking mean promises too much.
+# BLUP has the smaller error, and the higher correlation with the truth. The means that are far from the line belong
+# mostly to sires with few offspring (small points); BLUP moves those towards zero by the largest factor. The truth rises
+# by about one unit with each unit of BLUP, so a BLUP can be taken at face value, whereas the best-looking mean promises
+# too much.
 #
 # "Unbiased" has a particular sense here: $\mathrm{E}(\hat b - b) = 0$ over all sires. For one given sire with a large
 # effect, $\mathrm{E}(\hat b \mid b)$ is nearer to zero than $b$ is. BLUP gives up unbiasedness for each sire to have
@@ -637,7 +640,7 @@ print(estimates.round(3).to_dict())
 print("criterion there:", reml_criterion(*estimates).round(4), " of the fit:", round(growth.reml_criterion, 4))
 
 # %%
-sd_s, sd_e = np.linspace(0.2, 4, 24), np.linspace(1, 3, 24)
+sd_s, sd_e = np.linspace(0.2, 4, 39), np.linspace(1, 3, 33)
 surface = np.array([[reml_criterion(s**2, e**2) for s in sd_s] for e in sd_e])
 fig, ax = plt.subplots(figsize=(5.4, 3.7))
 above = surface - growth.reml_criterion

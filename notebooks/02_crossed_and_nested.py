@@ -57,7 +57,8 @@ plt.show()
 # $$ y_{ij} = \mu + p_i + s_j + e_{ij}, \qquad p_i \sim N(0, \sigma_p^2), \quad s_j \sim N(0, \sigma_s^2), \quad
 # e_{ij} \sim N(0, \sigma^2). $$
 #
-# In a formula each term stands in its own parentheses: `diameter ~ 1 + (1 | plate) + (1 | sample)`.
+# $\sigma^2$ is the residual variance, which notebook 1 calls $\sigma_e^2$. In a formula each term stands in its own
+# parentheses: `diameter ~ 1 + (1 | plate) + (1 | sample)`.
 
 # %% [markdown]
 # ## What Z looks like
@@ -91,7 +92,8 @@ axes[0].set_ylabel("Record")
 plt.show()
 
 # %% [markdown]
-# Records of a plate are neighbours and make squares; records of a sample are six rows apart and make stripes. The sum
+# Records of a plate are neighbours and make squares; records of a sample are six rows apart and make stripes (darker in
+# the third picture, where a record meets itself in the darkest shade). The sum
 # is block-diagonal in no order of the records: plates are linked through samples, and samples through plates. So the
 # likelihood does not fall apart into independent groups, as it does with one factor or with nested ones.
 
@@ -169,8 +171,8 @@ shares = {"plate": f"plate / {total}", "sample": f"sample / {total}", "residual"
 fit.vpredict(shares).round(3)
 
 # %% [markdown]
-# The default interval is the estimate plus and minus twice the standard error, nearly. Here it leaves the range of a
-# share, below 0 for plates and above 1 for samples. Intervals from the profile of the likelihood cannot:
+# The default interval is the estimate ± 1.96 standard errors. Here it leaves the range of a share, below 0 for plates and
+# for the residual, and above 1 for samples. Intervals from the profile of the likelihood cannot:
 
 # %%
 fit.vpredict(shares, interval="profile").round(3)
@@ -195,7 +197,7 @@ limits = fit.vpredict(variances, interval="profile")[["estimate", "conf_low", "c
 pd.concat({"ML profile": by_ml, "REML profile": np.sqrt(limits)}, axis=1).round(2)
 
 # %% [markdown]
-# The upper limit of the samples' standard deviation is about twice the estimate or more: six levels say little about a
+# The upper limits of the samples' standard deviation are about twice the estimate: six levels say little about a
 # variance. The intervals are not symmetric, and should not be.
 
 # %%
@@ -266,9 +268,9 @@ for ax, what in zip(axes, ["Plate", "Sample"], strict=True):
     ax.set(xlabel="Predicted effect (mm)", ylabel=what)
 
 # %% [markdown]
-# This is called a caterpillar plot. Each bar is a 95 % interval of an effect given the estimated variances and mean.
-# The effects of samples are known more exactly than those of plates, because a sample has a record on each plate, and a
-# plate has only six. Do not compare two plates by whether their bars overlap: the bars are for one effect at a time.
+# This is called a caterpillar plot. Each bar is a 95 % interval of an effect, with the estimated variances and mean taken
+# as known. The effects of samples are then known more exactly than those of plates, because a sample has a record on
+# each plate, and a plate has only six. Do not compare two plates by whether their bars overlap: the bars are for one effect at a time.
 
 # %% [markdown]
 # ## Is the model right? Diagnostics
@@ -535,8 +537,8 @@ plt.show()
 # The mixture is close to the truth, $\chi^2_1$ is far off: it gives p-values of about twice the right size. With ten
 # batches a little more than half of the statistics are zero, so that the mixture, too, errs on the safe side.
 #
-# In unbalanced data there is no exact $F$ test. The parametric bootstrap simulates from the smaller model, fits both to
-# each draw, and counts:
+# In unbalanced data the ratio of mean squares has no $F$ distribution. The parametric bootstrap needs no balance: it
+# simulates from the smaller model, fits both to each draw, and counts:
 
 # %%
 without = lmm.lmer("strength ~ 1 + (1 | sample)", pastes)
@@ -589,7 +591,8 @@ ax.set(xlabel="Strength of one more assay, with 95 % interval", ylim=(2.6, -0.6)
 Markdown(f"Width for a new batch: {width.iloc[2]:.2f} by the fit, {by_hand:.2f} by hand.")
 
 # %% [markdown]
-# The prediction moves towards the mean (grey line), and the interval widens, as less is known of the group. By hand,
+# The prediction moves towards the mean (grey line), and the interval widens, as less is known of the group. The column
+# `std_error` is that of the mean of a cask; the interval adds the residual variance, as it is for one assay. By hand,
 # the variance for a new batch is $\sigma_b^2 + \sigma_c^2 + \sigma^2$ and that of the estimated mean. These intervals
 # take the estimated variances for true ones. `re_form="none"` predicts the mean of the population without any effects:
 
@@ -645,9 +648,9 @@ moments = {"cask:batch": (ms_cask - ms_assay) / 2, "batch": (ms_batch - ms_cask)
 pd.DataFrame({"mean squares": moments, "REML": parts}).round(4)
 
 # %% [markdown]
-# **3.** Block and variety together name a plot, so plots are `Block:Variety`. Varieties are compared between plots.
-# Without plots four strips of one plot count as four plots: the standard errors of varieties are too small. Nitrogen is
-# compared within plots, and its standard error is then too large.
+# **3.** Block and variety together name a plot, so plots are the levels of `Block:Variety`: there are 18. Varieties are
+# compared between plots. Without plots four strips of one plot count as four plots: the standard errors of varieties are
+# too small. Nitrogen is compared within plots, and its standard error is then too large.
 
 # %%
 oats = lmm.datasets.load("Oats")
@@ -686,8 +689,8 @@ machines.assign(residual=small.residuals()).groupby(["Worker", "Machine"], obser
 #   Software*.
 # - Pinheiro & Bates (2000), *Mixed-Effects Models in S and S-PLUS*, Springer.
 # - Stram & Lee (1994), Variance components testing in the longitudinal mixed effects model, *Biometrics*.
-# - Davies & Goldsmith, editors (1972), *Statistical Methods in Research and Production*, Oliver & Boyd: the source of
-#   all three data sets on chemistry.
+# - Davies & Goldsmith, editors (1972), *Statistical Methods in Research and Production*, 4th edition, Oliver & Boyd: the
+#   source of `Dyestuff`, `Pastes` and `Penicillin`.
 #
 # Before: [1. From linear models to mixed models](01_from_linear_to_mixed.ipynb). Next:
 # [3. Random slopes](03_random_slopes.ipynb)

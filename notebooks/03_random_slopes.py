@@ -32,8 +32,8 @@ sleep = lmm.datasets.load("sleepstudy")
 sleep.groupby("Days")["Reaction"].describe()[["count", "mean", "std", "min", "max"]].round(1)
 
 # %% [markdown]
-# The mean rises with the days, and so does the standard deviation between people: that is the first hint that slopes
-# differ.
+# The mean rises with the days, and so, by and large, does the standard deviation between people: that is the first hint
+# that slopes differ.
 #
 # There are three ways to draw a line for each subject $i$, with $t$ the day:
 #
@@ -84,9 +84,9 @@ figure.legend(axes[0, 0].lines, labels, loc="outside upper center", ncols=4)
 plt.show()
 
 # %% [markdown]
-# Panels are sorted by the slope of the mixed model. Its lines lie between the other two, and nearer to the subject's
-# own: ten days tell much about a slope. Look at 335, the first: no pooling has a falling line, the mixed model draws it
-# towards the others, and it is about flat.
+# Panels are sorted by the slope of the mixed model. Its lines are drawn from the subject's own towards the common one,
+# and stay much nearer to the own: ten days tell much about a slope. Look at 335, the first: no pooling has a falling
+# line, the mixed model draws it towards the others, and it is about flat.
 #
 # Who is right? Give each method the first five days only, and let it predict the other five.
 
@@ -103,8 +103,8 @@ errors = {
 pd.DataFrame({"root mean square error (ms)": {name: np.sqrt((e**2).mean()) for name, e in errors.items()}}).round(1)
 
 # %% [markdown]
-# The mixed model predicts best. No pooling believes every accident of five days; complete pooling believes that all are
-# alike.
+# Here the mixed model predicts best. No pooling believes every accident of five days; complete pooling believes that all
+# are alike.
 #
 # ## Total = fixed + random
 #
@@ -144,19 +144,26 @@ place = np.arange(len(slopes))
 figure, ax = plt.subplots(figsize=(6.4, 3.8))
 ax.barh(place, beta["Days"], color=plots.COLOURS["grey"], alpha=0.45, label="fixed")
 deviation = slopes - beta["Days"]
-colours = np.where(deviation > 0, plots.COLOURS["blue"], plots.COLOURS["orange"])
-hatches = np.where(deviation > 0, "", "////")
-ax.barh(place, deviation, left=beta["Days"], color=colours, height=0.5, hatch=hatches, edgecolor="white", lw=0)
+for part, colour, hatch, name in [
+    (deviation > 0, "blue", "", "random, above zero"),
+    (deviation <= 0, "orange", "////", "random, below zero"),
+]:
+    look = {"color": plots.COLOURS[colour], "hatch": hatch, "edgecolor": "white", "label": name}
+    ax.barh(place[part], deviation[part], left=beta["Days"], height=0.5, lw=0, **look)
 ax.plot(slopes, place, "o", color="black", ms=4, label="total")
 ax.plot(alone.loc[slopes.index, "Days"], place, "D", mfc="white", color="black", ms=4, ls="", label="no pooling")
-ax.set(yticks=place, xlabel="Slope (ms per day); bars: fixed (grey) plus random", ylabel="Subject")
+ax.set(yticks=place, xlabel="Slope (ms per day): total = fixed + random", ylabel="Subject")
 ax.set_yticklabels(slopes.index, fontsize=8)
 ax.legend(loc="lower right")
 plt.show()
+own_slope = alone.loc[slopes.index, "Days"]
+further = np.abs(slopes - beta["Days"]) > np.abs(own_slope - beta["Days"])
+print("subjects:", len(slopes), " further from the common slope than their own:", list(slopes.index[further]))
 
 # %% [markdown]
-# The total (black) lies between the common slope and the subject's own least squares slope (white): the deviation is
-# shrunken. By how much follows from $G$ and $\sigma^2$. By hand, for one subject, with $Z_i = [1, t]$:
+# Most totals (black) lie between the common slope and the subject's own least squares slope (white): the deviation is
+# shrunken. Not all do: intercept and slope are predicted together, and a line whose intercept is moved turns with it
+# (310, say). By how much follows from $G$ and $\sigma^2$. By hand, for one subject, with $Z_i = [1, t]$:
 #
 # $$\hat b_i = G Z_i^\top V_i^{-1}(y_i - X_i\hat\beta),\qquad V_i = Z_i G Z_i^\top + \sigma^2 I.$$
 
@@ -174,8 +181,8 @@ plt.show()
 
 # %% [markdown]
 # Arrows go from the subject's own regression to the mixed model's line, both coordinates at once. They do not all point
-# straight at the mean: intercept and slope of one regression are negatively correlated, so that where one is moved, the
-# other moves, too.
+# straight at the mean: the errors of intercept and slope of one regression are negatively correlated, so that where one
+# is moved, the other moves, too.
 #
 # ## What random slopes say about variances and correlations
 #
@@ -186,14 +193,15 @@ plt.show()
 # \operatorname{Cov}(y_s, y_t) = g_{00} + g_{01}(s + t) + g_{11}\,st .$$
 #
 # With a random intercept alone the variance is constant and every two days have the same correlation. With a slope, the
-# variance is a parabola of time and the correlation depends on when. Compare both with the data: the covariance of the
-# 18 subjects' deviations from the fixed line.
+# variance is a parabola of time and the correlation depends on when. Compare both with the data: the covariance matrix
+# of the ten days over the 18 subjects. (`.cov()` takes deviations from the mean of each day, so that nothing is assumed
+# about the fixed line.)
 
 # %%
 intercepts = lmm.lmer("Reaction ~ Days + (1 | Subject)", sleep)
 V_intercept = intercepts.varcorr["Subject"].iloc[0, 0] + intercepts.sigma**2 * np.eye(10)
 wide = sleep.pivot(index="Subject", columns="Days", values="Reaction")
-S = (wide - (beta.iloc[0] + beta.iloc[1] * wide.columns.to_numpy())).cov().to_numpy()
+S = wide.cov().to_numpy()
 sd = (
     pd.DataFrame({"data": S.diagonal(), "(1 | Subject)": V_intercept.diagonal(), "(Days | Subject)": V.diagonal()})
     ** 0.5
@@ -236,12 +244,18 @@ pd.DataFrame(
 
 # %% [markdown]
 # Random slopes get the rising variance and the fall of the correlation with the distance between days; random
-# intercepts neither. The model is not perfect: neighbouring days late in the study agree better in the data than in
-# either model. With 18 subjects a correlation has a standard error of up to 0.24, so do not read too much into single
-# cells.
+# intercepts neither. The model is not perfect. Neighbouring days early and in the middle of the study are more alike in
+# the data than it says; late in the study the two agree:
 
 # %%
+neighbours = pd.DataFrame({name: correlation(C).diagonal(1) for name, C in parts.items()})
+neighbours.index = [f"{day} and {day + 1}" for day in range(9)]
+print(neighbours.rename_axis("days").T.round(2))
 print("standard error of a correlation near zero, n = 18:", round(1 / np.sqrt(18 - 1), 2))
+
+# %% [markdown]
+# A residual that carries over to the next day would do that, and is not in the model. With 18 subjects a correlation has
+# a standard error of up to 0.24, so do not read too much into single cells.
 
 # %% [markdown]
 # ## Correlated or not
@@ -364,6 +378,7 @@ print(
     f"p = {null.p_value:.4f}"
 )
 print(f"a fit on the boundary in {100 * null.singular:.0f} % of the replicates")
+print("Monte Carlo standard error of a probability of one half:", np.sqrt(0.25 / len(simulated)))
 
 
 # %%
@@ -382,8 +397,11 @@ ax.legend()
 plt.show()
 
 # %% [markdown]
-# The simulated curve lies below the naive one, and nearer to the mixture; with so few subjects the mixture is cautious,
-# too. More than half of the fits are on the boundary. A cautious test misses terms; it does not invent them.
+# The simulated curve lies far below the naive one, and nearer to the mixture. In the middle it is below the mixture, too,
+# by about twice its Monte Carlo standard error (at most 0.05). A hundred replicates cannot settle the tail. Thousands of
+# data sets in [How far to trust intervals and tests](../docs/explanation/calibration.md) say that with few groups the
+# mixture is a little cautious: it rejects a true hypothesis somewhat less often than its level says. In more than half of
+# the replicates a fit is on the boundary.
 #
 # ## Profiles: what intervals look like
 #
@@ -471,7 +489,7 @@ print(three.varcorr)
 # %% [markdown]
 # The warning is a `SingularFitWarning`. The fit has converged: the maximum of the likelihood is on the boundary. Read
 # what `fit.convergence` says, and `fit.re_pca()`, the principal components of the random effects: a component with
-# standard deviation zero is a direction that the model has and the estimate does not use.
+# standard deviation zero (they are in units of σ) is a direction that the model has and the estimate does not use.
 
 # %%
 print(three.is_singular(), three.theta.round(3).to_dict())
@@ -492,6 +510,10 @@ lines, span = three.coef()["Subject"].to_numpy(), np.array([-6.0, 9.0])
 for a, slope in lines:
     axes[1].plot(span, a + slope * span, color=plots.COLOURS["blue"], lw=0.8)
 axes[1].plot(visits["Days"], visits["Reaction"], ".", color="black", ms=4)
+ratio = np.sqrt(np.divide(*three.varcorr["Subject"].to_numpy().diagonal()))  # SD of intercepts over that of slopes
+meet = -ratio, three.fixef.iloc[0] - ratio * three.fixef.iloc[1]
+axes[1].plot(*meet, "D", color=plots.COLOURS["vermilion"], ms=6)
+axes[1].annotate("all lines meet", meet, (-6, 300), arrowprops={"arrowstyle": "->"}, fontsize=9)
 axes[1].set(xlabel="Days of sleep deprivation", ylabel="Reaction time (ms)", xticks=[-6, -3, 0, 3, 6, 9])
 plt.show()
 
@@ -499,7 +521,7 @@ plt.show()
 # Left: −2ℓ falls all the way to a correlation of 1, but it is flat; below the dotted line are the values that an
 # interval would contain, zero among them. The data do not say that the correlation is one; they say little about it.
 # Right: what the estimate means. Intercept and slope are one variable, so that all subjects' lines pass through one
-# point, outside the data. Nobody believes that.
+# point (diamond), outside the data. Nobody believes that.
 #
 # How often does it happen by chance? Draw from the model that all ten days gave, whose correlation is 0.07, with three
 # visits, and count.
@@ -515,7 +537,8 @@ with warnings.catch_warnings():
         drawn = rng.standard_normal((18, 2)) @ L.T
         mean = beta.iloc[0] + drawn[index, 0] + (beta.iloc[1] + drawn[index, 1]) * days
         n_singular += three.refit(mean + fit.sigma * rng.standard_normal(len(visits))).is_singular()
-print(n_singular, "of", n_fits, "fits are singular")
+error = 100 * np.sqrt(n_singular * (n_fits - n_singular) / n_fits**3)
+print(f"{n_singular} of {n_fits} fits are singular; Monte Carlo standard error {error:.0f} %")
 
 # %% [markdown]
 # A singular fit is thus an ordinary event in a small study, even where the truth is not singular. What to do:
@@ -548,7 +571,7 @@ pd.DataFrame(rows, index=["singular", "−2ℓ", "AIC", "slope", "std. error", "
 #
 # * **Drop random slopes because there was a warning.** With subjects who differ in their slopes, `(1 | Subject)` treats
 #   the days of a subject as independent evidence about the common slope. Exercise 5 shows how wrong its tests become.
-# * **Try optimisers until the warning goes away.** It is the likelihood that is singular, not the search:
+# * **Try optimisers until the warning goes away.** The maximum of the likelihood lies on the boundary, whoever finds it:
 
 # %%
 searches = lmm.all_fit(three)
@@ -571,7 +594,7 @@ except lmm.LmmpyError as error:
 # For subject 308 the prediction is the total line, and its uncertainty is that of $\hat\beta$ and of $b_i$ given the
 # data. For somebody new the best prediction is the fixed line, and the whole variation between people is added. A
 # *confidence* interval is for the subject's mean at that day, a *prediction* interval for a single new measurement: it
-# adds $\sigma^2$.
+# adds $\sigma^2$. The column `std_error` is that of the mean, without $\sigma^2$, in both tables.
 
 # %%
 ahead = pd.DataFrame({"Days": np.tile(np.arange(0, 15), 2), "Subject": np.repeat(["308", "new"], 15)})
@@ -653,8 +676,8 @@ plt.show()
 #   `fit.ranef()`.
 # * Predicted slopes are shrunken towards the common one, the more so the less the group's own data say. That predicts
 #   better than either extreme.
-# * Random slopes imply a variance that changes with x and correlations that depend on the distance: look whether the
-#   data do the same.
+# * Random slopes imply a variance that changes with x and correlations that depend on both values of x: look whether
+#   the data do the same.
 # * The correlation of intercept and slope depends on the origin of x. `(x | g)` does not; `(x || g)` does.
 # * A test of a variance is on the boundary: use the mixture (`lmm.ranova`), or the parametric bootstrap.
 # * Skewed profiles: give profile intervals, not ± 1.96 standard errors.
@@ -672,16 +695,17 @@ plt.show()
 #    `age` in `(8, 11, 14)`.
 # 4. Machines: six workers on three machines, three times each. Fit `score ~ Machine + (Machine | Worker)` and look at
 #    `re_pca()`. How many dimensions do the workers differ in?
-# 5. Simulate $150$ studies of the same subjects and three visits, in which the common slope is zero, but subjects'
+# 5. Simulate $300$ studies of the same subjects and three visits, in which the common slope is zero, but subjects'
 #    slopes differ (use `G`). How often does `(1 | Subject)` reject a slope of zero at 5 %, and how often
-#    `(Days || Subject)`, both with Satterthwaite's t?
+#    `(Days || Subject)`, both with Satterthwaite's t? How exact are your percentages?
 # 6. A new subject was measured on day 0 only: $y = 300$ ms. By hand: what do you predict for day 9, and with what
 #    standard error of the new measurement, with $\beta$, $G$ and $\sigma$ taken as known?
 
 # %% [markdown]
 # ## Solutions
 #
-# **1.** The intercept is the reaction time at the baseline, the correlation that of baseline and decline.
+# **1.** The intercept is the mean reaction time at the baseline; the correlation is that of a subject's level at the
+# baseline and its slowing per day.
 
 # %%
 after = sleep.query("Days >= 2").assign(t=lambda d: d["Days"] - 2)
@@ -716,22 +740,24 @@ machines = lmm.lmer("score ~ Machine + (Machine | Worker)", lmm.datasets.load("M
 print(machines.re_pca())
 
 # %% [markdown]
-# **5.** Without random slopes the test rejects a true hypothesis about twice as often as it should; with them it is
-# near its level.
+# **5.** Without random slopes the test rejects a true hypothesis two to three times as often as it should. With them it
+# is near its level, within what so many studies can tell.
 
 # %%
-rng = np.random.default_rng(5)
+rng, studies = np.random.default_rng(5), 300
 models = {name: simpler[name] for name in ("(1 | Subject)", "(Days || Subject)")}
 rejected = dict.fromkeys(models, 0)
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", lmm.LmmpyWarning)
-    for _ in range(150):
+    for _ in range(studies):
         drawn = rng.standard_normal((18, 2)) @ L.T
         response = 250 + drawn[index, 0] + drawn[index, 1] * days + fit.sigma * rng.standard_normal(len(visits))
         for name, model in models.items():
             tested = lmm.contest(model.refit(response), {"Days": 1}, joint=False)
             rejected[name] += tested["Pr(>|t|)"].iloc[0] < 0.05
-print({name: f"{100 * count / 150:.0f} %" for name, count in rejected.items()})
+shares = pd.Series(rejected) / studies
+table = pd.DataFrame({"rejected, %": 100 * shares, "Monte Carlo SE": 100 * np.sqrt(shares * (1 - shares) / studies)})
+print(table.round(1))
 
 # %% [markdown]
 # **6.** With $z_0 = (1, 0)$ and $z_9 = (1, 9)$: the covariance of both measurements over the variance of the first
@@ -756,5 +782,5 @@ print(f"{guess:.0f} ms, standard error {np.sqrt(v9 - c09**2 / v0):.0f} ms")
 # * Robinson (1991), *Statistical Science* 6, 15–32: what BLUP is.
 # * Stram & Lee (1994), *Biometrics* 50, 1171–1177: tests of variances.
 #
-# [2. Crossed and nested effects](02_crossed_and_nested.ipynb) ·
-# [4. Likelihood and inference](04_likelihood_and_inference.ipynb)
+# Before: [2. Crossed and nested effects](02_crossed_and_nested.ipynb). Next:
+# [4. What ML, REML and the profiled criterion are](04_likelihood_and_inference.ipynb)

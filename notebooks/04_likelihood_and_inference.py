@@ -55,9 +55,9 @@ ax.legend()
 plt.show()
 
 # %% [markdown]
-# The vertical lines are the means. In a mixed model the same happens to every variance, and worst where it matters
-# most: the variance between groups rests on as many observations as there are groups, and coefficients that differ
-# between groups (a treatment of whole schools, say) use them up.
+# The vertical lines are the means. In a mixed model ML does the same to the variances, and worst where it matters most:
+# the variance between groups rests on as many observations as there are groups, and coefficients that differ between
+# groups (a treatment of whole schools, say) use them up.
 
 # %% [markdown]
 # ## The criterion, with the whole covariance matrix
@@ -66,8 +66,8 @@ plt.show()
 #
 # $$y = X\beta + Zb + e, \qquad b \sim N(0, \sigma^2 G(\theta)), \qquad e \sim N(0, \sigma^2 I),$$
 #
-# so that $y \sim N(X\beta, \sigma^2 V)$ with $V = I + Z G Z^\top$: all covariances are *relative* to $\sigma^2$.
-# We write $G = \Lambda\Lambda^\top$. For a term with $k$ effects in each level, $\Lambda$ repeats a small
+# so that $y \sim N(X\beta, \sigma^2 V)$ with $V = I + Z G Z^\top$. In this notebook $G$ and $V$ are *relative* to
+# $\sigma^2$; in the others they are the covariances themselves. We write $G = \Lambda\Lambda^\top$. For a term with $k$ effects in each level, $\Lambda$ repeats a small
 # lower-triangular matrix $T$, $k \times k$, whose entries are $\theta$. For `(Days | Subject)` there are three:
 #
 # $$T = \begin{pmatrix}\theta_1 & 0\\ \theta_2 & \theta_3\end{pmatrix}, \qquad
@@ -138,8 +138,9 @@ pd.DataFrame(
 #
 # An *error contrast* is a combination of the observations whose mean is zero whatever $\beta$ is: $k^\top y$ with
 # $k^\top X = 0$. There are $n - p$ independent ones. Put them in the columns of $K$ ($n \times (n-p)$, full rank,
-# $K^\top X = 0$). Then $K^\top y \sim N(0, \sigma^2 K^\top V K)$ has no $\beta$ in it, and its ordinary likelihood is
-# the *restricted* one. Which $K$ does not matter: another one is $KB$ with a square $B$, and $B$ adds a constant,
+# $K^\top X = 0$; it has nothing to do with the relationship matrix that is called $K$ elsewhere). Then
+# $K^\top y \sim N(0, \sigma^2 K^\top V K)$ has no $\beta$ in it, and its ordinary likelihood is the *restricted* one.
+# Which $K$ does not matter: another one is $KB$ with an invertible $B$, which adds a constant. Compared with the criterion,
 #
 # $$d_K(\theta) = d_{\text{REML}}(\theta) + \log|K^\top K| - \log|X^\top X| .$$
 #
@@ -361,11 +362,12 @@ ax.legend(loc="upper right", frameon=True, framealpha=1, edgecolor="none")
 plt.show()
 
 # %% [markdown]
-# The numbers on the contours are the rise above the minimum. The surface has **two** minima, mirror images: $T$ and $T$
-# with the sign of a column changed give the same $T T^\top$, so that $\theta_3$ and $-\theta_3$ (with the $\theta_2$
-# that belongs to it) are the same model. lmmpy searches without bounds. Newton's path crosses zero, reaches the mirror
-# image, and the row `equivalent` of the log turns the sign. Between the two minima lies a ridge, at $\theta_3 = 0$: on
-# the way across it the surface is level, which we come to in the section on the saddle.
+# The numbers on the contours are the rise above the minimum. (The paths are projected onto the picture: their $\theta_2$
+# is not quite that of the surface.) The surface has **two** minima, mirror images: $T$ and $T$ with the sign of a column
+# changed give the same $T T^\top$, so that $(\theta_1, \theta_2, \theta_3)$ and $(\theta_1, \theta_2, -\theta_3)$ are
+# the same model. lmmpy searches without bounds. Newton's path crosses zero, reaches the mirror image, and the row
+# `equivalent` of the log turns the sign. Between the two minima lies a ridge, at $\theta_3 = 0$: across it the surface is
+# level at the top, which we come to in the section on the saddle.
 #
 # Left to itself, lmmpy starts from a moment estimate close to the minimum and needs fewer evaluations still.
 
@@ -414,9 +416,9 @@ def one_way_gradient(theta):
 
 
 # %% [markdown]
-# Two checks that need no algebra. A central difference loses half of the digits, because it subtracts numbers that are
-# nearly equal. The *complex step* $\operatorname{Im} d(\theta + ih)/h$ subtracts nothing, so that $h$ may be as small
-# as one likes, and all digits are right.
+# Two checks that need no algebra. A central difference loses a third of the digits or more, because it subtracts numbers
+# that are nearly equal. The *complex step* $\operatorname{Im} d(\theta + ih)/h$ subtracts nothing, so that $h$ may be as
+# small as one likes, and nearly all digits are right.
 
 # %%
 points = np.array([0.1, 0.5, 1.0, 2.0])
@@ -430,7 +432,8 @@ print("difference right to 12 places:  ", np.allclose(exact, central, rtol=1e-12
 
 # %% [markdown]
 # **Second derivatives, nearly for nothing.** The *average information* is the mean of the observed and the expected
-# information, in which the expensive traces cancel. With $P = V^{-1} - V^{-1}X(X^\top V^{-1}X)^{-1}X^\top V^{-1}$,
+# information of parameters in which $V$ is linear; the expensive traces cancel in it. For $\theta$ it leaves out a term
+# with the second derivative of $V$. With $P = V^{-1} - V^{-1}X(X^\top V^{-1}X)^{-1}X^\top V^{-1}$,
 # $V_i = \partial V/\partial\theta_i$, $w_i = V_i P y$ and $\nu = n - p$, for the criterion with $\sigma$ profiled out:
 #
 # $$H_{ij} \approx \nu\left[\frac{w_i^\top P w_j}{r^2} - \frac{(y^\top P w_i)(y^\top P w_j)}{r^4}\right].$$
@@ -458,7 +461,7 @@ print(pd.DataFrame(steps, columns=["θ", "criterion", "gradient"]).round(6))
 print("lmmpy:", batch_fits["Dyestuff"].theta.iloc[0].round(6), round(batch_fits["Dyestuff"].reml_criterion, 6))
 
 # %% [markdown]
-# Close to the minimum the number of right digits doubles with each step. lmmpy does the same with more care: a trust
+# Close to the minimum the number of right digits about doubles with each step. lmmpy does the same with more care: a trust
 # region, so that a bad step is taken back, a long first step by the score equations, and a final check by the observed
 # Hessian (`fit.convergence`).
 
@@ -519,7 +522,8 @@ excess.abs().round(3)
 # $$\frac{\mathrm{d}d}{\mathrm{d}\omega}\Big|_{\omega=0} =
 # \lim_{\theta\to0}\frac{1}{2\theta}\frac{\mathrm{d}d}{\mathrm{d}\theta} .$$
 #
-# Negative: the criterion falls when the variance leaves zero, which is then no minimum. Positive: zero is a minimum.
+# Negative: the criterion falls when the variance leaves zero, which is then no minimum. Positive: zero is a minimum, at
+# least a local one.
 
 
 # %%
@@ -585,7 +589,7 @@ print(full.summary(ddf="satterthwaite"))
 # | test | statistic | compared with | what it does about the estimated variances |
 # | --- | --- | --- | --- |
 # | Wald | $l^\top\hat\beta / \sqrt{l^\top C l}$ | normal, χ² | nothing: takes them as known |
-# | likelihood ratio (LRT) | $d_0 - d_1$, both by ML | χ² | nothing in χ²; and ML makes them too small |
+# | likelihood ratio (LRT) | $d_0 - d_1$, both by ML | χ² | nothing: takes them as known; and ML makes them too small |
 # | Satterthwaite | as Wald | $t$ or $F$ | degrees of freedom from the variance of $l^\top C l$ |
 # | Kenward–Roger | with a corrected $C$ | $t$ or scaled $F$ | the same idea, and corrects the bias of $C$ itself |
 # | parametric bootstrap | the LRT | data simulated from the null model | estimates them anew in each replicate |
@@ -642,7 +646,13 @@ pd.DataFrame({"ν by hand": pd.Series(by_hand), "ν of lmm.contest": single["df"
 
 # %% [markdown]
 # They agree, and are the `df` of the summary above. Where the variance of the schools is estimated as zero, the recipe
-# takes the zero as known: $\nu$ becomes the number of pupils less the number of coefficients, which is far too many.
+# takes the zero as known: $\nu$ becomes the number of pupils less the number of coefficients, which is far too many. One
+# response without any difference between schools shows it:
+
+# %%
+no_schools = full.refit(np.random.default_rng(44).standard_normal(len(pupils)))
+print("variance of schools:", no_schools.varcorr.to_frame()["vcov"].iloc[0].round(3))
+print("ν:", lmm.contest(no_schools, np.eye(4), joint=False)["df"].round(2).tolist(), " pupils:", len(pupils))
 
 # %% [markdown]
 # ## Rejection rates by simulation
@@ -684,9 +694,10 @@ print("LRT on the grid:", by_grid.round(2), "  lmm.anova:", lrt["Chisq"].round(2
 
 # %% [markdown]
 # The parametric bootstrap asks how the statistic is distributed when the null model is true, with the estimated
-# parameters. Here the statistic changes neither when $X\beta$ is added nor when $y$ is multiplied by a number, so its
-# distribution depends on $\theta$ alone: we tabulate its 95 % quantile over $\theta$ once, and look it up at
-# $\hat\theta$ of each data set. (`lmm.parametric_bootstrap_lrt` assumes nothing of this kind, and refits.)
+# parameters. Here the statistic does not change when $y$ is multiplied by a number, nor when any combination of the null
+# model's predictors is added to it, so that its distribution under the null model depends on $\theta$ alone: we tabulate
+# its 95 % quantile over $\theta$ once, and look it up at $\hat\theta$ of each data set.
+# (`lmm.parametric_bootstrap_lrt` assumes nothing of this kind, and refits.) The kinks of the curve are Monte Carlo error.
 
 
 # %%
@@ -760,12 +771,17 @@ plt.show()
 #
 # One warning belongs to this figure. In the singular fits, in which the variance of the schools is estimated as zero,
 # all these tests of an effect *between* schools reject too often, because their standard errors are too small.
-# Kenward and Roger's suffers least.
+# Kenward and Roger's suffers least. There are few such fits here, so that the percentages are rough; thousands of data
+# sets (the page below) say the same.
 
 # %%
 nine = simulated["9 schools"]
 split = nine.groupby("singular")[order].mean().mul(100).round(0)
 split.insert(0, "data sets", nine.groupby("singular").size())
+print(
+    "Monte Carlo standard error of a share of one half of them, %:",
+    (50 / np.sqrt(split["data sets"])).round(0).tolist(),
+)
 split.T
 
 # %% [markdown]
@@ -776,7 +792,7 @@ split.T
 #
 # | you want | use | with lmmpy |
 # | --- | --- | --- |
-# | a test or interval of fixed effects, few groups | Kenward–Roger; at worst cautious | `ddf="kenward-roger"` |
+# | a test or interval of fixed effects, few groups | Kenward–Roger, sometimes cautious | `ddf="kenward-roger"` |
 # | the same, no variance at zero, no correlation at one | Satterthwaite does as well | `ddf="satterthwaite"` |
 # | the same in a singular fit | Kenward–Roger, or fewer random effects; with distrust | `fit.is_singular()` |
 # | an effect within groups, no random slope for it | any method is nearly right | |
@@ -823,7 +839,17 @@ plt.show()
 # $$\tfrac12\chi^2_0 + \tfrac12\chi^2_1, \qquad \chi^2_0 \text{ the constant } 0 ,$$
 #
 # so that the p-value of a positive statistic is *half* of that from $\chi^2_1$. The criterion on a grid lets us
-# simulate it: one-way designs with no variance between groups.
+# simulate it: one-way designs with no variance between groups. As they are balanced, the exact distribution is known,
+# too: the statistic is a function of the $F$ ratio of the analysis of variance (notebook 2).
+
+
+# %%
+def exact_rejection(groups, limit, each=5):
+    """Probability that the LRT of a one-way design without differences between groups exceeds the limit."""
+    a, b = groups - 1, groups * (each - 1)
+    r = optimize.brentq(lambda r: (a + b) * np.log((a * r + b) / (a + b)) - a * np.log(r) - limit, 1, 100)
+    return stats.f.sf(r, a, b)
+
 
 # %%
 null_ratio = {}
@@ -840,7 +866,10 @@ pd.DataFrame(
         name: {
             "statistic is zero, %": 100 * np.mean(ratio < 1e-9),
             "rejected at 5 % by χ²₁, %": 100 * np.mean(ratio > naive),
+            "the same, exact": 100 * exact_rejection(int(name.split()[0]), naive),
             "rejected at 5 % by the mixture, %": 100 * np.mean(ratio > mixture),
+            "the same, exact ": 100 * exact_rejection(int(name.split()[0]), mixture),
+            "Monte Carlo standard error at 5 %": 100 * np.sqrt(0.05 * 0.95 / len(ratio)),
         }
         for name, ratio in null_ratio.items()
     }
@@ -859,9 +888,8 @@ ax.legend()
 plt.show()
 
 # %% [markdown]
-# In both designs a little more than half of the statistics are zero, and the mixture rejects a little less than its
-# level says; with few groups and other fixed effects this caution grows. The naive test rejects in less than half as
-# many data sets as it should. `lmm.ranova` gives both p-values. For a slope and its correlation with the intercept the
+# In both designs more than half of the statistics are zero, and the mixture rejects a little less often than its level
+# says, least often with few groups. The naive test rejects in less than half as many data sets as it should. `lmm.ranova` gives both p-values. For a slope and its correlation with the intercept the
 # mixture is $\tfrac12\chi^2_1 + \tfrac12\chi^2_2$.
 
 # %%
@@ -898,13 +926,13 @@ print("sd of Days, profile of REML:", by_reml.round(2).tolist())
 # %% [markdown]
 # ## What to take away
 #
-# - ML estimates of variances are too small, by the degrees of freedom that the fixed effects take. REML is the
-#   likelihood of $n - p$ error contrasts, and does not depend on which.
+# - ML estimates of variances are too small on average, because they leave out the degrees of freedom that the fixed
+#   effects take. REML is the likelihood of $n - p$ error contrasts, and does not depend on which.
 # - REML criteria of models with different $X$ are of different data. Compare by ML (`lmm.anova` refits).
 # - The criterion depends on $\theta$ alone. Penalised least squares gives it from a sparse system with as many unknowns
-#   as there are random effects.
-# - Exact gradients cost little, and Newton's method needs a handful of evaluations where a search by values needs
-#   tens to hundreds.
+#   as there are random and fixed effects.
+# - Exact gradients cost little, and Newton's method needs a handful of evaluations where a search by values needs tens,
+#   hundreds, or more.
 # - At $\theta = 0$ the gradient is zero whatever the data. The derivative with respect to the variance decides.
 # - With few groups, use $F$ tests with Kenward–Roger's or Satterthwaite's degrees of freedom, or the parametric
 #   bootstrap. With a singular fit distrust effects between groups.
@@ -974,14 +1002,16 @@ for theta in (batch_fits["Dyestuff"].theta.iloc[0], 0.5):
     print(f"θ = {theta:.3f}: second derivative {observed:.3f}, average information {average_information(theta):.3f}")
 
 # %% [markdown]
-# **5.** What is rejected beyond the level falls roughly as one over the number of schools.
+# **5.** The rejections beyond the level fall roughly as one over the number of schools, within the Monte Carlo error.
 
 # %%
-for times in (1, 2, 8):
+for schools in (9, 18, 72):
+    times = schools // 9
     many, X_many = np.concatenate([school + 9 * i for i in range(times)]), np.tile(Xp, (times, 1))
     Y, coarse = draw(rng, many, count=1000), np.linspace(0, 2, 41)
     ratio = lowest(X_many[:, :-2], many, Y, grid=coarse)[0] - lowest(X_many, many, Y, grid=coarse)[0]
-    print(f"{9 * times:4} schools: {100 * np.mean(ratio > stats.chi2.ppf(0.95, 2)):.1f} % rejected")
+    share = np.mean(ratio > stats.chi2.ppf(0.95, 2))
+    print(f"{schools:4} schools: {100 * share:.1f} % rejected, ± {100 * np.sqrt(share * (1 - share) / 1000):.1f}")
 
 # %% [markdown]
 # **6.** REML rises more slowly to the right: larger standard deviations stay plausible, and its intervals reach further

@@ -118,8 +118,8 @@ plt.show()
 #   D_{ii} = \begin{cases} 1 & \text{no parent known}\\ \tfrac34 - \tfrac14 F & \text{one parent known}\\
 #   \tfrac12 - \tfrac14 (F_{f(i)} + F_{m(i)}) & \text{both}\end{cases}$$
 #
-# With $P$ the matrix that has ½ at the parents of each row, $(I - P)g = m$. All $m_i$ are independent, so $A^{-1} =
-# (I - P)^\top D^{-1} (I - P)$. These are Henderson's rules: each child adds nine numbers, at the rows and columns of
+# With $S$ the matrix that has ½ at the parents of each row, $(I - S)g = m$. All $m_i$ are independent, so $A^{-1} =
+# (I - S)^\top D^{-1} (I - S)$. These are Henderson's rules: each child adds nine numbers, at the rows and columns of
 # itself and of its parents. No inversion is needed, and $A$ itself is not either.
 
 
@@ -153,7 +153,7 @@ axes[0].set_ylabel("Person, ancestors first")
 plt.show()
 
 # %% [markdown]
-# In $A$ all pairs of a family who share an ancestor have an entry. In $A^{-1}$ only parents with children and the two
+# In $A$ all pairs have an entry of whom one descends from the other, or both from a third. In $A^{-1}$ only parents with children and the two
 # parents of a child have one: given the parents, grandparents say nothing more. In a deep pedigree $A$ fills up,
 # while $A^{-1}$ keeps at most nine numbers a person. lmmpy fits with the sparse inverse. (Two pairs of identical
 # twins share one level a pair, which is why there are fewer levels than people:)
@@ -213,22 +213,25 @@ def draw_breeding_values(rng, replicates):
     return g
 
 
-drawn = draw_breeding_values(np.random.default_rng(2), 300)
+drawn = draw_breeding_values(np.random.default_rng(2), 2000)
 
 # %%
 A_people = additive.to_frame(frame["ID"]).to_numpy()  # everybody, twins too, in the order of the frame
 one, other = np.triu_indices(len(frame), 1)
 related = pd.DataFrame({"A": A_people[one, other]})
-for name, g in {"gene dropping": dropped, "Mendelian sampling": drawn}.items():
+ways, mc_error = {"gene dropping": dropped, "Mendelian sampling": drawn}, {}
+for name, g in ways.items():
     related[name] = (g @ g.T / g.shape[1])[one, other]
-related = related.groupby("A").agg(
-    pairs=("A", "size"), **{n: (n, "mean") for n in ("gene dropping", "Mendelian sampling")}
-)
-print(related.round(3))
+    for a in (0.125, 0.25, 0.5, 1):  # the mean of a class in each replicate varies between replicates
+        chosen = np.flatnonzero(related["A"] == a)
+        of_class = (g[one[chosen]] * g[other[chosen]]).mean(axis=0)
+        mc_error[f"{name}, SE", a] = of_class.std() / np.sqrt(len(of_class))
+related = related.groupby("A").agg(pairs=("A", "size"), **{n: (n, "mean") for n in ways})
+print(related.join(pd.Series(mc_error).unstack(0)).round(3).to_string(na_rep=""))
 
 # %% [markdown]
-# Both ways give covariances equal to $A_{ij}$: ⅛ for cousins, ¼ for uncles and for grandparents, ½ for sibs and for
-# parent and child, and 1 for identical twins. Now the data: the products of the residuals of two people, averaged
+# Within their Monte Carlo errors (SE) both ways give covariances equal to $A_{ij}$: ⅛ for cousins, ¼ for uncles and for
+# grandparents, ½ for sibs and for parent and child, and 1 for identical twins. Now the data: the products of the residuals of two people, averaged
 # over the pairs of a class, estimate their correlation. (The two pairs of twins are too few for an average, and are
 # left out.)
 
@@ -277,7 +280,8 @@ ax.errorbar(
     label="bmi of the study, ± 2 standard errors",
 )
 slope = np.polynomial.polynomial.polyfit(pairs["A"], pairs["product"], 1)
-ax.plot(grid, np.polynomial.polynomial.polyval(grid, slope), "--", color=plots.COLOURS["blue"], lw=1.2)
+line = np.polynomial.polynomial.polyval(grid, slope)
+ax.plot(grid, line, "--", color=plots.COLOURS["blue"], lw=1.2, label=f"regression on $A_{{ij}}$, slope {slope[1]:.2f}")
 names = {
     0.0: "unrelated",
     0.125: "cousins",
@@ -297,7 +301,7 @@ plt.show()
 # %% [markdown]
 # ## The likelihood of a heritability
 #
-# The polygenic model of one record a person is
+# The polygenic model of one record a person is (with $V$ the covariance matrix itself again, not relative to $\sigma^2$)
 #
 # $$y = X\beta + g + e,\quad g \sim N(0, \sigma_g^2 A),\quad e \sim N(0, \sigma_e^2 I),\qquad
 # V = \sigma^2_P\,[h^2 A + (1 - h^2) I],\quad h^2 = \frac{\sigma_g^2}{\sigma_g^2 + \sigma_e^2}.$$
@@ -321,7 +325,7 @@ def restricted(h2, y=y, X=X, K=K):
 fit = lmm.lmer("bmi ~ age + sex + kin(ped)", family)
 h2 = fit.heritability().iloc[0]
 print(f"by hand {restricted(h2['estimate']):.3f}, lmmpy {fit.reml_criterion:.3f}")
-print(fit.heritability().round(4).to_string(index=False))
+print(fit.heritability()[["term", "estimate", "std_error", "conf_low", "conf_high"]].round(4).to_string(index=False))
 
 # %%
 grid = np.linspace(0, 0.97, 60)
@@ -344,7 +348,7 @@ plt.show()
 
 # %% [markdown]
 # The shaded interval of `fit.heritability()` is where the curve is below the line: the profile interval. It is not
-# symmetric. The Wald interval, estimate ± two standard errors, takes the curve for a parabola:
+# symmetric. The Wald interval, estimate ± 1.96 standard errors, takes the curve for a parabola:
 
 # %%
 both = pd.concat([fit.heritability(), fit.heritability(method="wald")], keys=["profile", "wald"]).droplevel(1)
@@ -377,11 +381,12 @@ print(f"LRT of bmi {check[0] - check.min():.2f}; lmmpy {h2['chisq']:.2f}, p = {h
 
 # %%
 rng = np.random.default_rng(3)
-null = criteria(rng.standard_normal((len(d), 4000)))  # data without any inheritance
+null = criteria(rng.standard_normal((len(d), 20_000)))  # data without any inheritance
 lrt = null[0] - null.min(0)
 levels = {"naive, χ²₁": stats.chi2.ppf(0.95, 1), "mixture": stats.chi2.ppf(0.90, 1)}
 print(f"statistic is 0 in {np.mean(lrt < 1e-9):.3f} of the data sets")
-print({name: f"rejects {np.mean(lrt > limit):.3f}" for name, limit in levels.items()})
+print({name: f"rejects {np.mean(lrt > limit):.4f}" for name, limit in levels.items()})
+print("Monte Carlo standard error at 0.05:", round(np.sqrt(0.05 * 0.95 / len(lrt)), 4))
 
 # %%
 figure, ax = plt.subplots(figsize=(6.2, 3.4))
@@ -419,7 +424,12 @@ plt.show()
 
 # %%
 truth = {"kin(ped)": 0.6, "household": 0.2, "Residual": 0.8}
-print({"true h2": truth["kin(ped)"] / sum(truth.values()), "true c2": truth["household"] / sum(truth.values())})
+print(
+    {
+        f"true {name}": round(truth[term] / sum(truth.values()), 3)
+        for name, term in [("h2", "kin(ped)"), ("c2", "household")]
+    }
+)
 alone = lmm.lmer("fvii ~ age + sex + kin(ped)", family)
 home = lmm.lmer("fvii ~ age + sex + kin(ped) + (1 | household)", family)
 total = "(kin(ped) + household + Residual)"
@@ -461,8 +471,17 @@ ax.set(
 plt.show()
 
 # %% [markdown]
-# The model with the household is right on average, and its estimates are more spread out: the price of telling apart
-# two causes that go together. The model without it is more precise about the wrong quantity.
+# The model with the household is right on average, within Monte Carlo error (`std` over the root of 40), and its
+# estimates are more spread out: the price of telling apart two causes that go together. The model without it is more
+# precise about the wrong quantity.
+#
+# `bmi` was analysed above without the household, which plays a part in that trait, too. So the heritability above is too
+# large, and the model of `bmi` in the rest of this notebook is kept only for its simplicity:
+
+# %%
+bmi_home = lmm.lmer("bmi ~ age + sex + kin(ped) + (1 | household)", family)
+compared = pd.concat([fit.heritability(), bmi_home.heritability()], keys=["without household", "with household"])
+print(compared.droplevel(1)[["estimate", "conf_low", "conf_high"]].round(3))
 
 # %% [markdown]
 # ## In SOLAR's words
@@ -488,7 +507,7 @@ print(lmm.qtl.polygenic("fvii ~ age + sex", family, ped, household="household", 
 # hand, with Henderson's mixed model equations for independent effects, and in the criterion:
 
 # %%
-# K of the twins is singular by a rounding error: the square root by eigenvectors does not mind.
+# K is singular, as identical twins have equal rows: the square root by eigenvectors does not mind.
 values, vectors = np.linalg.eigh(K)
 Z_star = vectors[:, values > 1e-9] * np.sqrt(values[values > 1e-9])
 sg2, se2 = fit.varcorr.to_frame()["vcov"]
@@ -533,7 +552,8 @@ P = V_inverse - V_inverse @ X @ np.linalg.solve(X.T @ V_inverse @ X, X.T @ V_inv
 A_r = additive.to_frame(frame["ID"])[data["ID"]].to_numpy()
 g_all = sg2 * A_r @ P @ y  # P y is V⁻¹(y − Xβ̂)
 pev = sg2 * np.diag(A_people) - sg2**2 * np.sum((A_r @ P) * A_r, axis=1)
-hand = pd.DataFrame({"id": frame["ID"], "by hand": g_all, "hand accuracy": np.sqrt(1 - pev / sg2)})
+accuracy = np.sqrt(1 - pev / (sg2 * np.diag(A_people)))
+hand = pd.DataFrame({"id": frame["ID"], "by hand": g_all, "hand accuracy": accuracy})
 table = fit.breeding_values().merge(hand, on="id")
 print(table[~table["recorded"]].head(4).round(3).to_string(index=False))
 print(
@@ -579,8 +599,8 @@ print("mean of the parents", round(child["estimate"].iloc[:2].mean(), 3), "| h =
 #
 # Suppose we test a covariate that is the same for a whole family, such as the altitude of the village. Relatives are
 # not independent observations of it. Draw such a covariate at random, 4,000 times, and test it with a $t$ test from
-# an ordinary regression, and from the polygenic model (here with $V$ as estimated without it). Beside it: a covariate
-# drawn for each person separately.
+# an ordinary regression, and from the polygenic model (here with $V$ as estimated without it); the trait stays as it is.
+# Beside it: a covariate drawn for each person separately.
 
 
 # %%
@@ -622,9 +642,10 @@ ax.legend()
 plt.show()
 
 # %% [markdown]
-# The regression finds effects that are not there, several times as often as it says. Its standard error is too small
-# by the factor in the column "SD of t". The covariate of persons, independent of the pedigree, is tested at nearly
-# the right level by both. The same for one covariate by the package:
+# The regression finds effects of a family's covariate that are not there, several times as often as it says. Its
+# standard error is too small by about the factor in the column "SD of t". The polygenic model keeps its level nearly,
+# and a covariate of persons, independent of the pedigree, is tested at nearly the right level by both. The same for one
+# covariate by the package:
 
 # %%
 altitude = data.assign(altitude=z_family[:, 0])
@@ -642,8 +663,8 @@ print(lmm.contest(right, {"altitude": 1}, joint=False).round(3))
 #
 # $$\operatorname{var}(\hat h^2) \approx \frac{2}{\sum w_i^2 - (\sum w_i)^2 / n}.$$
 #
-# When all $d_i$ are 1, people are unrelated and there is no information. The more the eigenvalues vary, the more
-# there is.
+# When all $d_i$ are 1, people are unrelated and there is no information. Near $h^2 = 0$ the information grows with the
+# variance of the eigenvalues; at larger $h^2$ a few large eigenvalues count for less than many small differences.
 
 
 # %%
@@ -685,8 +706,8 @@ ax.legend(loc="upper left")
 plt.show()
 
 # %% [markdown]
-# Half sibs of a few sires are the exception: at a high heritability their precision is that of the number of sires,
-# here eight. The formula is for large samples. Is it right for this study? Draw 2,000 traits with a heritability of
+# Half sibs of a few sires are the example: best of all near zero, and worst at a high heritability, where their precision
+# is that of the number of sires, here eight. The formula is for large samples. Is it right for this study? Draw 2,000 traits with a heritability of
 # 0.5 and estimate each with the spectral form above:
 
 # %%
@@ -698,8 +719,8 @@ print("95 % of the studies:", np.quantile(best, [0.025, 0.975]).round(2))
 
 # %% [markdown]
 # A study of this size estimates a heritability to about ± 0.2. Standard errors fall with the square root of the
-# number of families: to halve them takes four times as many. Larger families help at the same number of people (see the
-# sib pairs), and what counts beside them is how well household and genes are separated, as seen above.
+# number of families: to halve them takes four times as many. At the same number of people families of six are better
+# than sib pairs, and what counts beside their size is how well household and genes are separated, as seen above.
 
 # %% [markdown]
 # ## What to take away
@@ -743,8 +764,8 @@ line = [[-1, -1], [-1, -1], [0, 1], [0, 1], [2, 3], [2, 3], [4, 5]]
 print("F of rows 4 to 6:", (np.diag(tabular(line)) - 1)[4:])
 
 # %% [markdown]
-# **3.** The denominator now contains the variance due to age and sex, and age goes with generation, so that it also
-# makes relatives of one generation alike. REML likelihoods are of different contrasts of the data when $X$ differs.
+# **3.** The denominator now contains the variance due to age and sex. Age goes with generation, so that it makes sibs
+# alike and parents and children different, which is not what $A$ says. REML likelihoods are of different contrasts of the data when $X$ differs.
 
 # %%
 bare = lmm.lmer("bmi ~ 1 + kin(ped)", family)

@@ -45,8 +45,8 @@ plots.use_style()
 # \text{horn} &= m_h(\text{age}, \text{sex}) + b\,\text{weight} + a_h + e_h .
 # \end{aligned}$$
 #
-# The breeding value for horn length is $a_h + b\,a_w$: genes that act on the horn directly, and genes that act by way
-# of weight.
+# The breeding value for horn length is $g = a_h + b\,a_w$: genes that act on the horn directly, and genes that act by
+# way of weight.
 
 # %%
 TRUE = {"a_h": 4.0, "e_h": 9.0, "a_w": 600.0, "e_w": 300.0}  # variances
@@ -67,8 +67,8 @@ print(f"V_E of horn: {V_E:.0f} = {TRUE['e_h']:.0f} direct + {b**2 * TRUE['e_w']:
 
 # %% [markdown]
 # The pedigree: founders, then four generations, each from 60 sires with three dams a sire and four foals a dam.
-# Breeding values are dropped down it: the mean of the parents, and a Mendelian term of variance $\tfrac12 -
-# \tfrac14(F_f + F_m)$.
+# Breeding values are dropped down it: the mean of the parents, and a Mendelian term. Its variance is $\tfrac12 -
+# \tfrac14(F_f + F_m)$ times $V_A$, with $F_f$ and $F_m$ the inbreeding coefficients of father and mother.
 
 
 # %%
@@ -245,8 +245,8 @@ print(f"through weight {through:.2f} + direct {direct:.2f} = {through + direct:.
 print(f"V_A without weight in the model {estimated.loc['age × sex', 'V_A']:.2f}")
 
 # %% [markdown]
-# The sum agrees here because the direct genes and those of weight are independent; otherwise twice their covariance
-# belongs to it. Whether weight ought to be a covariate depends on the question, not on its p-value.
+# The sum agrees within the error of the estimates, because the direct genes and those of weight are independent.
+# Otherwise $2\beta_w$ times their covariance belongs to it. Whether weight ought to be a covariate depends on the question, not on its p-value.
 #
 # In the model with weight and *without* age and sex, weight stands for both: old males are heavy and have long horns,
 # so that its coefficient is too large, and all that is built on it is off.
@@ -259,10 +259,10 @@ print(pd.DataFrame({"slope of weight": slopes, "std_error": errors}).round(4).as
 # %%
 meaning = {
     "mean": "of all animals, of whatever age and sex",
-    "age + sex": "at one age and sex, if growth were the same in both sexes",
+    "age + sex": "at one age and sex, but with the different growth of the sexes left in V_R",
     "age × sex": "at one age and sex",
     "mean, weight": "at one weight, weight standing for age and sex, too",
-    "age + sex, weight": "at one age, sex and weight, if growth were the same",
+    "age + sex, weight": "at one age, sex and weight, with the different growth left in V_R",
     "age × sex, weight": "at one age, sex and weight: horn relative to size",
 }
 lines = [
@@ -321,8 +321,8 @@ plt.show()
 #
 # One thing is not as it should be: the $V_A$ of the first model is too large on average, by more than chance. The
 # culprit is sex. The parents of a foal are always one male and one female, so that sex is *not* independent of the
-# pedigree: what a foal differs from the mean of its parents varies less than it would for a pure residual, and some
-# of the sex difference is taken for genes. To check, give the sexes' difference to animals at random:
+# pedigree. As every pair of parents has the same mean of its sexes, the difference between a foal and the mean of its
+# parents varies less than it would for a pure residual, and some of the sex difference is taken for genes. To check, give the sexes' difference to animals at random:
 
 # %%
 rng = np.random.default_rng(22)
@@ -390,7 +390,8 @@ plt.show()
 # weight do not: a part of the genetic variance is counted as $V_F$. **$V_F$ in the denominator does not repair a
 # covariate that is itself heritable.**
 #
-# A standard error: `vpredict` takes $V_F$ as a number without error; the parametric bootstrap draws new $\beta$, too.
+# A standard error: `vpredict` takes $V_F$ as a number without error; the parametric bootstrap estimates $\beta$, and
+# with it $V_F$, anew in each replicate.
 
 # %%
 best = fits["age × sex"]
@@ -415,9 +416,9 @@ print(best.bootstrap(60, shares, seed=1).summary().round(4))
 # %% [markdown]
 # ## Evolvability
 #
-# Ratios of variances hide which of the two changed. Two measures have no $V_R$ in them: the coefficient of additive
-# variation, and the evolvability $I_A$, by which share of the mean the trait can change per unit of selection (Houle
-# 1992):
+# Ratios of variances hide which of the two changed. Two measures have no $V_R$ in them (Houle 1992): the coefficient
+# of additive variation, and the evolvability $I_A$, the change of the mean in one generation, as a share of it, under
+# selection so strong that relative fitness is proportional to the trait:
 #
 # $$CV_A = \frac{\sqrt{V_A}}{\bar y}, \qquad I_A = \frac{V_A}{\bar y^2}.$$
 
@@ -546,7 +547,7 @@ plt.show()
 # - $h^2 = V_A/(V_A + V_R)$ from a mixed model is conditional on its fixed effects.
 # - A fixed effect that is independent of the pedigree lowers $V_R$ and raises $h^2$; $V_A$ stays. Left out, an effect
 #   that is not independent of it is in part taken for genes.
-# - A heritable covariate lowers $V_A$, and $h^2$ may go either way.
+# - A heritable covariate changes $V_A$, as a rule downwards, and $h^2$ may go either way.
 # - Adding $V_F$ to the denominator makes models comparable, unless a fixed effect is heritable.
 # - The $h^2$ that predicts a response is the one whose conditions are those of the selection.
 
@@ -589,7 +590,7 @@ for fixed in ("1", "sex", "age * sex"):
 
 # %% [markdown]
 # **3.** In each sex $R = h^2 S$ with its own variance, and the foals get the mean of both. This is nearer to what is
-# realised; the rest is mostly the error of the estimated $V_A$.
+# realised; the rest is the error of the estimated $V_A$, as the prediction with the true one shows.
 
 # %%
 strata = lmm.lmer("horn ~ sex + kin(ped)", herd, residual="varident(sex)")
@@ -603,16 +604,19 @@ S = (
 )
 pooled = components(fits["sex"])["h2"]
 print(f"predicted by sex {(by_sex['estimate'] * S).mean():.2f}, by one h2 {pooled * S.mean():.2f};", end=" ")
+print(f"by sex with the true V_A {(V_A / horns.var() * S).mean():.2f};", end=" ")
 print(f"realised {select(animals, animals['horn'])[1]:.2f}")
 
 # %% [markdown]
-# **4.** By `age × sex`, the animals being compared at an age. The ratio mixes the two traits: its $h^2$ is that of
-# neither.
+# **4.** By `age × sex`, the animals being compared at an age. The ratio mixes the two traits, and its $h^2$ is that of
+# neither. It is nearly that of horn less (mean horn / mean weight) times weight; where that ratio happens to be near the
+# slope of weight, as it is here, this is horn at a given weight.
 
 # %%
 for trait in ("weight", "I(horn / weight)"):
     parts = components(lmm.lmer(f"{trait} ~ age * sex + kin(ped)", herd))
     print(trait, {"h2": round(float(parts["h2"]), 3)})
+print(f"mean horn / mean weight {herd['horn'].mean() / herd['weight'].mean():.3f}, slope of weight {slope:.3f}")
 
 # %% [markdown]
 # **5.** Only the coefficients of age and sex change, and with them the intercept: they become total effects, the direct
@@ -627,7 +631,7 @@ print({name: round(float(value), 3) for name, value in components(again).items()
 # %% [markdown]
 # ## Further reading
 #
-# - Wilson, A. J. (2008). Why h² does not always equal V_A/V_P. *J. Evol. Biol.* 21, 647–650.
+# - Wilson, A. J. (2008). Why h² does not always equal V_A/V_P? *J. Evol. Biol.* 21, 647–650.
 # - Houle, D. (1992). Comparing evolvability and variability of quantitative traits. *Genetics* 130, 195–204.
 # - Hansen, T. F., Pélabon, C. & Houle, D. (2011). Heritability is not evolvability. *Evol. Biol.* 38, 258–277.
 # - Wilson, A. J. et al. (2010). An ecologist's guide to the animal model. *J. Anim. Ecol.* 79, 13–26.

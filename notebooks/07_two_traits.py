@@ -137,7 +137,7 @@ plt.show()
 # $$ \mathrm{Cov}(y_{1i}, y_{2j}) = C_{12} A_{ij}. $$
 #
 # We average the products $y_{1i} y_{2j}$ (about their means) over all pairs of a kind. Pairs within a family are not
-# independent, families are; all of ours have the same shape, so the standard error is that of a mean of 60 families.
+# independent, families are; all of ours have the same shape, so the standard error is that of a mean of families.
 
 # %%
 products = np.outer(study["y1"] - study["y1"].mean(), study["y2"] - study["y2"].mean())
@@ -187,8 +187,8 @@ plt.show()
 # %% [markdown]
 # The cross-trait covariance of two people rises with their relatedness. The line through the origin has the slope
 # $C_{12}$; how far a person's own two traits lie from the end of that line is $E_{12}$. (Bars are 95 % intervals.) A
-# regression of products on $A_{ij}$ is a method of moments for $C_{12}$. It is unbiased, and less precise than the
-# likelihood, which knows how the products covary.
+# regression of products on $A_{ij}$ is a method of moments for $C_{12}$. It is nearly unbiased (the means are
+# estimated), and less precise than the likelihood, which knows how the products covary.
 
 # %%
 pairs = same_family & ~oneself
@@ -438,17 +438,19 @@ plt.show()
 # %% [markdown]
 # - **Every locus may act on both traits while $\rho_g$ is zero** (second panel): the directions cancel out. $\rho_g =
 #   0$ is not "no pleiotropy".
-# - **No locus may act on both while $\rho_g$ is high** (fourth panel): neighbouring loci are inherited together. So
-#   do distant ones for some generations where populations mix, or where mates are chosen by both traits. $\rho_g \ne
-#   0$ is evidence for pleiotropy, and not proof.
-# - $|\rho_g| < 1$ says that some genetic effects are the trait's own, not which or how many.
+# - **No locus may act on both while $\rho_g$ is high** (fourth panel): neighbouring loci are inherited together.
+#   Distant loci are associated, too, for some generations after populations have mixed, and where mates are chosen by
+#   these traits. $\rho_g \ne 0$ is evidence for pleiotropy, and not proof.
+# - $|\rho_g| < 1$ says that the genetic effects on the two traits are not proportional. It does not say whether some
+#   loci act on one trait only, nor how many.
 # - $|\rho_g| = 1$, not rejected, is often but a small study, or a trait with little heritability: then $\rho_g$ is
-#   hardly determined, and estimated as ±1 most of the time. Test heritabilities first.
+#   hardly determined, and often estimated as ±1. Test heritabilities first.
 
 # %% [markdown]
 # ## Causation
 #
-# If trait 1 causes trait 2, $y_2 = b\,y_1 + \text{own}$, all that makes trait 1 comes along: $C_{12} = b\,C_{11}$ and
+# If trait 1 causes trait 2, $y_2 = b\,y_1 + \text{own}$, and what is trait 2's own is independent of trait 1, all that
+# makes trait 1 comes along: $C_{12} = b\,C_{11}$ and
 # $E_{12} = b\,E_{11}$. A genetic correlation follows, though no gene acts on trait 2 but through trait 1 or its own
 # way. But there is something to test: the regressions of trait 2 on trait 1 must be the same for genes and
 # environments.
@@ -481,8 +483,8 @@ pd.concat(
 # %% [markdown]
 # Where trait 1 causes trait 2 both regressions are near the $b = 0.6$ of the simulation. In the first simulation they
 # have opposite signs: no effect of one trait on the other alone could make such data. In the family study they do not
-# differ clearly, which agrees with causation, and with much else: equal regressions are implied by causation and do
-# not imply it. Errors of measurement in trait 1 count as environment, and break the equality even where causation
+# differ clearly, which agrees with causation, and with much else: equal regressions are implied by causation without
+# any other link, and do not imply it. Errors of measurement in trait 1 count as environment, and break the equality even where causation
 # holds.
 
 # %% [markdown]
@@ -521,8 +523,10 @@ print(errors(all_rows, complete, "kin(pedigree)"))
 
 # %% [markdown]
 # Complete cases throw away most of what is known of trait 1, and with it relatives: an uncle's trait 1 tells about a
-# nephew's trait 2. The heritability of trait 1 and $\rho_g$ gain most.
-#
+# nephew's trait 2. The heritability of trait 1 and $\rho_g$ gain most;
+# $\rho_p$, which the complete cases tell directly, gains nothing. (Each standard error is itself an estimate.)
+
+# %% [markdown]
 # ## When trait 2 was measured because of trait 1
 #
 # Worse than lost precision is selection. Say the dear measurement, trait 2, is made only in people whose trait 1 is
@@ -638,7 +642,7 @@ except lmm.LmmpyError as error:
 
 # %%
 with warnings.catch_warnings():
-    warnings.simplefilter("ignore", lmm.LmmpyWarning)  # rho_g is estimated as 1, as it should be
+    warnings.simplefilter("ignore", lmm.LmmpyWarning)  # rho_g is estimated as 1, which is the truth here
     plain = lmm.qtl.sex_specific("bmi ~ age + sex", family, ped)
 print(plain.tests.round(3))
 
@@ -689,9 +693,7 @@ def three(fitted):
 
 
 drawn = fit.simulate(200, seed=6)
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore", lmm.LmmpyWarning)  # a few are estimated as 1
-    again = pd.DataFrame([three(fit.refit(drawn[name])) for name in drawn])
+again = pd.DataFrame([three(fit.refit(drawn[name])) for name in drawn])
 spread = pd.DataFrame({"truth": three(fit), "SD": again.std()}).join(again.quantile([0.025, 0.975]).T)
 spread.round(3)
 
@@ -706,8 +708,8 @@ ax.legend(loc="upper left")
 plt.show()
 
 # %% [markdown]
-# Phenotypic correlations are estimated well, genetic ones are not: the standard deviation of $\hat\rho_g$ is more
-# than twice that of $\hat\rho_p$. Standard errors go down with the square root of the number of families, so that
+# Phenotypic correlations are estimated well, genetic ones are not: the standard deviation of $\hat\rho_g$ is about
+# twice that of $\hat\rho_p$. Standard errors go down with the square root of the number of families, so that
 # half of an error costs four times the people:
 
 # %%
@@ -795,7 +797,8 @@ plt.show()
 #   selection.
 # - The two sexes, or two environments, are two traits of which everybody has one.
 # - Genetic correlations need many relatives. State the interval, and test heritabilities first.
-#
+
+# %% [markdown]
 # ## Exercises
 #
 # 1. Traits have $h_1^2 = 0.6$ and $h_2^2 = 0.3$, and $\rho_g = 0.5$. For which $\rho_e$ is $\rho_p = 0$?
@@ -807,7 +810,8 @@ plt.show()
 #    model of both traits give?
 # 6. With $A = Q D Q^\top$, show that $V$ becomes $n$ blocks of $2 \times 2$ when $Q^\top$ is applied to each trait,
 #    and compute the log-likelihood of the first simulated study from the blocks.
-#
+
+# %% [markdown]
 # ## Solutions
 #
 # **1.** Set the sum to zero and solve for $\rho_e$.
@@ -836,8 +840,8 @@ print(lmm.anova(ml.constrain({rho: "cor_fvii.bmi|Residual"}), ml))
 # **4.** The household takes from the genes: people of one household are mostly relatives, and the two are hard to
 # tell apart in a study of this size. Its two effects are estimated as perfectly correlated (a singular fit), and
 # $\rho_g$ falls a little, while $\rho_e$ hardly changes. `lmm.ranova` tests the term with all its three parameters,
-# two variances and a correlation. No mixture is known for that; the naive p-value is too large, and far from small
-# here.
+# two variances and a correlation. There is no mixture in closed form for that; the naive p-value is too large, and far from
+# small here. That is no proof that there is no household: the study was simulated with one.
 
 # %%
 with warnings.catch_warnings():

@@ -1,5 +1,3 @@
-
-
 # %% [markdown]
 # # 8. Linkage
 #
@@ -151,7 +149,8 @@ plt.show()
 # %% [markdown]
 # ## The model
 #
-# Let $Q_x$ be the matrix of the $\pi$ of all pairs at a position $x$, with 1 on its diagonal. The trait is
+# Let $Q_x$ be the matrix of the $\pi$ of all pairs at a position $x$, with 1 on its diagonal (nobody is inbred). The
+# trait is
 #
 # $$y = X\beta + q + g + e,\qquad V = \sigma^2_q Q_x + \sigma^2_g A + \sigma^2_e I .$$
 #
@@ -230,7 +229,8 @@ drop = (by_hand["l1"] - surface) / np.log(10)
 fig, ax = plt.subplots(figsize=(5.2, 3.8))
 shown = np.where(np.isfinite(drop), drop, np.nan)
 lines = ax.contour(grid_q, grid_g, shown, [0.5, 1, 2, 3, 6, 10], colors=COLOURS["blue"], linewidths=1)
-ax.clabel(lines, fmt="%.3g", fontsize=8)
+label_at = [(0.24, 0.38), (0.19, 0.36), (0.14, 0.33), (0.11, 0.29), (0.06, 0.17), (0.03, 0.05)]
+ax.clabel(lines, fmt="%.3g", fontsize=8, manual=label_at)
 ax.contour(grid_q, grid_g, shown, [by_hand["lod"]], colors=COLOURS["vermilion"], linestyles="--")
 ax.plot(by_hand["h2q"], by_hand["h2"], "o", color=COLOURS["vermilion"])
 ax.plot(0, null_best.x, "s", color=COLOURS["vermilion"], clip_on=False)
@@ -244,8 +244,7 @@ ax.set(xlabel="Share of the locus, $h^2_q$", ylabel="Share of the other genes, $
 plt.show()
 
 # %% [markdown]
-# The ridge runs downwards at nearly 45 degrees: $h^2_q + h^2$ is known well, and how it divides is what is hard to
-# know. $Q_x$ and $A$ are alike, as $A$ is the mean of all $Q_x$.
+# The ridge runs downwards: the sum $h^2_q + h^2$ is known better than how it divides. $Q_x$ and $A$ are alike, as $A$ is the mean of all $Q_x$.
 
 # %% [markdown]
 # ## A scan along the chromosome
@@ -346,7 +345,7 @@ axes[0].figure.set_size_inches(7, 2.7)
 # %% [markdown]
 # ## LODs where there is nothing
 #
-# Without linkage $\sigma^2_q = 0$ is on the boundary of what is possible. The likelihood ratio
+# Without linkage $\sigma^2_q = 0$ is on the boundary of what is possible. With many families the likelihood ratio
 # $2(\ell_1-\ell_0) = 2\ln 10\cdot \mathrm{LOD}$ is then zero half of the time, and $\chi^2_1$ otherwise:
 #
 # $$2\ln 10\cdot\mathrm{LOD} \sim \tfrac12\chi^2_0 + \tfrac12\chi^2_1,\qquad
@@ -392,7 +391,8 @@ right.set(xlabel="Quantile of ½χ²₀ + ½χ²₁", ylabel="Observed $2\\ln 10
 plt.show()
 
 # %% [markdown]
-# The mixture holds. Taking the whole $\chi^2_1$ would double each p-value.
+# The mixture holds, within the standard errors of the simulation. Taking the whole $\chi^2_1$ would double each
+# p-value.
 
 # %% [markdown]
 # ## How high must a LOD be?
@@ -427,12 +427,14 @@ print(effective.round(3).to_string(index=False))
 
 # %% [markdown]
 # The last column is the number of independent positions, $k$, for which $1 - (1-p)^k$ is what is seen: fewer than the
-# positions that were tested, as neighbours say nearly the same. A genome of 35 such chromosomes has 35 times as many:
+# positions that were tested, as neighbours say nearly the same. It grows with the LOD, and has a sampling error. A
+# genome of 35 such chromosomes has 35 times as many:
 
 # %%
 k = effective["independent tests"].iloc[1]
 p_needed = 1 - 0.95 ** (1 / (35 * k))  # genome-wide 0.05
 lod_needed = chi2.isf(2 * p_needed, 1) / (2 * np.log(10))
+at_most = chi2.isf(2 * (1 - 0.95 ** (1 / (35 * len(at)))), 1) / (2 * np.log(10))  # if all positions were independent
 one_chromosome = maxima.quantile(0.95)
 fig, ax = plt.subplots(figsize=(5.6, 3.0))
 ax.hist(maxima, bins=np.arange(0, 4.1, 0.2), color=COLOURS["sky"], edgecolor="white")
@@ -442,9 +444,9 @@ for level, text, style in ((one_chromosome, "5 % of\na chromosome", "--"), (lod_
 ax.set(xlabel="Highest LOD of a chromosome without a locus", ylabel="Chromosomes")
 Markdown(
     f"A chromosome needs a LOD of about {one_chromosome:.1f}, a genome of 35 such chromosomes one of about "
-    f"{lod_needed:.1f}, for an error of 5 % in all. A map without gaps has more independent positions: Lander & "
-    "Kruglyak (1995) come to 3.6 for pairs of siblings and 3.3 for the classical design, and 3 is the tradition since "
-    "Morton (1955)."
+    f"{lod_needed:.1f}, and of at most {at_most:.1f}, for an error of 5 % in all. A map without gaps has more independent "
+    "positions: Lander & Kruglyak (1995) come to 3.6 for allele sharing of pairs of siblings and 3.3 for classical LODs, "
+    "and 3 is the tradition since Morton (1955)."
 )
 
 # %% [markdown]
@@ -497,7 +499,8 @@ ax.legend()
 plt.show()
 
 # %% [markdown]
-# As they are, LODs lie above the line: too many are high. Both remedies bring them down. Normal scores are the first
+# As they are, LODs lie above the line: too many are high. Both remedies bring them down. (The last row of the table
+# counts one or two LODs, and tells nothing.) Normal scores are the first
 # choice where the scale of the trait has no meaning of its own; `lod_adjust` leaves the trait as it is.
 # `qtl.polygenic` warns of such a trait:
 
@@ -575,14 +578,14 @@ plt.show()
 # %% [markdown]
 # Without selection the estimate at the true place is right in the mean. Those of studies that reach the threshold are
 # too large: to reach it, they had to be. Do not take the share at a published peak for the truth, and do not plan a
-# replication by it. The last column of the table is how often the support interval holds the locus: less often than 95
-# %.
+# replication by it. The last column of the table is how often the support interval holds the locus: of all studies
+# less often than 95 %. Those with a high LOD are too few to tell theirs.
 
 # %% [markdown]
 # ## What a study can find
 #
 # The expected LOD can be computed without simulation. Let $V$ be the true covariance, and $V_0$ the covariance without
-# a locus that is nearest to it. The likelihood ratio then behaves like $\max(0, Z)^2$ with $Z \sim N(\sqrt\lambda, 1)$
+# a locus that is nearest to it. The likelihood ratio then behaves about like $\max(0, Z)^2$ with $Z \sim N(\sqrt\lambda, 1)$
 # and
 #
 # $$\lambda = \min_{V_0}\big[\operatorname{tr}(V_0^{-1}V) - n + \log|V_0| - \log|V|\big].$$
@@ -620,16 +623,17 @@ power = 100 * norm.sf(np.sqrt(threshold) - np.sqrt(lam))
 print(pd.DataFrame({"share": shares, "lambda": lam, "power, %": power}).round(2).to_string(index=False))
 
 # %% [markdown]
-# And by simulation, at the true place only, in 60 studies for each share:
+# And by simulation, at the true place only, in 60 studies for each share, with standard errors:
 
 # %%
 simulated = {share: np.array([one_study(share, [0], 0).lod["lod"].iloc[0] for _ in range(60)]) for share in (0.2, 0.3)}
 for share, values in simulated.items():
     z = np.sqrt(lam[shares == share][0])
     mean = (z**2 * norm.cdf(z) + z * norm.pdf(z) + norm.cdf(z)) / (2 * np.log(10))  # of max(0, Z)²
+    found = np.mean(values >= 3)
     print(
-        f"share {share}: mean LOD {values.mean():.2f} (theory {mean:.2f}), "
-        f"LOD ≥ 3 in {100 * np.mean(values >= 3):.0f} % (theory {power[shares == share][0]:.0f} %)"
+        f"share {share}: mean LOD {values.mean():.2f} ± {values.std() / 60**0.5:.2f} (theory {mean:.2f}), LOD ≥ 3 in "
+        f"{100 * found:.0f} ± {100 * np.sqrt(found * (1 - found) / 60):.0f} % (theory {power[shares == share][0]:.0f} %)"
     )
 
 # %% [markdown]
@@ -742,6 +746,7 @@ for drop in (1, 2):
 #   Human Genetics* 54, 535–543.
 # - Self & Liang (1987), Asymptotic properties of maximum likelihood estimators and likelihood ratio tests under
 #   nonstandard conditions, *Journal of the American Statistical Association* 82, 605–610.
+# - Morton (1955), Sequential tests for the detection of linkage, *American Journal of Human Genetics* 7, 277–318.
 # - Lander & Kruglyak (1995), Genetic dissection of complex traits: guidelines for interpreting and reporting linkage
 #   results, *Nature Genetics* 11, 241–247.
 # - Allison et al. (1999), Testing the robustness of the likelihood-ratio test in a variance-component

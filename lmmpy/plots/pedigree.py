@@ -49,7 +49,7 @@ def draw_pedigree(pedigree: Pedigree, family: int | None = None, ax: Any = None,
     >>> trio = lmm.Pedigree(["child", "father", "mother"], ["father", None, None], ["mother", None, None])
     >>> ax = draw_pedigree(trio)
     >>> [text.get_text() for text in ax.texts]
-    ['father', 'mother', 'child']
+    ['child', 'father', 'mother']
     """
     frame = pedigree.layout(family)
     width, height = float(frame["x"].max()) + 1.5, -float(frame["y"].min()) + 1.2

@@ -1,4 +1,4 @@
-"""What all results are alike in that print a report."""
+"""What results that print a report have in common."""
 
 from __future__ import annotations
 

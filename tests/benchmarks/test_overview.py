@@ -30,6 +30,7 @@ def test_a_row_without_results_fails(results):
 
 
 def test_the_picture_is_drawn(results, tmp_path):
-    pytest.importorskip("matplotlib")
-    overview.draw(results, tmp_path / "overview.svg")
+    mpl = pytest.importorskip("matplotlib")
+    with mpl.rc_context():  # the style is of this picture only
+        overview.draw(results, tmp_path / "overview.svg")
     assert "genomic K, 2,000: GEMMA" in (tmp_path / "overview.svg").read_text(encoding="utf-8")
