@@ -51,5 +51,6 @@ setup:  ## make .venv, and install SuiteSparse where it is missing
 	@scripts/setup
 
 clean:  ## remove .venv, builds and caches
+	rm -rf docs/_build docs/reference/generated docs/tutorials/*.ipynb
 	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find lmmpy tests scripts benchmarks -name __pycache__ -prune -exec rm -rf {} +

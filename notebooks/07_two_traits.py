@@ -372,7 +372,7 @@ pair.tests.assign(chisq=pair.tests["chisq"].round(2), p_value=pair.tests["p_valu
 # $\chi^2_1$ lies the profile interval.
 
 # %%
-at = np.linspace(-0.2, 1, 25)
+at = np.linspace(-0.2, 1, 19)
 lost = np.array([2 * (ml.loglik - ml.constrain({rho: value}).loglik) for value in at])
 low, high = ml.confint(rho).iloc[0]
 limit = stats.chi2.isf(0.05, 1)

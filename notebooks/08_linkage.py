@@ -79,6 +79,7 @@ print(table.round(3))
 # Let $\pi$ be half the number of alleles that two people share by descent at a position. For siblings it is 0, ½ or 1
 # with probabilities ¼, ½, ¼. Its mean, ½, is twice the kinship: what notebook 5 put into $A$. Other relatives:
 
+
 # %%
 def three_generations():
     """Grandparents, two children who marry, and two grandchildren of each: one family."""
@@ -97,6 +98,7 @@ def sharing(one, other):
     """Half the number of alleles shared by descent, at each locus; nobody is inbred here."""
     first, second = dropped.alleles[:, place[one]], dropped.alleles[:, place[other]]
     return (first[:, :, None] == second[:, None, :]).sum(axis=(1, 2)) / 2
+
 
 # %%
 A = small.additive().to_frame(dropped.people)
@@ -203,6 +205,7 @@ def loglik(h2q, h2):
     r = yw - Xw @ np.linalg.lstsq(Xw, yw)[0]
     return -0.5 * len(y) * (1 + np.log(2 * np.pi * r @ r / len(y))) - np.log(L.diagonal()).sum()
 
+
 # %%
 null_best = minimize_scalar(lambda h2: -loglik(0, h2), bounds=(0, 0.99), method="bounded")
 full_best = minimize(lambda p: -loglik(*p), [0.2, 0.4], method="Nelder-Mead", options={"xatol": 1e-5, "fatol": 1e-7})
@@ -281,6 +284,7 @@ print(at_peak.vpredict(h2q="kin(ID, ibd_1_40) / (kin(ID, ibd_1_40) + kin(ID, ped
 # `drop_genes` hands down two chromosomes of 100 cM; a locus on each acts on the trait: on chromosome 1 at 30 cM with a
 # share of 0.35, on chromosome 2 at 70 cM with a share of 0.3. Other genes have 0.15.
 
+
 # %%
 def nuclear_families(n, children):
     """Pedigree of n families: two parents and some children each; ids from 1."""
@@ -296,6 +300,7 @@ def locus_effects(genes, locus, share, rng):
     """The effects q: each founder allele has one of its own, of variance share/2."""
     of_allele = np.sqrt(share / 2) * rng.standard_normal(genes.n_founder_alleles)
     return of_allele[genes.alleles[locus]].sum(axis=1)
+
 
 # %%
 rng = np.random.default_rng(8)
@@ -552,6 +557,7 @@ def one_study(share, positions, locus):
     values = locus_effects(genes, locus, share, rng) + np.sqrt(0.5 - share) * polygenes + np.sqrt(0.5) * noise
     return lmm.qtl.linkage(everyone.refit(values), genes.ibd)
 
+
 # %%
 studies = []
 for _ in range(120):
@@ -608,6 +614,7 @@ def noncentrality(Q, A, share, h2=0.5):
         return n * np.log(np.trace(np.linalg.solve(R, V)) / n) + np.linalg.slogdet(R)[1] - np.linalg.slogdet(V)[1]
 
     return minimize_scalar(loss, bounds=(0.01, 0.95), method="bounded", options={"xatol": 1e-3}).fun
+
 
 # %%
 shares = np.array([0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5])
@@ -716,6 +723,7 @@ print(
 # **5.** Large sibships are worth more than their number of people, as the number of pairs grows with its square.
 # Parents raise the $\lambda$ of a family, but by less than as many further children would: per 100 people it is lower
 # with them.
+
 
 # %%
 def per_hundred(children, parents):

@@ -131,7 +131,7 @@ def texts(cell: NotebookNode, streams: tuple[str, ...] = ("stdout", "stderr")) -
 
 
 def differences(stored: NotebookNode, fresh: NotebookNode) -> Iterator[str]:
-    """What is not the same in two notebooks: sources to the letter, outputs but for a unit in a last place."""
+    """What is not the same in two notebooks: sources to the letter, texts but for a last place; not pictures."""
     if len(stored.cells) != len(fresh.cells):
         yield f"{len(stored.cells)} cells are stored, the source has {len(fresh.cells)}"
         return
@@ -143,7 +143,7 @@ def differences(stored: NotebookNode, fresh: NotebookNode) -> Iterator[str]:
 
 
 def same(one: str, other: str) -> bool:
-    """Whether two texts agree, and their numbers to a unit in the last place that is shown (fill may move)."""
+    """Whether two texts agree; their decimals to a unit in the last place that is shown (fill may move)."""
     if [piece.split() for piece in _NUMBER.split(one)] != [piece.split() for piece in _NUMBER.split(other)]:
         return False
     pairs = zip(_NUMBER.findall(one), _NUMBER.findall(other), strict=True)
@@ -153,6 +153,8 @@ def same(one: str, other: str) -> bool:
 def _close(one: str, other: str) -> bool:
     if one == other:
         return True
+    if "." not in one + other and "e" not in (one + other).lower():  # a count
+        return False
     unit = max(place(one), place(other))
     return abs(value(one) - value(other)) <= 1.01 * unit
 
@@ -175,7 +177,7 @@ def main() -> int:
     parser.add_argument("prefixes", nargs="*", help="beginnings of names: 01 04; all when none is given")
     parser.add_argument("--check", action="store_true", help="store nothing, tell what differs")
     asked = parser.parse_args()
-    changed = 0
+    changed, begin = 0, time.perf_counter()
     for path in sources(tuple(asked.prefixes)):
         start = time.perf_counter()
         fresh = run(path)
@@ -186,6 +188,7 @@ def main() -> int:
         else:
             write(path, fresh)
         print(f"{path.stem}: {time.perf_counter() - start:.0f} s", flush=True)
+    print(f"{(time.perf_counter() - begin) / 60:.1f} min in all")
     return int(changed > 0)
 
 

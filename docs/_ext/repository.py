@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -157,10 +156,3 @@ def copy_notebooks() -> list[str]:
         if not copy.exists() or copy.read_text(encoding="utf-8") != made:
             copy.write_text(made, encoding="utf-8")
     return list(wanted)
-
-
-def copy_file(source: Path, target: Path) -> None:
-    """Copy a file if the copy is not the same already, so that nothing is built again without need."""
-    if not target.exists() or target.read_bytes() != source.read_bytes():
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(source, target)

@@ -1,6 +1,7 @@
 """The README's table of times is what the stored results say."""
 
 import json
+import re
 
 import pytest
 
@@ -34,3 +35,24 @@ def test_the_picture_is_drawn(results, tmp_path):
     with mpl.rc_context():  # the style is of this picture only
         overview.draw(results, tmp_path / "overview.svg")
     assert "genomic K, 2,000: GEMMA" in (tmp_path / "overview.svg").read_text(encoding="utf-8")
+
+
+QUANTITY = re.compile(r"(?<![\w.])([\d,]+(?:\.\d+)?) (µs|ms|s|min|GiB|MB)\b")
+UNITS = {"µs": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "GiB": 1024.0, "MB": 1.0}
+
+
+def quantities(text):
+    """Times in seconds and sizes in MB, each with half a unit of its last place."""
+    for number, unit in QUANTITY.findall(text):
+        decimals = len(number.partition(".")[2])
+        yield f"{number} {unit}", float(number.replace(",", "")) * UNITS[unit], 0.51 * UNITS[unit] / 10**decimals
+
+
+@pytest.mark.parametrize("page", ["how-to/large-data.md", "explanation/engines.md"])
+def test_what_pages_quote_is_in_the_results(page):
+    results = (overview.ROOT / "benchmarks" / "RESULTS.md").read_text(encoding="utf-8")
+    measured = [value for _, value, _ in quantities(results)]
+    measured += [float(cell.replace(",", "")) for cell in re.findall(r"(?<=\| )[\d,]+(?= )", results)]  # peaks, in MB
+    quoted = quantities((overview.ROOT / "docs" / page).read_text(encoding="utf-8"))
+    unknown = [text for text, value, half in quoted if not any(abs(value - known) <= half for known in measured)]
+    assert not unknown
