@@ -560,9 +560,9 @@ quality.round(2)
 
 # %% [markdown]
 # BLUP has the smaller error, and the higher correlation with the truth. The means that are far from the line belong
-# mostly to sires with few offspring (small points); BLUP moves those towards zero by the largest factor. The truth rises
-# by about one unit with each unit of BLUP, so a BLUP can be taken at face value, whereas the best-looking mean promises
-# too much.
+# mostly to sires with few offspring (small points); BLUP moves those towards zero by the largest factor. The truth
+# rises by about one unit with each unit of BLUP, so a BLUP can be taken at face value, whereas the best-looking mean
+# promises too much.
 #
 # "Unbiased" has a particular sense here: $\mathrm{E}(\hat b - b) = 0$ over all sires. For one given sire with a large
 # effect, $\mathrm{E}(\hat b \mid b)$ is nearer to zero than $b$ is. BLUP gives up unbiasedness for each sire to have

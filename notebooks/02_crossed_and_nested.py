@@ -171,8 +171,8 @@ shares = {"plate": f"plate / {total}", "sample": f"sample / {total}", "residual"
 fit.vpredict(shares).round(3)
 
 # %% [markdown]
-# The default interval is the estimate ± 1.96 standard errors. Here it leaves the range of a share, below 0 for plates and
-# for the residual, and above 1 for samples. Intervals from the profile of the likelihood cannot:
+# The default interval is the estimate ± 1.96 standard errors. Here it leaves the range of a share, below 0 for plates
+# and for the residual, and above 1 for samples. Intervals from the profile of the likelihood cannot:
 
 # %%
 fit.vpredict(shares, interval="profile").round(3)
@@ -268,9 +268,10 @@ for ax, what in zip(axes, ["Plate", "Sample"], strict=True):
     ax.set(xlabel="Predicted effect (mm)", ylabel=what)
 
 # %% [markdown]
-# This is called a caterpillar plot. Each bar is a 95 % interval of an effect, with the estimated variances and mean taken
-# as known. The effects of samples are then known more exactly than those of plates, because a sample has a record on
-# each plate, and a plate has only six. Do not compare two plates by whether their bars overlap: the bars are for one effect at a time.
+# This is called a caterpillar plot. Each bar is a 95 % interval of an effect, with the estimated variances and mean
+# taken as known. The effects of samples are then known more exactly than those of plates, because a sample has a record
+# on each plate, and a plate has only six. Do not compare two plates by whether their bars overlap: the bars are for one
+# effect at a time.
 
 # %% [markdown]
 # ## Is the model right? Diagnostics
@@ -649,8 +650,8 @@ pd.DataFrame({"mean squares": moments, "REML": parts}).round(4)
 
 # %% [markdown]
 # **3.** Block and variety together name a plot, so plots are the levels of `Block:Variety`: there are 18. Varieties are
-# compared between plots. Without plots four strips of one plot count as four plots: the standard errors of varieties are
-# too small. Nitrogen is compared within plots, and its standard error is then too large.
+# compared between plots. Without plots four strips of one plot count as four plots: the standard errors of varieties
+# are too small. Nitrogen is compared within plots, and its standard error is then too large.
 
 # %%
 oats = lmm.datasets.load("Oats")
@@ -689,8 +690,8 @@ machines.assign(residual=small.residuals()).groupby(["Worker", "Machine"], obser
 #   Software*.
 # - Pinheiro & Bates (2000), *Mixed-Effects Models in S and S-PLUS*, Springer.
 # - Stram & Lee (1994), Variance components testing in the longitudinal mixed effects model, *Biometrics*.
-# - Davies & Goldsmith, editors (1972), *Statistical Methods in Research and Production*, 4th edition, Oliver & Boyd: the
-#   source of `Dyestuff`, `Pastes` and `Penicillin`.
+# - Davies & Goldsmith, editors (1972), *Statistical Methods in Research and Production*, 4th edition, Oliver & Boyd:
+#   the source of `Dyestuff`, `Pastes` and `Penicillin`.
 #
 # Before: [1. From linear models to mixed models](01_from_linear_to_mixed.ipynb). Next:
 # [3. Random slopes](03_random_slopes.ipynb)

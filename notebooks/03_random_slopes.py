@@ -103,8 +103,8 @@ errors = {
 pd.DataFrame({"root mean square error (ms)": {name: np.sqrt((e**2).mean()) for name, e in errors.items()}}).round(1)
 
 # %% [markdown]
-# Here the mixed model predicts best. No pooling believes every accident of five days; complete pooling believes that all
-# are alike.
+# Here the mixed model predicts best. No pooling believes every accident of five days; complete pooling believes that
+# all are alike.
 #
 # ## Total = fixed + random
 #
@@ -176,7 +176,7 @@ by_hand = G @ Z.T @ np.linalg.solve(V, y - Z @ beta)
 print("by hand:", by_hand.round(3), " lmmpy:", b.loc["335"].to_numpy().round(3))
 
 # %%
-fit.plot.shrinkage()
+fit.plot.shrinkage().set(xlabel="Intercept (ms)", ylabel="Slope (ms per day)")
 plt.show()
 
 # %% [markdown]
@@ -254,8 +254,8 @@ print(neighbours.rename_axis("days").T.round(2))
 print("standard error of a correlation near zero, n = 18:", round(1 / np.sqrt(18 - 1), 2))
 
 # %% [markdown]
-# A residual that carries over to the next day would do that, and is not in the model. With 18 subjects a correlation has
-# a standard error of up to 0.24, so do not read too much into single cells.
+# A residual that carries over to the next day would do that, and is not in the model. With 18 subjects a correlation
+# has a standard error of up to 0.24, so do not read too much into single cells.
 
 # %% [markdown]
 # ## Correlated or not
@@ -397,11 +397,11 @@ ax.legend()
 plt.show()
 
 # %% [markdown]
-# The simulated curve lies far below the naive one, and nearer to the mixture. In the middle it is below the mixture, too,
-# by about twice its Monte Carlo standard error (at most 0.05). A hundred replicates cannot settle the tail. Thousands of
-# data sets in [How far to trust intervals and tests](../docs/explanation/calibration.md) say that with few groups the
-# mixture is a little cautious: it rejects a true hypothesis somewhat less often than its level says. In more than half of
-# the replicates a fit is on the boundary.
+# The simulated curve lies far below the naive one, and nearer to the mixture. In the middle it is below the mixture,
+# too, by about twice its Monte Carlo standard error (at most 0.05). A hundred replicates cannot settle the tail.
+# Thousands of data sets in [How far to trust intervals and tests](../docs/explanation/calibration.md) say that with few
+# groups the mixture is a little cautious: it rejects a true hypothesis somewhat less often than its level says. In more
+# than half of the replicates a fit is on the boundary.
 #
 # ## Profiles: what intervals look like
 #
@@ -571,7 +571,7 @@ pd.DataFrame(rows, index=["singular", "−2ℓ", "AIC", "slope", "std. error", "
 #
 # * **Drop random slopes because there was a warning.** With subjects who differ in their slopes, `(1 | Subject)` treats
 #   the days of a subject as independent evidence about the common slope. Exercise 5 shows how wrong its tests become.
-# * **Try optimisers until the warning goes away.** The maximum of the likelihood lies on the boundary, whoever finds it:
+# * **Try optimisers until the warning goes away.** The maximum lies on the boundary, whichever of them finds it:
 
 # %%
 searches = lmm.all_fit(three)

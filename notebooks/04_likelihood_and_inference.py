@@ -67,8 +67,9 @@ plt.show()
 # $$y = X\beta + Zb + e, \qquad b \sim N(0, \sigma^2 G(\theta)), \qquad e \sim N(0, \sigma^2 I),$$
 #
 # so that $y \sim N(X\beta, \sigma^2 V)$ with $V = I + Z G Z^\top$. In this notebook $G$ and $V$ are *relative* to
-# $\sigma^2$; in the others they are the covariances themselves. We write $G = \Lambda\Lambda^\top$. For a term with $k$ effects in each level, $\Lambda$ repeats a small
-# lower-triangular matrix $T$, $k \times k$, whose entries are $\theta$. For `(Days | Subject)` there are three:
+# $\sigma^2$; in the others they are the covariances themselves. We write $G = \Lambda\Lambda^\top$. For a term with $k$
+# effects in each level, $\Lambda$ repeats a small lower-triangular matrix $T$, $k \times k$, whose entries are
+# $\theta$. For `(Days | Subject)` there are three:
 #
 # $$T = \begin{pmatrix}\theta_1 & 0\\ \theta_2 & \theta_3\end{pmatrix}, \qquad
 # \sigma^2\,T T^\top = \text{covariance matrix of intercept and slope}.$$
@@ -138,9 +139,9 @@ pd.DataFrame(
 #
 # An *error contrast* is a combination of the observations whose mean is zero whatever $\beta$ is: $k^\top y$ with
 # $k^\top X = 0$. There are $n - p$ independent ones. Put them in the columns of $K$ ($n \times (n-p)$, full rank,
-# $K^\top X = 0$; it has nothing to do with the relationship matrix that is called $K$ elsewhere). Then
-# $K^\top y \sim N(0, \sigma^2 K^\top V K)$ has no $\beta$ in it, and its ordinary likelihood is the *restricted* one.
-# Which $K$ does not matter: another one is $KB$ with an invertible $B$, which adds a constant. Compared with the criterion,
+# $K^\top X = 0$; it has nothing to do with the relationship matrix that is called $K$ elsewhere). Then $K^\top y \sim
+# N(0, \sigma^2 K^\top V K)$ has no $\beta$ in it, and its ordinary likelihood is the *restricted* one. Which $K$ does
+# not matter: another one is $KB$ with an invertible $B$, which adds a constant. Compared with the criterion,
 #
 # $$d_K(\theta) = d_{\text{REML}}(\theta) + \log|K^\top K| - \log|X^\top X| .$$
 #
@@ -362,12 +363,12 @@ ax.legend(loc="upper right", frameon=True, framealpha=1, edgecolor="none")
 plt.show()
 
 # %% [markdown]
-# The numbers on the contours are the rise above the minimum. (The paths are projected onto the picture: their $\theta_2$
-# is not quite that of the surface.) The surface has **two** minima, mirror images: $T$ and $T$ with the sign of a column
-# changed give the same $T T^\top$, so that $(\theta_1, \theta_2, \theta_3)$ and $(\theta_1, \theta_2, -\theta_3)$ are
-# the same model. lmmpy searches without bounds. Newton's path crosses zero, reaches the mirror image, and the row
-# `equivalent` of the log turns the sign. Between the two minima lies a ridge, at $\theta_3 = 0$: across it the surface is
-# level at the top, which we come to in the section on the saddle.
+# The numbers on the contours are the rise above the minimum. (The paths are projected onto the picture: their
+# $\theta_2$ is not quite that of the surface.) The surface has **two** minima, mirror images: $T$ and $T$ with the sign
+# of a column changed give the same $T T^\top$, so that $(\theta_1, \theta_2, \theta_3)$ and $(\theta_1, \theta_2,
+# -\theta_3)$ are the same model. lmmpy searches without bounds. Newton's path crosses zero, reaches the mirror image,
+# and the row `equivalent` of the log turns the sign. Between the two minima lies a ridge, at $\theta_3 = 0$: across it
+# the surface is level at the top, which we come to in the section on the saddle.
 #
 # Left to itself, lmmpy starts from a moment estimate close to the minimum and needs fewer evaluations still.
 
@@ -416,9 +417,9 @@ def one_way_gradient(theta):
 
 
 # %% [markdown]
-# Two checks that need no algebra. A central difference loses a third of the digits or more, because it subtracts numbers
-# that are nearly equal. The *complex step* $\operatorname{Im} d(\theta + ih)/h$ subtracts nothing, so that $h$ may be as
-# small as one likes, and nearly all digits are right.
+# Two checks that need no algebra. A central difference loses a third of the digits or more, because it subtracts
+# numbers that are nearly equal. The *complex step* $\operatorname{Im} d(\theta + ih)/h$ subtracts nothing, so that $h$
+# may be as small as one likes, and nearly all digits are right.
 
 # %%
 points = np.array([0.1, 0.5, 1.0, 2.0])
@@ -461,9 +462,9 @@ print(pd.DataFrame(steps, columns=["θ", "criterion", "gradient"]).round(6))
 print("lmmpy:", batch_fits["Dyestuff"].theta.iloc[0].round(6), round(batch_fits["Dyestuff"].reml_criterion, 6))
 
 # %% [markdown]
-# Close to the minimum the number of right digits about doubles with each step. lmmpy does the same with more care: a trust
-# region, so that a bad step is taken back, a long first step by the score equations, and a final check by the observed
-# Hessian (`fit.convergence`).
+# Close to the minimum the number of right digits about doubles with each step. lmmpy does the same with more care: a
+# trust region, so that a bad step is taken back, a long first step by the score equations, and a final check by the
+# observed Hessian (`fit.convergence`).
 
 # %% [markdown]
 # ## Why second-order fitting wins
@@ -646,8 +647,8 @@ pd.DataFrame({"ν by hand": pd.Series(by_hand), "ν of lmm.contest": single["df"
 
 # %% [markdown]
 # They agree, and are the `df` of the summary above. Where the variance of the schools is estimated as zero, the recipe
-# takes the zero as known: $\nu$ becomes the number of pupils less the number of coefficients, which is far too many. One
-# response without any difference between schools shows it:
+# takes the zero as known: $\nu$ becomes the number of pupils less the number of coefficients, which is far too many.
+# One response without any difference between schools shows it:
 
 # %%
 no_schools = full.refit(np.random.default_rng(44).standard_normal(len(pupils)))
@@ -694,10 +695,11 @@ print("LRT on the grid:", by_grid.round(2), "  lmm.anova:", lrt["Chisq"].round(2
 
 # %% [markdown]
 # The parametric bootstrap asks how the statistic is distributed when the null model is true, with the estimated
-# parameters. Here the statistic does not change when $y$ is multiplied by a number, nor when any combination of the null
-# model's predictors is added to it, so that its distribution under the null model depends on $\theta$ alone: we tabulate
-# its 95 % quantile over $\theta$ once, and look it up at $\hat\theta$ of each data set.
-# (`lmm.parametric_bootstrap_lrt` assumes nothing of this kind, and refits.) The kinks of the curve are Monte Carlo error.
+# parameters. Here the statistic does not change when $y$ is multiplied by a number, nor when any combination of the
+# null model's predictors is added to it, so that its distribution under the null model depends on $\theta$ alone: we
+# tabulate its 95 % quantile over $\theta$ once, and look it up at $\hat\theta$ of each data set.
+# (`lmm.parametric_bootstrap_lrt` assumes nothing of this kind, and refits.) The kinks of the curve are Monte Carlo
+# error.
 
 
 # %%
@@ -866,9 +868,9 @@ pd.DataFrame(
         name: {
             "statistic is zero, %": 100 * np.mean(ratio < 1e-9),
             "rejected at 5 % by χ²₁, %": 100 * np.mean(ratio > naive),
-            "the same, exact": 100 * exact_rejection(int(name.split()[0]), naive),
+            "exact level of χ²₁, %": 100 * exact_rejection(int(name.split()[0]), naive),
             "rejected at 5 % by the mixture, %": 100 * np.mean(ratio > mixture),
-            "the same, exact ": 100 * exact_rejection(int(name.split()[0]), mixture),
+            "exact level of the mixture, %": 100 * exact_rejection(int(name.split()[0]), mixture),
             "Monte Carlo standard error at 5 %": 100 * np.sqrt(0.05 * 0.95 / len(ratio)),
         }
         for name, ratio in null_ratio.items()
@@ -889,8 +891,9 @@ plt.show()
 
 # %% [markdown]
 # In both designs more than half of the statistics are zero, and the mixture rejects a little less often than its level
-# says, least often with few groups. The naive test rejects in less than half as many data sets as it should. `lmm.ranova` gives both p-values. For a slope and its correlation with the intercept the
-# mixture is $\tfrac12\chi^2_1 + \tfrac12\chi^2_2$.
+# says, least often with few groups. The naive test rejects in less than half as many data sets as it should.
+# `lmm.ranova` gives both p-values. For a slope and its correlation with the intercept the mixture is
+# $\tfrac12\chi^2_1 + \tfrac12\chi^2_2$.
 
 # %%
 print(lmm.ranova(batch_fits["Dyestuff"]), "\n")
@@ -907,6 +910,8 @@ print(lmm.ranova(fit))
 fig, axes = plt.subplots(1, 3, figsize=(7, 2.7))
 shown = fit.profile(["Days", "sd_Days|Subject", "cor_Days.(Intercept)|Subject"])
 fit.plot.profile(shown, ax=axes)
+for ax, name in zip(axes, ["Slope (ms/day)", "SD of slopes (ms/day)", "Correlation"], strict=True):
+    ax.set_xlabel(name)
 plt.show()
 
 # %%
@@ -950,7 +955,8 @@ print("sd of Days, profile of REML:", by_reml.round(2).tolist())
 #    $\mathrm{d}d/\mathrm{d}\omega$ at zero.
 # 4. Compare $H$, the average information, with the second derivative of `one_way`, at the minimum and at
 #    $\theta = 0.5$.
-# 5. Use `lowest` to estimate the level of the χ² test of the LRT with 9, 18 and 72 schools (1000 data sets each).
+# 5. Use `lowest` to estimate the level of the χ² test of the LRT with `9`, `18` and `72` schools, from `count=1000`
+#    data sets each. How large is the Monte Carlo error?
 # 6. In one plot, compare the criterion of `Dyestuff` over $\theta$ by ML and by REML, each less its minimum. Which is
 #    flatter to the right, and what does that mean for profile intervals?
 
@@ -1002,7 +1008,8 @@ for theta in (batch_fits["Dyestuff"].theta.iloc[0], 0.5):
     print(f"θ = {theta:.3f}: second derivative {observed:.3f}, average information {average_information(theta):.3f}")
 
 # %% [markdown]
-# **5.** The rejections beyond the level fall roughly as one over the number of schools, within the Monte Carlo error.
+# **5.** The rejections beyond the level fall roughly as one over the number of schools, within the Monte Carlo error (±
+# one standard error).
 
 # %%
 for schools in (9, 18, 72):

@@ -153,10 +153,10 @@ axes[0].set_ylabel("Person, ancestors first")
 plt.show()
 
 # %% [markdown]
-# In $A$ all pairs have an entry of whom one descends from the other, or both from a third. In $A^{-1}$ only parents with children and the two
-# parents of a child have one: given the parents, grandparents say nothing more. In a deep pedigree $A$ fills up,
-# while $A^{-1}$ keeps at most nine numbers a person. lmmpy fits with the sparse inverse. (Two pairs of identical
-# twins share one level a pair, which is why there are fewer levels than people:)
+# In $A$ all pairs have an entry of whom one descends from the other, or both from a third. In $A^{-1}$ only parents
+# with children and the two parents of a child have one: given the parents, grandparents say nothing more. In a deep
+# pedigree $A$ fills up, while $A^{-1}$ keeps at most nine numbers a person. lmmpy fits with the sparse inverse. (Two
+# pairs of identical twins share one level a pair, which is why there are fewer levels than people:)
 
 # %%
 print(
@@ -227,13 +227,13 @@ for name, g in ways.items():
         of_class = (g[one[chosen]] * g[other[chosen]]).mean(axis=0)
         mc_error[f"{name}, SE", a] = of_class.std() / np.sqrt(len(of_class))
 related = related.groupby("A").agg(pairs=("A", "size"), **{n: (n, "mean") for n in ways})
-print(related.join(pd.Series(mc_error).unstack(0)).round(3).to_string(na_rep=""))
+print(related.join(pd.Series(mc_error).unstack(0)[[f"{n}, SE" for n in ways]]).round(3).to_string(na_rep=""))
 
 # %% [markdown]
-# Within their Monte Carlo errors (SE) both ways give covariances equal to $A_{ij}$: ⅛ for cousins, ¼ for uncles and for
-# grandparents, ½ for sibs and for parent and child, and 1 for identical twins. Now the data: the products of the residuals of two people, averaged
-# over the pairs of a class, estimate their correlation. (The two pairs of twins are too few for an average, and are
-# left out.)
+# Within about two Monte Carlo standard errors (SE) both ways give covariances equal to $A_{ij}$: ⅛ for cousins, ¼ for
+# uncles and for grandparents, ½ for sibs and for parent and child, and 1 for identical twins. Now the data: the
+# products of the residuals of two people, averaged over the pairs of a class, estimate their correlation. (The two
+# pairs of twins are too few for an average, and are left out.)
 
 # %%
 data = family.dropna(subset=["bmi"]).reset_index(drop=True)
@@ -301,7 +301,8 @@ plt.show()
 # %% [markdown]
 # ## The likelihood of a heritability
 #
-# The polygenic model of one record a person is (with $V$ the covariance matrix itself again, not relative to $\sigma^2$)
+# The polygenic model of one record a person is (with $V$ the covariance matrix itself again, not relative to
+# $\sigma^2$)
 #
 # $$y = X\beta + g + e,\quad g \sim N(0, \sigma_g^2 A),\quad e \sim N(0, \sigma_e^2 I),\qquad
 # V = \sigma^2_P\,[h^2 A + (1 - h^2) I],\quad h^2 = \frac{\sigma_g^2}{\sigma_g^2 + \sigma_e^2}.$$
@@ -475,8 +476,9 @@ plt.show()
 # estimates are more spread out: the price of telling apart two causes that go together. The model without it is more
 # precise about the wrong quantity.
 #
-# `bmi` was analysed above without the household, which plays a part in that trait, too. So the heritability above is too
-# large, and the model of `bmi` in the rest of this notebook is kept only for its simplicity:
+# `bmi` was analysed above without the household. With it the estimate changes little here, but the interval reaches
+# further down: a part of what looked genetic may be the home. For the sake of simplicity the rest of this notebook
+# keeps the model without it.
 
 # %%
 bmi_home = lmm.lmer("bmi ~ age + sex + kin(ped) + (1 | household)", family)
@@ -598,8 +600,8 @@ print("mean of the parents", round(child["estimate"].iloc[:2].mean(), 3), "| h =
 # ## Relatedness ignored
 #
 # Suppose we test a covariate that is the same for a whole family, such as the altitude of the village. Relatives are
-# not independent observations of it. Draw such a covariate at random, 4,000 times, and test it with a $t$ test from
-# an ordinary regression, and from the polygenic model (here with $V$ as estimated without it); the trait stays as it is.
+# not independent observations of it. Draw such a covariate at random, 4,000 times, and test it with a $t$ test from an
+# ordinary regression, and from the polygenic model (here with $V$ as estimated without it); the trait stays as it is.
 # Beside it: a covariate drawn for each person separately.
 
 
@@ -706,9 +708,9 @@ ax.legend(loc="upper left")
 plt.show()
 
 # %% [markdown]
-# Half sibs of a few sires are the example: best of all near zero, and worst at a high heritability, where their precision
-# is that of the number of sires, here eight. The formula is for large samples. Is it right for this study? Draw 2,000 traits with a heritability of
-# 0.5 and estimate each with the spectral form above:
+# Half sibs of a few sires are the example: best of all near zero, and worst at a high heritability, where their
+# precision is that of the number of sires, here eight. The formula is for large samples. Is it right for this study?
+# Draw 2,000 traits with a heritability of 0.5 and estimate each with the spectral form above:
 
 # %%
 rng = np.random.default_rng(7)
@@ -765,7 +767,8 @@ print("F of rows 4 to 6:", (np.diag(tabular(line)) - 1)[4:])
 
 # %% [markdown]
 # **3.** The denominator now contains the variance due to age and sex. Age goes with generation, so that it makes sibs
-# alike and parents and children different, which is not what $A$ says. REML likelihoods are of different contrasts of the data when $X$ differs.
+# alike and parents and children different, which is not what $A$ says. REML likelihoods are of different contrasts of
+# the data when $X$ differs.
 
 # %%
 bare = lmm.lmer("bmi ~ 1 + kin(ped)", family)

@@ -246,7 +246,8 @@ print(f"V_A without weight in the model {estimated.loc['age × sex', 'V_A']:.2f}
 
 # %% [markdown]
 # The sum agrees within the error of the estimates, because the direct genes and those of weight are independent.
-# Otherwise $2\beta_w$ times their covariance belongs to it. Whether weight ought to be a covariate depends on the question, not on its p-value.
+# Otherwise $2\beta_w$ times their covariance belongs to it. Whether weight ought to be a covariate depends on the
+# question, not on its p-value.
 #
 # In the model with weight and *without* age and sex, weight stands for both: old males are heavy and have long horns,
 # so that its coefficient is too large, and all that is built on it is off.
@@ -322,7 +323,8 @@ plt.show()
 # One thing is not as it should be: the $V_A$ of the first model is too large on average, by more than chance. The
 # culprit is sex. The parents of a foal are always one male and one female, so that sex is *not* independent of the
 # pedigree. As every pair of parents has the same mean of its sexes, the difference between a foal and the mean of its
-# parents varies less than it would for a pure residual, and some of the sex difference is taken for genes. To check, give the sexes' difference to animals at random:
+# parents varies less than it would for a pure residual, and some of the sex difference is taken for genes. To check,
+# give the sexes' difference to animals at random:
 
 # %%
 rng = np.random.default_rng(22)
@@ -609,8 +611,8 @@ print(f"realised {select(animals, animals['horn'])[1]:.2f}")
 
 # %% [markdown]
 # **4.** By `age × sex`, the animals being compared at an age. The ratio mixes the two traits, and its $h^2$ is that of
-# neither. It is nearly that of horn less (mean horn / mean weight) times weight; where that ratio happens to be near the
-# slope of weight, as it is here, this is horn at a given weight.
+# neither. It is nearly that of horn less (mean horn / mean weight) times weight; where that ratio happens to be near
+# the slope of weight, as it is here, this is horn at a given weight.
 
 # %%
 for trait in ("weight", "I(horn / weight)"):

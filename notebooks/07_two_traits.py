@@ -450,10 +450,9 @@ plt.show()
 # ## Causation
 #
 # If trait 1 causes trait 2, $y_2 = b\,y_1 + \text{own}$, and what is trait 2's own is independent of trait 1, all that
-# makes trait 1 comes along: $C_{12} = b\,C_{11}$ and
-# $E_{12} = b\,E_{11}$. A genetic correlation follows, though no gene acts on trait 2 but through trait 1 or its own
-# way. But there is something to test: the regressions of trait 2 on trait 1 must be the same for genes and
-# environments.
+# makes trait 1 comes along: $C_{12} = b\,C_{11}$ and $E_{12} = b\,E_{11}$. A genetic correlation follows, though no
+# gene acts on trait 2 but through trait 1 or its own way. But there is something to test: the regressions of trait 2
+# on trait 1 must be the same for genes and environments.
 
 # %%
 rng = np.random.default_rng(8)
@@ -484,8 +483,8 @@ pd.concat(
 # Where trait 1 causes trait 2 both regressions are near the $b = 0.6$ of the simulation. In the first simulation they
 # have opposite signs: no effect of one trait on the other alone could make such data. In the family study they do not
 # differ clearly, which agrees with causation, and with much else: equal regressions are implied by causation without
-# any other link, and do not imply it. Errors of measurement in trait 1 count as environment, and break the equality even where causation
-# holds.
+# any other link, and do not imply it. Errors of measurement in trait 1 count as environment, and break the equality
+# even where causation holds.
 
 # %% [markdown]
 # ## Who has one trait only
@@ -523,8 +522,8 @@ print(errors(all_rows, complete, "kin(pedigree)"))
 
 # %% [markdown]
 # Complete cases throw away most of what is known of trait 1, and with it relatives: an uncle's trait 1 tells about a
-# nephew's trait 2. The heritability of trait 1 and $\rho_g$ gain most;
-# $\rho_p$, which the complete cases tell directly, gains nothing. (Each standard error is itself an estimate.)
+# nephew's trait 2. The heritability of trait 1 and $\rho_g$ gain most; $\rho_p$, which the complete cases tell
+# directly, gains nothing. (Each standard error is itself an estimate.)
 
 # %% [markdown]
 # ## When trait 2 was measured because of trait 1
@@ -709,8 +708,8 @@ plt.show()
 
 # %% [markdown]
 # Phenotypic correlations are estimated well, genetic ones are not: the standard deviation of $\hat\rho_g$ is about
-# twice that of $\hat\rho_p$. Standard errors go down with the square root of the number of families, so that
-# half of an error costs four times the people:
+# twice that of $\hat\rho_p$. Standard errors go down with the square root of the number of families, so that half of
+# an error costs four times the people:
 
 # %%
 rng, rows = np.random.default_rng(9), []
@@ -837,11 +836,11 @@ print(np.clip(ends, -1, 1).round(3), "from", np.round(ends, 3))
 print(lmm.anova(ml.constrain({rho: "cor_fvii.bmi|Residual"}), ml))
 
 # %% [markdown]
-# **4.** The household takes from the genes: people of one household are mostly relatives, and the two are hard to
-# tell apart in a study of this size. Its two effects are estimated as perfectly correlated (a singular fit), and
-# $\rho_g$ falls a little, while $\rho_e$ hardly changes. `lmm.ranova` tests the term with all its three parameters,
-# two variances and a correlation. There is no mixture in closed form for that; the naive p-value is too large, and far from
-# small here. That is no proof that there is no household: the study was simulated with one.
+# **4.** The household takes from the genes: people of one household are mostly relatives, and the two are hard to tell
+# apart in a study of this size. Its two effects are estimated as perfectly correlated (a singular fit), and $\rho_g$
+# falls a little, while $\rho_e$ hardly changes. `lmm.ranova` tests the term with all its three parameters, two
+# variances and a correlation. There is no mixture in closed form for that; the naive p-value is too large, and far
+# from small here. That is no proof that there is no household: the study was simulated with one.
 
 # %%
 with warnings.catch_warnings():

@@ -232,7 +232,7 @@ drop = (by_hand["l1"] - surface) / np.log(10)
 fig, ax = plt.subplots(figsize=(5.2, 3.8))
 shown = np.where(np.isfinite(drop), drop, np.nan)
 lines = ax.contour(grid_q, grid_g, shown, [0.5, 1, 2, 3, 6, 10], colors=COLOURS["blue"], linewidths=1)
-label_at = [(0.24, 0.38), (0.19, 0.36), (0.14, 0.33), (0.11, 0.29), (0.06, 0.17), (0.03, 0.05)]
+label_at = [(0.25, 0.45), (0.235, 0.37), (0.19, 0.36), (0.155, 0.35), (0.1, 0.27), (0.075, 0.17)]
 ax.clabel(lines, fmt="%.3g", fontsize=8, manual=label_at)
 ax.contour(grid_q, grid_g, shown, [by_hand["lod"]], colors=COLOURS["vermilion"], linestyles="--")
 ax.plot(by_hand["h2q"], by_hand["h2"], "o", color=COLOURS["vermilion"])
@@ -247,7 +247,8 @@ ax.set(xlabel="Share of the locus, $h^2_q$", ylabel="Share of the other genes, $
 plt.show()
 
 # %% [markdown]
-# The ridge runs downwards: the sum $h^2_q + h^2$ is known better than how it divides. $Q_x$ and $A$ are alike, as $A$ is the mean of all $Q_x$.
+# The ridge runs downwards: the sum $h^2_q + h^2$ is known better than how it divides. $Q_x$ and $A$ are alike, as $A$
+# is the mean of all $Q_x$.
 
 # %% [markdown]
 # ## A scan along the chromosome
@@ -449,9 +450,9 @@ for level, text, style in ((one_chromosome, "5 % of\na chromosome", "--"), (lod_
 ax.set(xlabel="Highest LOD of a chromosome without a locus", ylabel="Chromosomes")
 Markdown(
     f"A chromosome needs a LOD of about {one_chromosome:.1f}, a genome of 35 such chromosomes one of about "
-    f"{lod_needed:.1f}, and of at most {at_most:.1f}, for an error of 5 % in all. A map without gaps has more independent "
-    "positions: Lander & Kruglyak (1995) come to 3.6 for allele sharing of pairs of siblings and 3.3 for classical LODs, "
-    "and 3 is the tradition since Morton (1955)."
+    f"{lod_needed:.1f}, and of at most {at_most:.1f}, for an error of 5 % in all. A map without gaps has more "
+    "independent positions: Lander & Kruglyak (1995) come to 3.6 for allele sharing of pairs of siblings and 3.3 for "
+    "classical LODs, and 3 is the tradition since Morton (1955)."
 )
 
 # %% [markdown]
@@ -505,9 +506,8 @@ plt.show()
 
 # %% [markdown]
 # As they are, LODs lie above the line: too many are high. Both remedies bring them down. (The last row of the table
-# counts one or two LODs, and tells nothing.) Normal scores are the first
-# choice where the scale of the trait has no meaning of its own; `lod_adjust` leaves the trait as it is.
-# `qtl.polygenic` warns of such a trait:
+# counts one or two LODs, and tells nothing.) Normal scores are the first choice where the scale of the trait has no
+# meaning of its own; `lod_adjust` leaves the trait as it is. `qtl.polygenic` warns of such a trait:
 
 # %% tags=["warns"]
 long_tail = family.assign(trait=skewed.iloc[:, 0])
@@ -591,8 +591,8 @@ plt.show()
 # ## What a study can find
 #
 # The expected LOD can be computed without simulation. Let $V$ be the true covariance, and $V_0$ the covariance without
-# a locus that is nearest to it. The likelihood ratio then behaves about like $\max(0, Z)^2$ with $Z \sim N(\sqrt\lambda, 1)$
-# and
+# a locus that is nearest to it. The likelihood ratio then behaves about like $\max(0, Z)^2$ with $Z \sim
+# N(\sqrt\lambda, 1)$ and
 #
 # $$\lambda = \min_{V_0}\big[\operatorname{tr}(V_0^{-1}V) - n + \log|V_0| - \log|V|\big].$$
 #
@@ -638,9 +638,10 @@ for share, values in simulated.items():
     z = np.sqrt(lam[shares == share][0])
     mean = (z**2 * norm.cdf(z) + z * norm.pdf(z) + norm.cdf(z)) / (2 * np.log(10))  # of max(0, Z)²
     found = np.mean(values >= 3)
+    error = 100 * np.sqrt(found * (1 - found) / 60)
     print(
         f"share {share}: mean LOD {values.mean():.2f} ± {values.std() / 60**0.5:.2f} (theory {mean:.2f}), LOD ≥ 3 in "
-        f"{100 * found:.0f} ± {100 * np.sqrt(found * (1 - found) / 60):.0f} % (theory {power[shares == share][0]:.0f} %)"
+        f"{100 * found:.0f} ± {error:.0f} % (theory {power[shares == share][0]:.0f} %)"
     )
 
 # %% [markdown]

@@ -1,5 +1,3 @@
-
-
 # %% [markdown]
 # # 9. Association
 #
@@ -17,7 +15,7 @@
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from scipy.stats import chi2, f, ncx2, norm
+from scipy.stats import binom, chi2, f, ncx2, norm
 
 import lmmpy as lmm
 from lmmpy import plots
@@ -69,11 +67,11 @@ print(f"{len(founders)} of {len(snps)} people are founders; p < 0.05 in {low} of
 # The model is $y = X\beta + x\beta_x + g + e$ with $V = \sigma^2_g A + \sigma^2_e I$. Two thousand or a million
 # variants are not fitted one by one: the **null model**, without $x$, is fitted once, and its variances are kept. With
 #
-# $$P = V^{-1} - V^{-1}X(X^\top V^{-1}X)^{-1}X^\top V^{-1},\qquad U = x^\top P y,\qquad I = x^\top P x$$
+# $$P = V^{-1} - V^{-1}X(X^\top V^{-1}X)^{-1}X^\top V^{-1},\qquad U = x^\top P y,\qquad J = x^\top P x$$
 #
-# generalised least squares gives $\hat\beta_x = U/I$ with variance $1/I$. Three tests differ in the scale of $V$: the
-# **score** test takes it from the null model, **Wald**'s test from what is left with $x$ in the model, and the
-# likelihood ratio compares the two. They need nothing but $U$, $I$ and $y^\top P y$:
+# generalised least squares gives $\hat\beta_x = U/J$ with variance $1/J$, $J$ being the information. Three tests
+# differ in the scale of $V$: the **score** test takes it from the null model, **Wald**'s test from what is left with
+# $x$ in the model, and the likelihood ratio compares the two. They need nothing but $U$, $J$ and $y^\top P y$:
 
 # %%
 base = lmm.lmer("bmi ~ age + sex + kin(ped)", family)
@@ -88,6 +86,7 @@ def projection(V, X):
     """P of a covariance and the fixed part."""
     Vi = np.linalg.inv(V)
     return Vi - Vi @ X @ np.linalg.solve(X.T @ Vi @ X, X.T @ Vi)
+
 
 # %%
 P = projection(vg * A + ve * np.eye(len(y)), X)
@@ -112,10 +111,9 @@ tests = pd.concat(parts).set_index(pd.Index(["score", "wald", "lrt"]))
 print(tests[["beta", "std_error", "statistic", "p_value"]].round(4))
 
 # %% [markdown]
-# The numbers agree. The standard errors differ by the degrees of freedom of their scale. And ordinary least squares,
-# which takes relatives for strangers? Its own standard error presumes independent people; under the covariance $V$ of
-# the mixed model that of the same estimate is $\sqrt{c^\top V c}/c^\top c$, with $c$ what is left of $x$ after age and
-# sex.
+# The numbers agree. The standard errors differ by the scale of $V$ only. And ordinary least squares, which takes
+# relatives for strangers? Its own standard error presumes independent people; under the covariance $V$ of the mixed
+# model that of the same estimate is $\sqrt{c^\top V c}/c^\top c$, with $c$ what is left of $x$ after age and sex.
 
 # %%
 alone = lmm.gls("bmi ~ age + sex", family)
@@ -129,7 +127,8 @@ print(f"standard error of the regression under V: {honest:.4f}")
 
 # %% [markdown]
 # The p-value of the regression is the smaller one, and cannot be trusted; its true standard error is larger than what
-# it says, and larger than that of the mixed model, whose estimate is the better one.
+# it says, and larger than that of the mixed model, whose estimate is the more precise one. (That the regression comes
+# nearer to the simulated effect of `snp7` in this study is chance.)
 
 # %%
 fig, ax = plt.subplots(figsize=(5.2, 3.4))
@@ -158,7 +157,7 @@ print(tested.table.query("variant == 'snp7'")[columns].round(4).to_string(index=
 # %% [markdown]
 # The SNP that acts is not the first. The first of 60 p-values is small by itself: without any effect its expectation
 # is 1/61. Was it to be expected that `snp7` is missed? Its test has, about, a $\chi^2_1$ distribution with the
-# non-centrality $\lambda = \beta_x^2 I$:
+# non-centrality $\lambda = \beta_x^2 J$:
 
 # %%
 share = effect**2 * 2 * frequency["snp7"] * (1 - frequency["snp7"]) / (vg + ve)
@@ -168,7 +167,8 @@ for level in (0.05, 0.05 / 60, 5e-8):
     print(f"power at p < {level:.2g}: {ncx2.sf(chi2.isf(level, 1), 1, noncentrality):.4f}")
 
 # %% [markdown]
-# It was. A study of 400 people can find SNPs of some per cent of the variance, at a mild threshold.
+# With a threshold that 60 tests ask for, it was to be expected; at 0.05 it was bad luck. A study of 400 people can
+# find SNPs of some per cent of the variance, at a mild threshold.
 
 # %% [markdown]
 # ## Without the kinship
@@ -197,13 +197,14 @@ plt.show()
 # %% [markdown]
 # In a **QQ plot** the observed p-values are drawn against those of as many tests without effects. All SNPs are null
 # here; the mixed model keeps to the line, and ordinary regression leaves it from the beginning. The **genomic
-# control** $\lambda_{GC}$ is the median of the $\chi^2_1$ statistics over its expectation: 1 when all is right.
+# control** $\lambda_{GC}$ is the median of the test statistics over the median of $\chi^2_1$: about 1 where nothing
+# acts and the model is right.
 #
 # Why? The variance of $x^\top y$ is what regression gets wrong. A SNP that is handed down has a kinship of its own:
-# the covariance of $x$ is $2f(1-f)A$. With $M$ the projection that takes the mean away, a test by regression is too
-# large by about
+# the covariance of $x$ is $2f(1-f)A$. With $M$ the projection that takes the mean away, the statistic of a regression
+# is too large by a factor of about
 #
-# $$\lambda = \frac{\operatorname{tr}(MAMV)\,(n-1)}{\operatorname{tr}(MA)\operatorname{tr}(MV)},
+# $$\lambda_{GC} = \frac{\operatorname{tr}(MAMV)\,(n-1)}{\operatorname{tr}(MA)\operatorname{tr}(MV)},
 # \qquad V = h^2A + (1-h^2)I ,$$
 #
 # and that needs both: a heritable trait, and a SNP that relatives share. Try all three: different $h^2$, a mixed
@@ -224,6 +225,7 @@ def lambda_of(G, y):
     """Genomic control of single-SNP regressions on an intercept and each column of G."""
     r = (y - y.mean()) @ (G - G.mean(axis=0)) / (n_all * y.std() * G.std(axis=0))
     return np.median((n_all - 2) * r**2 / (1 - r**2)) / chi2.median(1)
+
 
 # %%
 rows = []
@@ -257,8 +259,8 @@ plt.show()
 
 # %% [markdown]
 # Each point is one trait. Regression is right for SNPs that have nothing to do with the families, and wrong for those
-# that are handed down in them, the more the higher $h^2$. Dividing all statistics by $\lambda$ would mend the level on
-# the average, at a loss of power; the mixed model mends the cause.
+# that are handed down in them, the more the higher $h^2$. Dividing all statistics by $\lambda_{GC}$ would mend the
+# level on the average, at a loss of power; the mixed model mends the cause.
 
 # %% [markdown]
 # ## A genome
@@ -386,8 +388,8 @@ plt.show()
 # Relatives vary around what the pedigree expects: siblings truly share more or less, and the variants are a sample of
 # the genome. The first eigenvector of $K$, the first **principal component**, separates the populations.
 #
-# Five null models, and what they make of the genome. $\lambda$ is that of chromosomes 6 to 10, on which there is
-# nothing.
+# Five null models, and what they make of the genome. The $\lambda_{GC}$ is that of chromosomes 6 to 10, on which there
+# is nothing.
 
 # %%
 nulls = {
@@ -412,7 +414,8 @@ for name, scan in scans.items():
     quiet = by_name.to_numpy()[empty]
     rows[name] = [genomic_control(quiet), 100 * np.mean(quiet < 0.05), *by_name[causal]]
 compared = pd.DataFrame(rows, index=["lambda, chr 6-10", "p < 0.05 there, %", *causal]).T
-print(compared.to_string(float_format="{:.2g}".format))
+shown = compared.iloc[:, :2].round(2).astype(str).join(compared[causal].map("{:.1e}".format))
+print(shown.to_string())
 
 # %%
 order = list(scans)
@@ -459,7 +462,7 @@ plt.show()
 # effects.
 #
 # Is that luck? Six traits, with the same variants: the mean of $\chi^2$ at the three, how often they are found, and
-# $\lambda$ of the empty chromosomes, each the mean over the traits.
+# $\lambda_{GC}$ of the empty chromosomes, each the mean over the traits.
 
 # %%
 rng = np.random.default_rng(15)
@@ -475,14 +478,14 @@ for name, model, loco in (
     table = lmm.qtl.association(several, source, variants=where, loco=loco).table
     at_causal = table.loc[table["variant"].isin(causal), "p_value"]
     quiet = table[table["chromosome"].astype(int) >= 6].groupby("trait")["p_value"]
-    found = 100 * np.mean(at_causal < 0.05 / n_variants)
-    rows[name] = [chi2.isf(at_causal, 1).mean(), found, quiet.agg(genomic_control).mean()]
-print(pd.DataFrame(rows, index=["mean chi2", "found, %", "lambda, chr 6-10"]).T.round(2))
+    found, control = 100 * np.mean(at_causal < 0.05 / n_variants), quiet.agg(genomic_control)
+    rows[name] = [chi2.isf(at_causal, 1).mean(), found, control.mean(), control.sem()]
+print(pd.DataFrame(rows, index=["mean chi2", "found, %", "lambda, chr 6-10", "SE"]).T.round(2))
 
 # %% [markdown]
-# A $\lambda$ of one trait has a large sampling error where variants are in LD, as the table before showed; the means
-# are nearer to 1. The genomic relatedness of all chromosomes is too careful at variants without effect, and loses
-# power at those that have one.
+# (SE is the standard error of the mean $\lambda_{GC}$: that of one trait has a large sampling error where variants are
+# in LD.) The genomic relatedness of all chromosomes is too careful at variants without effect, and loses power at
+# those that have one.
 
 # %% [markdown]
 # ## Score, Wald, likelihood ratio; held or exact
@@ -524,12 +527,15 @@ largest = np.abs(PX.T @ draws / spread[:, None]).max(axis=0)  # the largest |z| 
 least_p = 2 * norm.sf(largest)
 threshold = np.quantile(least_p, 0.05)
 effective = np.log(0.95) / np.log(1 - threshold)
-print(f"{n_variants} variants: Bonferroni {0.05 / n_variants:.2g}, by simulation {threshold:.2g}")
+low, high = np.sort(least_p)[binom.ppf([0.025, 0.975], 500, 0.05).astype(int)]
+print(f"{n_variants} variants: Bonferroni {0.05 / n_variants:.2g}, by simulation {threshold:.2g}", end=" ")
+print(f"(95 % interval {low:.2g} to {high:.2g})")
 print(f"as many as {effective:.0f} independent tests; 0.05 / 1,000,000 = {0.05 / 1_000_000:.0e}")
 
 # %% [markdown]
-# The usual $5\cdot10^{-8}$ is the same reasoning for the whole human genome: its common variants amount to about a
-# million independent tests in people of European ancestry. Rare variants, and African ancestry, have more.
+# 500 traits do not tell this quantile well enough to set it apart from Bonferroni's, as the interval shows. The usual
+# $5\cdot10^{-8}$ is the same reasoning for the whole human genome: its common variants amount to about a million
+# independent tests in people of European ancestry. Rare variants, and African ancestry, have more.
 
 # %% [markdown]
 # ## A peak
@@ -557,7 +563,7 @@ print(f"r2 of the lead variant with the causal one: {r2_with_lead[causal].max():
 # for with the lead variant as a covariate (exercise 6).
 #
 # **Winner's curse.** As in linkage, effects of what was found are too large, the more the lower the power. An estimate
-# is $\hat\beta \sim N(\beta, 1/I)$, kept if it is significant:
+# is $\hat\beta \sim N(\beta, 1/J)$, kept if it is significant:
 
 # %%
 rng = np.random.default_rng(17)
@@ -606,7 +612,9 @@ for sex, colour, marker, shift in (("female", "vermilion", "o", -0.04), ("male",
         capsize=3,
         label=sex,
     )
-ax.set(xticks=[0, 1, 2], xlabel=f"Copies of the allele at {acts}", ylabel="Mean and 95 % interval,\nas of strangers")
+ax.set(
+    xticks=[0, 1, 2], xlabel=f"Copies of the allele at {acts}", ylabel="Mean stature, 95 % interval\nas of strangers"
+)
 ax.legend()
 plt.show()
 
@@ -698,9 +706,9 @@ plt.show()
 # ## What to take away
 #
 # - A variant is a covariate: the copies of an allele. Its test is generalised least squares at the null model's
-#   variances: $U = x^\top Py$, $I = x^\top Px$, $\hat\beta = U/I$.
-# - Without relatedness, tests in families are inflated, by heritability times the variant's own kinship. Populations
-#   do the same.
+#   variances: $U = x^\top Py$, $J = x^\top Px$, $\hat\beta = U/J$.
+# - Without relatedness, tests in families are inflated: relatives share the genes behind the trait, and the variant,
+#   too. Populations do the same.
 # - A pedigree does not know of populations: add principal components, or take a genomic relatedness, without the
 #   chromosome that is tested.
 # - Score tests for the scan, exact ones for the hits.
@@ -714,10 +722,10 @@ plt.show()
 #
 # 1. Test `snp7` as recessive (two copies against fewer) in the bundled study.
 # 2. Scan the second trait, `fvii`, beside `bmi`, in one pass over the genotypes.
-# 3. One could avoid the mixed model by keeping only the founders, who are not related. How much information $I$ on an
+# 3. One could avoid the mixed model by keeping only the founders, who are not related. How much information $J$ on an
 #    effect is lost, on average, in the bundled study?
-# 4. Adjust for the population itself instead of the principal component in the simulated genome. Does $\lambda$ of the
-#    empty chromosomes change?
+# 4. Adjust for the population itself instead of the principal component in the simulated genome. Does $\lambda_{GC}$
+#    of the empty chromosomes change?
 # 5. Rare alleles: simulate a skewed trait without genetic effects, and SNPs with some ten copies of the rarer allele
 #    in strangers. How often is $p < 0.001$? And with a normal-score transformation?
 # 6. Put the lead variant of the `height` scan into the null model and scan its chromosome again. Is there a second
@@ -781,8 +789,8 @@ for name in ("skewed", "scores"):
     print(f"{name}: p < 0.001 in {100 * (found < 0.001).mean():.2f} % of the SNPs")
 
 # %% [markdown]
-# **6.** Nothing near the lead variant reaches the threshold any more. The best of the chromosome is now elsewhere, a
-# further locus with its own effect.
+# **6.** Nothing near the lead variant reaches the threshold any more. The best of the chromosome is now elsewhere, in
+# a block of LD that has small effects of its own.
 
 # %%
 given = lmm.lmer("height ~ sex + lead + kin(ID, K)", study.assign(lead=genotypes[lead].to_numpy()))
@@ -791,10 +799,14 @@ print(again.top(2)[["variant", "position", "p_value"]].to_string(index=False, fl
 place = leads.set_index("variant").loc[lead, "position"]
 near = (again.table["position"] - place).abs() < 500_000
 print(f"least p within 0.5 Mb of {lead}: {again.table.loc[near, 'p_value'].min():.3f}")
+block = names.index(again.top(1)["variant"].iloc[0]) // 15
+print("small effects in the block of the best:", [names[j] for j in np.sort(small) if j // 15 == block])
 
 # %% [markdown]
 # ## Further reading
 #
+# - Balding & Nichols (1995), A method for quantifying differentiation between populations at multi-allelic loci and
+#   its implications for investigating identity and paternity, *Genetica* 96, 3–12.
 # - Devlin & Roeder (1999), Genomic control for association studies, *Biometrics* 55, 997–1004.
 # - Kang et al. (2010), Variance component model to account for sample structure in genome-wide association studies,
 #   *Nature Genetics* 42, 348–354.

@@ -226,14 +226,20 @@ pd.DataFrame({"nlme": nlme_df.values(), "Satterthwaite": satterthwaite["df"].to_
 #
 # ```r
 # library(lme4qtl)
-# K <- 2 * kinship2::kinship(kinship2::pedigree(...))       # twice the kinship: 1 on the diagonal
+# K <- 2 * kinship2::kinship(kinship2::pedigree(...))       # twice the kinship; identical twins by relation =
 # m <- relmatLmer(bmi ~ age + sex + (1 | ID), family, relmat = list(ID = K))
 # h <- relmatLmer(bmi ~ age + sex + (1 | HHID) + (1 | ID), family, relmat = list(ID = K))
 # VarProp(m)
 # ```
 #
-# pedigreemm writes `pedigreemm(bmi ~ age + sex + (1 | ID), family, pedigree = list(ID = p))` for the same model,
-# without identical twins.
+# The same model by pedigreemm, which takes identical twins for sibs, and refuses one record a person unless it is told
+# not to look:
+#
+# ```r
+# library(pedigreemm)
+# unchecked <- lmerControl(check.nobs.vs.nlev = "ignore", check.nobs.vs.nRE = "ignore")
+# pedigreemm(bmi ~ age + sex + (1 | ID), family, pedigree = list(ID = p), control = unchecked)
+# ```
 
 # %% tags=["peers"]
 # R 4.2.2, lme4qtl 0.2.2, lme4 1.1-31, kinship2 1.9.6
@@ -278,11 +284,13 @@ side_by_side(theirs, dict(zip(theirs, ours, strict=True)))
 # house
 # polygenic                        # household and polygenic model
 #
-# trait bmi fvii                   # two traits
+# model new                        # two traits
+# trait bmi fvii
 # covariate age sex
 # polygenic -testrhoe -testrhog
 #
-# trait bmi                        # linkage
+# model new                        # linkage
+# trait bmi
 # covariate age sex
 # polygenic
 # mibddir mibd
@@ -403,8 +411,8 @@ snp = lmm.qtl.association(K_centred, genotypes, test="all", exact=True).table.il
 uncentred.assign(**{"with centred K": snp[["beta", "std_error", "p_wald", "p_lrt"]].to_numpy(dtype=float).round(5)})
 
 # %% [markdown]
-# * GEMMA centres every K. REML does not see that when there is an intercept; ML does, so that `p_lrt` and `p_score` are
-#   GEMMA's with the centred matrix only (last column).
+# * GEMMA centres every K. REML does not see that when there is an intercept; ML does, so that `p_lrt`, and `p_score`,
+#   which is not shown, are GEMMA's with the centred matrix only (last column).
 # * `pve` weighs `vg` by the mean diagonal of the centred K; h² is vg/(vg + ve) for K as it was given.
 # * Its REML log-likelihood has $\tfrac12\log|X^\top X|$ more than lme4's and lmmpy's.
 # * `l_remle` is vg/ve.
@@ -597,7 +605,7 @@ plt.show()
 # library(hglm)
 # half <- with(eigen(K), vectors %*% diag(sqrt(pmax(values, 0))))      # K = half %*% t(half)
 # m <- hglm(X = model.matrix(~ age + sex, seen), y = seen$bmi, Z = half)
-# t <- hglm(X = model.matrix(~ age + sex, seen), y = seen$bmi, Z = half, conv = 1e-14, maxit = 500)
+# tight <- hglm(X = model.matrix(~ age + sex, seen), y = seen$bmi, Z = half, conv = 1e-14, maxit = 500)
 # m$varRanef; m$varFix; m$fixef
 # ```
 #
@@ -679,7 +687,7 @@ constants.round(4)
 # | test of a variance | mixture | none | none | none |
 # | fixed effects | LRT | F, LRT, score | pMCMC | t |
 #
-# A negative variance is allowed by ASReml alone, where it is asked for (`U`).
+# A negative variance of a random term is allowed by ASReml alone, where it is asked for (`U`).
 #
 # * **ML or REML.** With few fixed effects and many people they are near; h² by SOLAR's ML and by REML differ in the
 #   third digit here. Only ML, or REML with the same fixed part, may be compared between models.
@@ -790,7 +798,7 @@ statistic = 2 * (loglik["household polygenic"] - loglik["household"])
 print(f"chi {statistic:.4f}, p {stats.chi2.sf(statistic, 1) / 2:.3g}; lmmpy {home.h2_p_value:.3g}")
 
 # %% [markdown]
-# **5.** Both fall: with six batches the prior decides.
+# **5.** Both fall to about a third: with six batches the prior decides much.
 
 # %%
 log_prior_1 = -np.log1p(grid_b**2) - 2 * 0.001 * np.log(grid_e) - 0.001 / grid_e**2 - np.log(grid_e)
