@@ -12,8 +12,10 @@ help:  ## list the targets
 
 demo: setup  ## fit the models of the README and print them
 	@$(BIN)/python -m lmmpy.demo
+	@echo
+	@echo "To go on: source .venv/bin/activate, then python, or lmmpy --help. The course is in notebooks/: see the README."
 
-test: setup  ## run the tests
+test: setup  ## run the tests (ARGS="tests/engines -k blocked" for some)
 	@OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 $(ARGS)
 
 interop: setup  ## install marginaleffects and maketables too (half a gigabyte), and run the tests with them
@@ -32,6 +34,7 @@ notebooks: setup  ## run the notebooks of the course anew (ARGS="03 05" for some
 
 docs: docs-setup  ## build the documentation in docs/_build/html, every warning an error
 	@OPENBLAS_NUM_THREADS=1 $(BIN)/python -m sphinx -W --keep-going -n -q -b html docs docs/_build/html
+	@echo "built without a warning: open docs/_build/html/index.html"
 
 linkcheck: docs-setup  ## try the links of the documentation that lead to other sites (needs the network)
 	@OPENBLAS_NUM_THREADS=1 $(BIN)/python -m sphinx -q -b linkcheck docs docs/_build/linkcheck

@@ -1,10 +1,13 @@
 """Linear mixed models by R's formulas: lme4 in spirit and in its numbers."""
 
+from typing import TYPE_CHECKING, Any
+
 from lmmpy import datasets, plots, qtl
 from lmmpy.errors import (
     ConvergenceWarning,
     DataError,
     FormulaError,
+    FormulaWarning,
     LmmpyError,
     LmmpyWarning,
     MissingValuesWarning,
@@ -58,6 +61,7 @@ __all__ = [
     "Finding",
     "FitCheck",
     "FormulaError",
+    "FormulaWarning",
     "Influence",
     "LmList",
     "LmmFit",
@@ -97,3 +101,15 @@ __all__ = [
 ]
 
 __version__ = "0.1.0.dev0"
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]
+
+
+if not TYPE_CHECKING:  # which knows all names
+
+    def __getattr__(name: str) -> Any:
+        from lmmpy.model.foreign_names import name_hint
+
+        raise AttributeError(f"module 'lmmpy' has no attribute {name!r}{name_hint(name, __all__, LmmFit)}")

@@ -9,6 +9,7 @@ __all__ = [
     "ConvergenceWarning",
     "DataError",
     "FormulaError",
+    "FormulaWarning",
     "LmmpyError",
     "LmmpyWarning",
     "MissingValuesWarning",
@@ -40,6 +41,10 @@ class ModelError(LmmpyError):
 
 class LmmpyWarning(UserWarning):
     """Base of all warnings that lmmpy gives."""
+
+
+class FormulaWarning(LmmpyWarning):
+    """The formula is read by its rules, which may not be what was meant: text that is numbers, ``x**2`` that is x."""
 
 
 class RankDeficiencyWarning(LmmpyWarning):

@@ -11,9 +11,9 @@
 # %% [markdown]
 # ## Setting up
 #
-# From a clone of lmmpy, `make demo` makes an environment and fits the first models; `pip install .` installs the
-# package into an environment of your own. The data sets of the course come with the package, so that every cell runs
-# offline.
+# From a clone of lmmpy, `make demo` makes an environment in `.venv`, in which the notebooks run, and fits the first
+# models; `pip install '.[notebooks]'` installs all that they need into an environment of your own. The data sets of the
+# course come with the package, so that every cell runs offline.
 
 # %%
 from fractions import Fraction
@@ -203,7 +203,8 @@ wide.corr().round(2)
 # $$ \hat\beta = (X^\top V^{-1} X)^{-1} X^\top V^{-1} y, \qquad \mathrm{Var}(\hat\beta) = (X^\top V^{-1} X)^{-1}. $$
 #
 # Twelve litters of piglets serve as an example. Each litter gets one dose of a supplement; litters differ in size, and
-# litter mates resemble each other. A common variance of 1 between litters and a variance of 1 within them make $V$.
+# litter mates resemble each other. A common variance of 1 between litters and a variance of 1 within them make $V$. The
+# data are simulated, with a gain that rises by 0.5 for a unit of the dose.
 
 # %%
 rng = np.random.default_rng(2)
@@ -225,13 +226,23 @@ by_formula = np.linalg.solve(X_pigs.T @ V_inverse @ X_pigs, X_pigs.T @ V_inverse
 print("whitened:", by_whitening.round(4).tolist(), " formula:", by_formula.round(4).tolist())
 
 # %% [markdown]
-# In lmmpy a covariance matrix that is known up to a factor $\sigma^2$ goes into `residual=`, labelled by the rows.
+# With twelve litters the slope is not well known: its standard error, from $V$, and the estimate's distance from the
+# truth are:
+
+# %%
+std_error = np.sqrt(np.linalg.inv(X_pigs.T @ V_inverse @ X_pigs)[1, 1])
+print("std. error:", std_error.round(3), " distance from 0.5:", (by_formula[1] - 0.5).round(3))
+
+# %% [markdown]
+# In lmmpy a covariance matrix that is known up to a factor $\sigma^2$ goes into `residual=`: `kin(pig, V)` says that
+# rows covary as the entries of a matrix with the labels in `pig`, and `relmat` hands the matrix over. The factor is
+# estimated, so that standard errors are those above times $\hat\sigma$.
 
 # %%
 pigs = pd.DataFrame({"gain": gain, "dose": dose, "litter": litter, "pig": np.arange(len(gain))})
 known = pd.DataFrame(V_pigs, index=pigs["pig"], columns=pigs["pig"])
 by_gls = lmm.gls("gain ~ dose", pigs, residual="kin(pig, V)", relmat={"V": known})
-print(by_gls.fixef.round(4).to_list())
+print(by_gls.fixef.round(4).to_list(), " std. error / σ:", (by_gls.se["dose"] / by_gls.sigma).round(3))
 
 # %% [markdown]
 # If $V$ is diagonal, whitening divides each record by its standard deviation, and GLS is *weighted least squares*, with
@@ -661,8 +672,8 @@ pd.DataFrame(both).round(3)
 
 # %% [markdown]
 # The estimates are the same, because every child was measured at the same ages; in balanced data GLS with such a $V$ is
-# OLS. The standard errors are not the same, and they are wrong in both directions. Sex differs *between* children, of
-# whom there are few: OLS was too sure. Age differs *within* them, where the differences between children cancel: OLS
+# OLS. The standard errors are not the same: those of OLS are wrong, in both directions. Sex differs *between* children,
+# of whom there are few: OLS was too sure. Age differs *within* them, where the differences between children cancel: OLS
 # was not sure enough.
 #
 # The six records of the sires are too few to estimate two variances. The fit says so:
@@ -694,8 +705,8 @@ print(too_few.varcorr)
 #
 # 1. *(easy)* Show on the children's data that the residuals of OLS add up to zero. Why must they, whenever the model
 #    has an intercept?
-# 2. *(easy)* Solve Henderson's equations of the six records with $\sigma_s^2 = 6$ instead of $2$, and check them with
-#    `varcomp=`.
+# 2. *(easy)* Solve Henderson's equations of the six records (`sire["y"]` and `W`) with $\sigma_s^2 = 6$ instead of $2$,
+#    and check them with `varcomp=`.
 # 3. *(medium)* Five offspring of one sire have the mean deviation $+1.2$ from a known overall mean. With
 #    $\sigma_s^2 = 2$ and $\sigma_e^2 = 6$, what is the BLUP of the sire? How many offspring does a reliability of one
 #    half take?

@@ -115,7 +115,8 @@ plt.show()
 #
 # $$g_i = \tfrac12 g_{f(i)} + \tfrac12 g_{m(i)} + m_i, \qquad
 #   \operatorname{var}(m_i) = \sigma_g^2 D_{ii}, \quad
-#   D_{ii} = \begin{cases} 1 & \text{no parent known}\\ \tfrac34 - \tfrac14 F & \text{one parent known}\\
+#   D_{ii} = \begin{cases} 1 & \text{no parent known}\\
+#   \tfrac34 - \tfrac14 F & \text{one parent known, } F \text{ its inbreeding}\\
 #   \tfrac12 - \tfrac14 (F_{f(i)} + F_{m(i)}) & \text{both}\end{cases}$$
 #
 # With $S$ the matrix that has ½ at the parents of each row, $(I - S)g = m$. All $m_i$ are independent, so $A^{-1} =

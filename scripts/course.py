@@ -171,6 +171,13 @@ def place(number: str) -> float:
     return 10.0 ** (int(exponent or 0) - decimals)
 
 
+def verdict(check: bool, changed: int) -> str:
+    """What came of the run, as the end of its last line."""
+    if not check:
+        return "; stored in notebooks/"
+    return f"; {changed} cells are not as stored" if changed else "; all as stored"
+
+
 def main() -> int:
     """Run the notebooks that were asked for; with ``--check``, tell what differs."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -188,7 +195,7 @@ def main() -> int:
         else:
             write(path, fresh)
         print(f"{path.stem}: {time.perf_counter() - start:.0f} s", flush=True)
-    print(f"{(time.perf_counter() - begin) / 60:.1f} min in all")
+    print(f"{(time.perf_counter() - begin) / 60:.1f} min in all{verdict(asked.check, changed)}")
     return int(changed > 0)
 
 

@@ -12,7 +12,9 @@ from typing import NoReturn
 
 import lmmpy
 from lmmpy.cli import assoc, fit, linkage, polygenic
+from lmmpy.cli.options import check_data
 from lmmpy.cli.outputs import InterruptionError
+from lmmpy.cli.wording import for_shell
 from lmmpy.errors import LmmpyError
 
 __all__ = ["main"]
@@ -81,6 +83,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         warnings.simplefilter("default")
         warnings.showwarning = lambda message, *_, **__: _say(name, "warning", message)
         try:
+            check_data(arguments)
             arguments.run(arguments)
         except InterruptionError as stop:
             return _interrupted(name, words, stop)
@@ -94,7 +97,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _say(name: str, kind: str, message: object) -> None:
-    print(f"{name}: {kind}: {' '.join(str(message).split())}", file=sys.stderr)
+    print(f"{name}: {kind}: {for_shell(str(message))}", file=sys.stderr)
 
 
 def _interrupted(name: str, words: list[str], stop: InterruptionError) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import re
+import shlex
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from lmmpy.errors import DataError, LmmpyError, shown
 from lmmpy.markers import read_grm
 from lmmpy.markers.solar_mibd import read_phi2
 from lmmpy.relatedness import Pedigree, Relatedness
+from lmmpy.relatedness.pedigree_columns import likely_columns
 
 __all__ = ["find_id", "read_ids", "read_kinship", "read_pedigree", "read_table"]
 
@@ -70,11 +72,25 @@ def read_table(path: str, text: Sequence[str] = (), missing: Sequence[str] = ())
     options: dict[str, Any] = {"sep": _SEPARATORS[suffix], "skipinitialspace": True}
     with _reading(path):
         names = [str(name) for name in pd.read_csv(path, nrows=0, **options).columns]
+        _require_columns(path, names, _SEPARATORS[suffix])
         dtype = {name: str for name in names if name.lstrip("#") in text}
         na_values = {name: list(missing) for name in names if name not in dtype}
         frame = pd.read_csv(path, dtype=dtype, na_values=na_values, **options)
     frame.columns = [str(name).strip().lstrip("#") for name in frame.columns]
     return _as_text(frame, text)
+
+
+def _require_columns(path: str, names: Sequence[str], separator: str) -> None:
+    """Refuse a table whose names are one name, because something else stands between them."""
+    if len(names) != 1:
+        return
+    other = next((mark for mark in (";", "\t", ",") if mark in names[0]), None)
+    if other is not None:
+        what = {",": "commas", "\t": "tabs"}.get(separator, "white space")
+        raise DataError(
+            f"{path} has one column, {names[0]!r}. Is it separated by {other!r}? By its name it is by {what}: save it "
+            "so, with a point in decimal numbers."
+        )
 
 
 def _as_text(frame: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
@@ -117,6 +133,7 @@ def read_header(path: str) -> list[str]:
         return list(map(str, read_table(path).columns))
     with _reading(path):
         names = pd.read_csv(path, nrows=0, sep=_SEPARATORS[suffix], skipinitialspace=True).columns
+        _require_columns(path, list(map(str, names)), _SEPARATORS[suffix])
     return [str(name).strip().lstrip("#") for name in names]
 
 
@@ -143,11 +160,22 @@ def read_pedigree(path: str, names: dict[str, str], id: str) -> Pedigree:
         names = {"id": "IID", "father": "FA", "mother": "MO", "sex": "SEX", "twin": "MZTWIN"}
     else:
         frame = read_table(path, [names[key] for key in ("id", "father", "mother")])
-    if names["id"] not in frame.columns:
-        there = shown(frame.columns, 20)
-        raise DataError(f"{path} has no column {names['id']!r}; name it with --ped-id. It has {there}.")
+    _require_parents(path, frame, names)
     own = frame.assign(**{id: frame[names["id"]]})
     return Pedigree.from_frame(own, id=id, **{key: name for key, name in names.items() if key != "id"})
+
+
+def _require_parents(path: str, frame: pd.DataFrame, names: dict[str, str]) -> None:
+    """Refuse a pedigree without the columns that were named."""
+    needed = {key: names[key] for key in ("id", "father", "mother")}
+    absent = [key for key, name in needed.items() if name not in frame.columns]
+    if not absent:
+        return
+    likely = likely_columns(frame.columns, needed)
+    how = " ".join(f"--ped-{key} {shlex.quote(likely[key]) if key in likely else 'COLUMN'}" for key in absent)
+    raise DataError(
+        f"{path} has no column {shown(needed[key] for key in absent)}; say {how}. It has {shown(frame.columns, 20)}."
+    )
 
 
 def read_kinship(path: str, id: str, people: Sequence[str] | None = None) -> Relatedness:

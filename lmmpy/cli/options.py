@@ -23,6 +23,7 @@ __all__ = [
     "add_output",
     "add_relatives",
     "add_scan",
+    "check_data",
     "new_command",
     "outputs",
     "relatives",
@@ -78,10 +79,23 @@ def add_data(parser: argparse.ArgumentParser, formula: str) -> None:
     group.add_argument("--subset", metavar="CONDITION", help="rows to use, such as 'age > 18'")
 
 
+def check_data(arguments: argparse.Namespace) -> None:
+    """
+    See whether DATA is a file.
+
+    Raises
+    ------
+    DataError
+    """
+    if os.path.exists(arguments.data):
+        return
+    if "~" in arguments.data:
+        raise DataError(f"{arguments.data!r} is a formula: the formula comes first, then the file of the data.")
+    raise DataError(f"There is no file {arguments.data}.")
+
+
 def table(arguments: argparse.Namespace, with_id: bool = True) -> pd.DataFrame:
     """DATA, with ids as text; `arguments.id` is their column from now on."""
-    if not os.path.exists(arguments.data):
-        raise DataError(f"There is no file {arguments.data}.")
     if with_id:
         arguments.id = find_id(arguments.data, arguments.id)
     text = [*arguments.text, *([] if arguments.id is None else [arguments.id])]

@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from lmmpy.cli.wording import for_report
 from lmmpy.errors import DataError, ModelError
 
 __all__ = ["InterruptionError", "Outputs"]
@@ -76,14 +77,14 @@ class Outputs:
 
     def report(self, text: str, name: str = "txt") -> None:
         """Print the report, and write it."""
-        print(text.rstrip("\n"))
+        print(for_report(text).rstrip("\n"))
         self.text(text, name)
 
     def text(self, text: str, name: str) -> None:
         """Write a text."""
         path = self.path(name)
         if path is not None:
-            path.write_text(text.rstrip("\n") + "\n", encoding="utf-8")
+            path.write_text(for_report(text).rstrip("\n") + "\n", encoding="utf-8")
 
     def table(self, frame: pd.DataFrame, name: str, index: bool = False) -> None:
         """Write a table as PREFIX.name.tsv; numbers so that they come back as they are, missing ones as NA."""

@@ -30,11 +30,21 @@ class Autoregressive(OneCorrelation):
         S[:, 0], dS[:, 0], d2S[:, 0] = power[:, 0], slope[:, 0], bend[:, 0]
         return S, dS, d2S
 
+    def power(self, lag: int) -> int:
+        return lag
+
+    @property
+    def least(self) -> float:
+        return -1.0
+
+    def rho(self, angle: float) -> tuple[float, float, float]:
+        return math.sin(angle), math.cos(angle), -math.sin(angle)
+
     def angle(self, rho: float) -> float:
         return math.asin(min(1.0, max(-1.0, rho)))
 
-    def one_step(self, correlation: float, lag: int) -> float:
-        return math.copysign(abs(correlation) ** (1.0 / lag), correlation)
+    def angle_at(self, psi: float) -> tuple[float, float, float]:
+        return psi, 1.0, 0.0
 
     def fold(self, angle: float) -> float:
         return math.asin(math.sin(angle))

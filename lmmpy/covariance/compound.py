@@ -30,9 +30,24 @@ class CompoundSymmetry(OneCorrelation):
         S = a * eye + (b - a) * mean
         return S, da * eye + (db - da) * mean, -S
 
+    def power(self, lag: int) -> int:
+        return 1
+
+    @property
+    def least(self) -> float:
+        return -1.0 / (self.k - 1)
+
+    def rho(self, angle: float) -> tuple[float, float, float]:
+        most = self.k / (self.k - 1)
+        return 1.0 - most * math.cos(angle) ** 2, most * math.sin(2.0 * angle), 2.0 * most * math.cos(2.0 * angle)
+
     def angle(self, rho: float) -> float:
         cosine = math.sqrt(max(0.0, 1.0 - rho) * (self.k - 1) / self.k)
         return math.acos(min(1.0, cosine))
+
+    def angle_at(self, psi: float) -> tuple[float, float, float] | None:
+        # Of two effects ρ = −cos 2φ, and both ends are inside.
+        return (0.5 * psi + math.pi / 4, 0.5, 0.0) if self.k == 2 else super().angle_at(psi)
 
     def fold(self, angle: float) -> float:
         return math.atan2(abs(math.sin(angle)), abs(math.cos(angle)))

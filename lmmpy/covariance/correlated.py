@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +22,8 @@ class OneCorrelation(ABC):
     Cov = D S(φ) S(φ)ᵀ D with D the standard deviations: θ = (sd, φ) when homogeneous, else (sd_1, …, sd_k, φ).
 
     The correlation is carried by an angle φ, in which S is analytic and reaches both ends of the range, where a
-    correlation itself would have an infinite slope. With k = 1 there is no angle.
+    correlation itself would have an infinite slope. With k = 1 there is no angle. The correlation of effects h columns
+    apart is ρ^power(h); ρ rises from `least` to one as φ does from the one of its `ends` to the other.
     """
 
     k: int
@@ -30,6 +32,19 @@ class OneCorrelation(ABC):
     @abstractmethod
     def correlation_factor(self, angle: float) -> tuple[Floats, Floats, Floats]:
         """S, dS/dφ and d²S/dφ², each of shape (k, k)."""
+
+    @abstractmethod
+    def power(self, lag: int) -> int:
+        """The power of ρ that is the correlation of effects `lag` columns apart; one for neighbours."""
+
+    @property
+    @abstractmethod
+    def least(self) -> float:
+        """The least ρ of which k > 1 effects have a covariance matrix; the greatest is one."""
+
+    @abstractmethod
+    def rho(self, angle: float) -> tuple[float, float, float]:
+        """ρ, dρ/dφ and d²ρ/dφ²."""
 
     @abstractmethod
     def angle(self, rho: float) -> float:
@@ -43,6 +58,21 @@ class OneCorrelation(ABC):
     @abstractmethod
     def ends(self) -> tuple[float, float]:
         """The principal range of φ; S is singular at its ends."""
+
+    def angle_at(self, psi: float) -> tuple[float, float, float] | None:
+        """φ at ρ = sin ψ, with dφ/dψ and d²φ/dψ²; None where ρ is not inside its range."""
+        wanted = math.sin(psi)
+        if not self.least < wanted < 1.0:
+            return None
+        angle = self.angle(wanted)
+        _, slope, bend = self.rho(angle)
+        first = math.cos(psi) / slope
+        return angle, first, -(wanted + bend * first**2) / slope
+
+    @property
+    def ordered(self) -> bool:
+        """Whether it matters which effects are neighbours."""
+        return self.power(2) != self.power(1)
 
     @property
     def n_sd(self) -> int:
@@ -145,9 +175,11 @@ class OneCorrelation(ABC):
                     return self.one_step(float(G[i, i + lag] / (sd[i] * sd[i + lag])), lag)
         return 0.0
 
-    def one_step(self, correlation: float, lag: int) -> float:
-        """ρ, given the correlation of two effects `lag` columns apart."""
-        return correlation
+    def one_step(self, correlation: float, lag: int, sign: float | None = None) -> float:
+        """ρ, given the correlation of two effects `lag` columns apart; an even power does not tell its sign."""
+        power = self.power(lag)
+        side = correlation if sign is None or power % 2 else sign
+        return math.copysign(abs(correlation) ** (1.0 / power), side)
 
     def from_covariance(self, G: Floats) -> Floats:
         if G.shape != (self.k, self.k) or np.any(np.diag(G) < 0):

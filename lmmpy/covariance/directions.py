@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lmmpy.covariance.base import CovarianceStructure, Factor, Floats
-from lmmpy.covariance.compound import CompoundSymmetry
+from lmmpy.covariance.correlated import OneCorrelation
 from lmmpy.covariance.diagonal import Diagonal
 from lmmpy.covariance.unstructured import Unstructured
 
@@ -56,7 +56,7 @@ def covariance_directions(structure: CovarianceStructure, theta: Floats) -> Dire
         return Directions(eye[None])
     if isinstance(structure, Diagonal):
         return Directions(np.einsum("ia,ib->iab", eye, eye))
-    if isinstance(structure, CompoundSymmetry) and structure.homogeneous:
+    if isinstance(structure, OneCorrelation) and structure.homogeneous and not structure.ordered:
         return Directions(np.array([eye, np.ones((k, k)) - eye]))
     factor = structure.factor(theta)
     half = np.einsum("iac,jbc->ijab", factor.dT, factor.dT)

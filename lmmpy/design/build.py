@@ -15,6 +15,7 @@ from lmmpy.design.contrasts import Contrasts
 from lmmpy.design.design import Design
 from lmmpy.design.evaluate import Evaluator, names_needed
 from lmmpy.design.kinship import Kinship, groupings, read_kinships
+from lmmpy.design.misreadings import warn_about_misreadings
 from lmmpy.design.random_effects import levels_of_groups, random_effects, random_functions
 from lmmpy.design.reading import ROW, TRAIT, Reading, read_model, read_subset_argument, warn_about_new_gaps
 from lmmpy.design.residual import RowView, make_residual
@@ -112,6 +113,7 @@ def build_design(
     rows, absent, present = _rows_in_use(parsed, spec, reading, columns, kept, na_action)
     unused = None if present is None else outside(parsed, spec, present)
     reading = reading.used(rows, unused)
+    warn_about_misreadings(parsed, reading, columns, stacklevel=2)
     related = {label: kinship.of_rows(rows) for label, kinship in kinships.items()}
     blueprint = Blueprint(
         parsed,
@@ -147,6 +149,15 @@ def _rows_in_use(
     return kept & ~absent, absent, present
 
 
+_BETWEEN_ROWS = {
+    "ar1": "ar1(1 | g) for the rows of each g in their order, or ar1(t | g) for times t",
+    "cs": "cs(1 | g) for the rows of each g",
+    "diag": "diag(0 + f | 1) for a variance of each level of f",
+    "us": "us(0 + f | g) for the levels of f in each g",
+}
+"""What the word for a structure over traits may have been meant to be."""
+
+
 def _residual_spec(parsed: ParsedFormula, residual: str | None) -> ResidualSpec | None:
     if residual is None:
         return parse_residual("us") if parsed.traits else None
@@ -156,7 +167,7 @@ def _residual_spec(parsed: ParsedFormula, residual: str | None) -> ResidualSpec 
     if spec.over_traits and not parsed.traits:
         raise FormulaError(
             f"residual={spec.text!r} alone is a structure over the traits of cbind(a, b), and the response is a single "
-            f"one. Write {spec.text}(0 + f | g) for the levels of f in each g."
+            f"one. Write {_BETWEEN_ROWS[spec.text]}."
         )
     return spec
 

@@ -73,6 +73,16 @@ class Columns:
             self._cache[name] = value
         return self._cache[name]
 
+    def is_text(self, name: str) -> bool:
+        """Whether there is such a column, of text that is not declared to be categorical."""
+        if name not in self:
+            return False
+        value, raw = self[name], self._frame[self._keys[name]]
+        declared = isinstance(raw, Categorical) or isinstance(getattr(raw, "dtype", None), pd.CategoricalDtype)
+        if isinstance(raw, nw.Series):
+            declared = raw.dtype != nw.String
+        return not declared and isinstance(value, Categorical) and value.levels.dtype.kind != "b"
+
     def require_same_index(self, what: str, values: Any) -> None:
         """Refuse a Series whose labels are not those of the data: taking it by position would mix up the rows."""
         if isinstance(values, pd.Series) and self.index is not None and not values.index.equals(self.index):

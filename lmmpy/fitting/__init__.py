@@ -5,6 +5,7 @@ from lmmpy.fitting.control import Control
 from lmmpy.fitting.convergence import (
     ConvergenceReport,
     convergence_report,
+    flat_directions,
     in_coordinates_of_search,
     observed_curvature,
     warn_if_doubtful,
@@ -22,6 +23,7 @@ __all__ = [
     "fit_by_reference",
     "fit_constrained",
     "fit_theta",
+    "flat_directions",
     "hold_theta",
     "in_coordinates_of_search",
     "names_sigma",

@@ -10,9 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmmpy.covariance import Diagonal, Unstructured
-from lmmpy.covariance.compound import CompoundSymmetry
 from lmmpy.covariance.correlated import OneCorrelation
-from lmmpy.fitting.jets import Jet, arccos, cos, exp, sin, sqrt
+from lmmpy.fitting.jets import Jet, arccos, cos, exp, sin, sqrt, through
 from lmmpy.fitting.quantities import Block
 from lmmpy.fitting.triangle import InfeasibleError, Triangle
 
@@ -116,16 +115,11 @@ class Chart:
         value = self.classes.classes[c].value
         if value is not None:
             return structure.angle(value)
-        if not isinstance(structure, CompoundSymmetry):
-            return self._variable("cor", c)  # ρ = sin φ
-        k = structure.k
-        if k == 2:
-            return 0.5 * self._variable("cor", c) + math.pi / 4
-        rest = (1.0 - self._correlation(c)[0]) * ((k - 1) / k)
-        if not 0.0 < _value(rest) < 1.0:
+        psi = self._variable("cor", c)
+        found = structure.angle_at(psi.value)
+        if found is None:
             raise InfeasibleError
-        assert isinstance(rest, Jet)
-        return arccos(sqrt(rest))
+        return through(psi, *found)
 
     def _rows(self, b: int, block: Block) -> tuple[list[list[Number]], list[list[Number]]]:
         """The rows of S; and the angles that `Correlation` has for them."""

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from lmmpy.covariance import CompoundSymmetry
 from lmmpy.engines import Criterion, Evaluation
 from lmmpy.fitting.boundary import canonical, near_boundary
 from lmmpy.fitting.constraints import Classes
@@ -250,8 +249,7 @@ class ConstrainedSearch:
     def _least(self, state: State, c: int) -> float:
         """The least correlation that the structures of a class allow."""
         classes = state.to.classes
-        blocks = [classes.blocks[classes.quantities[i].block] for i in classes.classes[c].members]
-        return max(-1.0 / (len(b.labels) - 1) if isinstance(b.matrix, CompoundSymmetry) else -1.0 for b in blocks)
+        return max(classes.blocks[classes.quantities[i].block].least for i in classes.classes[c].members)
 
     def _snapped(self, state: State, key: Key, value: float) -> State | None:
         """A coordinate on the boundary; a class of which something is left becomes one that is held."""

@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from lmmpy.covariance import Autoregressive, CompoundSymmetry, RandomFunction
+from lmmpy.covariance import Correlation, Diagonal, RandomFunction, Unstructured
+from lmmpy.covariance.correlated import OneCorrelation
 from lmmpy.design import Design
 from lmmpy.errors import ModelError, shown, similar
 from lmmpy.fitting.quantities import Block, Quantity, blocks, quantities
@@ -265,6 +266,12 @@ class _Union:
 
     def _check_telling(self, quantity: Quantity) -> None:
         block = self.parts[quantity.block]
+        known = Unstructured | Diagonal | OneCorrelation | Correlation
+        if quantity.block >= 0 and block.matrix is not None and not isinstance(block.matrix, known):
+            raise ModelError(
+                f"constraints: {quantity.name!r} cannot be constrained: how the structure of {block.name!r} follows "
+                "from standard deviations and correlations is not known."
+            )
         if quantity.kind == "cor" and block.one_correlation and not _tells(block, quantity):
             raise ModelError(
                 f"constraints: {quantity.name!r} is a power of the correlation between neighbours; constrain that one, "
@@ -305,7 +312,8 @@ _WORDS = {"sd": "standard deviation", "cor": "correlation", "parameter": "parame
 
 def _tells(block: Block, quantity: Quantity) -> bool:
     """Whether a correlation of a structure with one parameter is that parameter, not a power of it."""
-    return not isinstance(block.matrix, Autoregressive) or abs(quantity.places[0] - quantity.places[1]) == 1
+    lag = abs(quantity.places[0] - quantity.places[-1])
+    return not isinstance(block.matrix, OneCorrelation) or block.matrix.power(lag) == 1
 
 
 def _range(parts: Sequence[Block], quantity: Quantity) -> tuple[float, float]:
@@ -314,8 +322,7 @@ def _range(parts: Sequence[Block], quantity: Quantity) -> tuple[float, float]:
         return 0.0, math.inf
     if quantity.kind == "parameter":
         return -math.inf, math.inf
-    block = parts[quantity.block]
-    return (-1.0 / (len(block.labels) - 1) if isinstance(block.matrix, CompoundSymmetry) else -1.0), 1.0
+    return parts[quantity.block].least, 1.0
 
 
 def _check_classes(found: Classes) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from lmmpy.design import Design
 from lmmpy.engines import Criterion
 from lmmpy.errors import ConvergenceWarning
 from lmmpy.fitting.boundary import pinned
@@ -32,6 +33,8 @@ __all__ = [
 ]
 
 Floats = NDArray[np.float64]
+# What in a design leaves parameters undetermined, and how to mend it, a sentence or two each.
+Causes = Callable[[Design], Sequence[str]]
 
 _STEP = 1e-4
 _FLAT = 1e-7
@@ -39,6 +42,7 @@ PROMISE = 1e-6
 _TYPICAL, _ROUNDING = 1e3, 1e-10
 # Combinations that a warning names; a combination names the parameters with the largest parts in it.
 _TOLD, _NAMED = 2, 4
+_REMEDY = "Centre predictors that lie far from zero; else simplify the random terms, or collect more levels or repeats."
 
 
 @dataclass(frozen=True, eq=False)
@@ -222,7 +226,9 @@ def _combination(vector: Floats, names: Sequence[str]) -> str:
     return text + " …" * (len(parts) > _NAMED)
 
 
-def convergence_report(criterion: Criterion, optimum: Optimum, names: Sequence[str]) -> ConvergenceReport:
+def convergence_report(
+    criterion: Criterion, optimum: Optimum, names: Sequence[str], causes: Causes | None = None
+) -> ConvergenceReport:
     """
     Judge an optimum.
 
@@ -232,6 +238,8 @@ def convergence_report(criterion: Criterion, optimum: Optimum, names: Sequence[s
     optimum : Optimum
     names : sequence of str
         Of the parameters.
+    causes : callable, optional
+        Asked when the data do not determine all parameters.
 
     Returns
     -------
@@ -252,6 +260,8 @@ def convergence_report(criterion: Criterion, optimum: Optimum, names: Sequence[s
     curved = ~(np.abs(eigenvalues) < limit)
     promised = float(0.5 * (along[curved] ** 2 / np.abs(eigenvalues[curved])).sum())
     flat = unidentified(hessian, scale, free_names)
+    if not flat and not optimum.held:  # the differences of gradients leave a little of a curvature that is nil
+        flat = flat_directions(criterion, optimum, names)
     boundary = tuple(name for name, on in zip(names, optimum.on_boundary, strict=True) if on)
     saddle = bool(np.any(eigenvalues < -limit))
     if inner is not criterion:
@@ -272,8 +282,12 @@ def convergence_report(criterion: Criterion, optimum: Optimum, names: Sequence[s
         factorization=criterion.description,
         held=optimum.held,
         advice=tuple(filter(None, [unbounded(criterion, optimum)]))
-        + advice_on(optimum, promised, saddle, flat, boundary),
+        + advice_on(optimum, promised, saddle, flat, boundary, _found(causes, criterion, flat)),
     )
+
+
+def _found(causes: Causes | None, criterion: Criterion, flat: Sequence[str]) -> str:
+    return " ".join(causes(criterion.design)) if causes is not None and flat else ""
 
 
 def unbounded(criterion: Criterion, optimum: Optimum) -> str | None:
@@ -297,7 +311,12 @@ def observed_curvature(criterion: Criterion, optimum: Optimum) -> tuple[NDArray[
 
 
 def advice_on(
-    optimum: Optimum, promised: float, saddle: bool, flat: tuple[str, ...], boundary: tuple[str, ...]
+    optimum: Optimum,
+    promised: float,
+    saddle: bool,
+    flat: tuple[str, ...],
+    boundary: tuple[str, ...],
+    cause: str = "",
 ) -> tuple[str, ...]:
     if optimum.held:
         return ("The variance components were given, not estimated.",)
@@ -321,10 +340,7 @@ def advice_on(
             "example the theta of this fit."
         )
     for combination in flat:
-        found.append(
-            f"The data do not determine {combination}. Centre predictors that lie far from zero; else simplify the "
-            "random terms, or collect more levels or repeats."
-        )
+        found.append(f"The data do not determine {combination}. {cause or _REMEDY}")
     if optimum.saturated:
         found.append(
             "At the boundary: the residual variance is estimated as zero, the random terms take all of it. θ is very "
@@ -340,7 +356,9 @@ def advice_on(
     return tuple(found)
 
 
-def warn_if_doubtful(criterion: Criterion, optimum: Optimum, names: Sequence[str], stacklevel: int) -> None:
+def warn_if_doubtful(
+    criterion: Criterion, optimum: Optimum, names: Sequence[str], stacklevel: int, causes: Causes | None = None
+) -> None:
     """
     Warn of an optimum that its own derivatives do not confirm.
 
@@ -355,6 +373,8 @@ def warn_if_doubtful(criterion: Criterion, optimum: Optimum, names: Sequence[str
         Of the parameters.
     stacklevel : int
         As in `warnings.warn`, counted from the caller of this function.
+    causes : callable, optional
+        Asked when the data do not determine all parameters.
     """
     doubts = []
     if not optimum.converged:
@@ -366,6 +386,7 @@ def warn_if_doubtful(criterion: Criterion, optimum: Optimum, names: Sequence[str
         more = f" and {len(flat) - _TOLD} more" * (len(flat) > _TOLD)
         doubts.append(f"the data do not determine {'; '.join(flat[:_TOLD])}{more}")
     if doubts:
-        text = f"Doubtful fit: {', and '.join(doubts)}. See fit.convergence for what to do."
+        remedy = _found(causes, criterion, flat) or "See fit.convergence for what to do."
+        text = f"Doubtful fit: {', and '.join(doubts)}. {remedy}"
         reason = unbounded(criterion, optimum)
         warnings.warn(text if reason is None else reason, ConvergenceWarning, stacklevel=stacklevel + 1)

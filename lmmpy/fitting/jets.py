@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Jet", "arccos", "cos", "exp", "sin", "sqrt"]
+__all__ = ["Jet", "arccos", "cos", "exp", "sin", "sqrt", "through"]
 
 Floats = NDArray[np.float64]
 
@@ -72,7 +72,7 @@ class Jet:
         return other * _inverse(self)
 
 
-def _through(jet: Jet, value: float, first: float, second: float) -> Jet:
+def through(jet: Jet, value: float, first: float, second: float) -> Jet:
     """A function of a jet, given its value and derivatives there."""
     outer = np.outer(jet.gradient, jet.gradient)
     return Jet(value, first * jet.gradient, first * jet.hessian + second * outer)
@@ -80,25 +80,25 @@ def _through(jet: Jet, value: float, first: float, second: float) -> Jet:
 
 def _inverse(jet: Jet) -> Jet:
     inverse = 1.0 / jet.value
-    return _through(jet, inverse, -(inverse**2), 2.0 * inverse**3)
+    return through(jet, inverse, -(inverse**2), 2.0 * inverse**3)
 
 
 def exp(jet: Jet) -> Jet:
     """The exponential."""
     value = math.exp(jet.value)
-    return _through(jet, value, value, value)
+    return through(jet, value, value, value)
 
 
 def sin(jet: Jet) -> Jet:
     """The sine."""
     s, c = math.sin(jet.value), _cosine(jet.value)
-    return _through(jet, s, c, -s)
+    return through(jet, s, c, -s)
 
 
 def cos(jet: Jet) -> Jet:
     """The cosine; an exact zero at the number nearest to π/2, so that a correlation of one has a singular factor."""
     s, c = math.sin(jet.value), _cosine(jet.value)
-    return _through(jet, c, -s, -c)
+    return through(jet, c, -s, -c)
 
 
 def _cosine(angle: float) -> float:
@@ -108,10 +108,10 @@ def _cosine(angle: float) -> float:
 def sqrt(jet: Jet) -> Jet:
     """The root of a positive number."""
     root = math.sqrt(jet.value)
-    return _through(jet, root, 0.5 / root, -0.25 / (root * jet.value))
+    return through(jet, root, 0.5 / root, -0.25 / (root * jet.value))
 
 
 def arccos(jet: Jet) -> Jet:
     """The arc cosine of a number between −1 and 1."""
     rest = 1.0 - jet.value**2
-    return _through(jet, math.acos(jet.value), -1.0 / math.sqrt(rest), -jet.value / rest**1.5)
+    return through(jet, math.acos(jet.value), -1.0 / math.sqrt(rest), -jet.value / rest**1.5)

@@ -71,6 +71,11 @@ class Block:
         """Whether a single parameter gives them all."""
         return self.correlates and isinstance(self.matrix, OneCorrelation)
 
+    @property
+    def least(self) -> float:
+        """The least correlation; the greatest is one."""
+        return self.matrix.least if isinstance(self.matrix, OneCorrelation) else -1.0
+
     def full(self, theta: Floats) -> Floats:
         """θ of the matrix, given that of the model, whose first entry may be held."""
         part = theta[self.start : self.end]

@@ -12,7 +12,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from lmmpy.covariance import CompoundSymmetry, Diagonal, Indexed, Unstructured
+from lmmpy.covariance import Diagonal, Indexed, Unstructured
+from lmmpy.covariance.correlated import OneCorrelation
 from lmmpy.design import Design
 from lmmpy.engines import Criterion, make_criterion
 from lmmpy.fitting.control import Control
@@ -67,7 +68,7 @@ def _may_change(design: Design) -> bool:
         return False
     kind = design.residual.structure.structure
     of_strata = isinstance(kind, Unstructured | Diagonal) or (
-        isinstance(kind, CompoundSymmetry) and not kind.homogeneous
+        isinstance(kind, OneCorrelation) and not kind.homogeneous and not kind.ordered
     )
     return of_strata and kind.k > 1 and kind.n_theta >= kind.k
 

@@ -7,7 +7,7 @@ without it is (part of) an earlier term, else by one indicator a level (Chambers
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from lmmpy.errors import FormulaError
 from lmmpy.formula.kin import require_no_kin
@@ -55,6 +55,8 @@ class Terms:
         The arguments of each ``offset()``.
     own : tuple of str
         What stands beside them for single traits, such as ``at(bmi, age)``.
+    collapsed : tuple of Binary
+        Powers of a single variable, such as ``x^2``, which are that variable.
     """
 
     variables: tuple[Node, ...]
@@ -62,6 +64,7 @@ class Terms:
     intercept: bool
     offsets: tuple[Node, ...] = ()
     own: tuple[str, ...] = ()
+    collapsed: tuple[Binary, ...] = field(default=(), compare=False)
 
 
 def expand_terms(node: Node | None, response: Node | None = None) -> Terms:
@@ -100,7 +103,8 @@ def expand_terms(node: Node | None, response: Node | None = None) -> Terms:
         )
         for place, s in enumerate(ordered)
     )
-    return Terms(tuple(algebra.variables), terms, algebra.intercept, tuple(algebra.offsets))
+    collapsed = tuple(algebra.collapsed)
+    return Terms(tuple(algebra.variables), terms, algebra.intercept, tuple(algebra.offsets), collapsed=collapsed)
 
 
 def _by_contrasts(rest: frozenset[int], earlier: list[frozenset[int]]) -> bool:
@@ -117,12 +121,15 @@ class Algebra:
     variables : list of Node
         In order of first appearance; the sets hold places in it.
     offsets : list of Node
+    collapsed : list of Binary
+        Powers of a single variable.
     intercept : bool
     """
 
     def __init__(self) -> None:
         self.variables: list[Node] = []
         self.offsets: list[Node] = []
+        self.collapsed: list[Binary] = []
         self.intercept = True
 
     def expand(self, node: Node, parity: int) -> list[frozenset[int]]:
@@ -158,7 +165,10 @@ class Algebra:
     def combine(self, operator: str, left: Node, right: Node, parity: int) -> list[frozenset[int]]:
         a = self.expand(left, parity)
         if operator == "^":
-            return _power(a, right)
+            powered = _power(a, right)
+            if parity > 0 and right != Number(1) and len(a) == 1 and len(a[0]) == 1:
+                self.collapsed.append(Binary("^", left, right))
+            return powered
         b = self.expand(right, -parity if operator == "-" else parity)
         match operator:
             case "+":

@@ -12,7 +12,7 @@ from lmmpy.formula.syntax import Argument, Binary, Call, Index, Name, Node, Numb
 from lmmpy.formula.terms import Algebra, Terms, expand_terms
 from lmmpy.formula.traits import At, as_at
 
-__all__ = ["fixed_text", "formula_text", "random_key", "random_text", "update_formula"]
+__all__ = ["RandomKey", "fixed_text", "formula_text", "random_key", "random_text", "update_formula"]
 
 _DOT = Name(".")
 

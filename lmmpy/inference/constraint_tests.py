@@ -12,8 +12,6 @@ import math
 from dataclasses import dataclass
 
 from lmmpy.covariance import ARMA11, Diagonal
-from lmmpy.covariance.compound import CompoundSymmetry
-from lmmpy.covariance.correlated import OneCorrelation
 from lmmpy.fitting.constrained_fit import Constraint
 from lmmpy.fitting.constraints import Classes
 
@@ -179,7 +177,7 @@ def _on_boundary(classes: Classes) -> set[int]:
             if q.block < 0 or not _is_end(classes, i, kept.value or 0.0):
                 continue
             block = classes.blocks[q.block]
-            once = block.one_variance if q.kind == "sd" else isinstance(block.matrix, OneCorrelation)
+            once = block.one_variance if q.kind == "sd" else block.one_correlation
             key = (q.block, q.kind, c)
             if once and key in seen:
                 continue
@@ -195,9 +193,7 @@ def _is_end(classes: Classes, i: int, value: float) -> bool:
     if q.kind == "sd":
         return value == 0.0
     if q.kind == "cor":
-        k = len(block.labels)
-        least = -1.0 / (k - 1) if isinstance(block.matrix, CompoundSymmetry) else -1.0
-        return value in (1.0, least)
+        return value in (1.0, block.least)
     assert block.rows is not None
     rows, place = block.rows, q.places[0]
     at = rows.reported(rows.start())[place].gradient.nonzero()[0]

@@ -3,7 +3,7 @@
 Nothing is evaluated as Python: an expression may hold numbers, the known names, ``+ - * / ** ^``, parentheses and the
 functions sqrt, log, exp and abs. Names may contain any characters (``cask:batch``, ``Subject.(Intercept)``): the
 longest known name that fits is read first, blanks after its parentheses and commas do not matter, and backticks quote a
-name.
+name or, as in the formula, that of a column within it.
 """
 
 from __future__ import annotations
@@ -206,6 +206,9 @@ def _token(
     text: str, at: int, known: Mapping[str, int], ordered: Sequence[str]
 ) -> tuple[str, Number | Name | str, int]:
     if text[at] == "`":
+        for name in ordered:  # a column with a space has its backticks within the name: `patient id`.Days
+            if name[0] == "`" and (read := _spaced(name).match(text, at)) and _ends(text, read.end(), name):
+                return "value", Name(known[name]), len(read[0])
         end = text.find("`", at + 1)
         if end < 0:
             raise ModelError(f"{text!r}: the backtick at character {at + 1} is not closed.")
@@ -241,17 +244,16 @@ def _blanks(part: str) -> str:
 
 def _ends(text: str, at: int, name: str) -> bool:
     """Whether a name may end here: what follows does not go on with it."""
-    if at == len(text) or not (name[-1].isalnum() or name[-1] == "_"):
+    if at == len(text) or not (name[-1].isalnum() or name[-1] in "_`"):
         return True
     return not (text[at].isalnum() or text[at] in "_.:")
 
 
 def _named(name: str, known: Mapping[str, int], text: str) -> Name:
     if name not in known:
-        if f"`{name}`" in known:  # the name of a column with a space has its backticks
-            return Name(known[f"`{name}`"])
         for other, place in known.items():
-            if _spaced(other).fullmatch(name):
+            plain = other.replace("`", "")  # the name of a column with a space has its backticks
+            if plain == name or _spaced(other).fullmatch(name):
                 return Name(place)
         own = {place: name for name, place in known.items()}  # the last of several is the known one
         names = [own[place] for place in sorted(own)]

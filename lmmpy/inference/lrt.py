@@ -23,6 +23,7 @@ from lmmpy.fitting.constrained_fit import Constraint
 from lmmpy.fitting.fit import Optimum
 from lmmpy.fitting.quantities import SIGMA, Quantity, blocks, quantities
 from lmmpy.formula import INDEPENDENT
+from lmmpy.inference.added_effects import AddedEffects, added_effects
 from lmmpy.inference.constraint_tests import Reference, contained, reference
 from lmmpy.inference.nested import random_not_nested
 from lmmpy.inference.nested_rows import rows_not_nested
@@ -83,10 +84,14 @@ class Comparison:
         `Pr(mixture)` when a fit has constraints.
     headings : tuple of str
         What R prints above it, which models are not nested as far as their random parts go, and what the mixtures are.
+    added : dict of (str, str) to AddedEffects
+        By the names of a fit and the next larger one: random effects that the second adds, where no mixture is given
+        for them.
     """
 
     table: pd.DataFrame
     headings: tuple[str, ...]
+    added: dict[tuple[str, str], AddedEffects]
 
 
 def compare_fits(fits: Sequence[ComparableFit], names: Sequence[str], refit: bool, data_name: str | None) -> Comparison:
@@ -127,8 +132,24 @@ def compare_fits(fits: Sequence[ComparableFit], names: Sequence[str], refit: boo
     strays = _strays(fits, names)
     headings += strays.values()
     table = _table(fits, names)
-    headings += _add_mixtures(table, fits, set(strays))
-    return Comparison(table, tuple(headings))
+    mixtures = [
+        None if i in strays else _mixture(*pair, table["Df"].iloc[i]) for i, pair in enumerate(pairwise(fits), 1)
+    ]
+    headings += _add_mixtures(table, fits, mixtures)
+    told = set(strays) | {i for i, known in enumerate(mixtures, 1) if known is not None}
+    return Comparison(table, tuple(headings), _added(fits, names, told))
+
+
+def _added(fits: Sequence[ComparableFit], names: Sequence[str], told: set[int]) -> dict[tuple[str, str], AddedEffects]:
+    """Random effects that a fit adds to the next smaller one, but for the places of which enough has been said."""
+    found = {}
+    for i, (small, large) in enumerate(pairwise(fits), 1):
+        if i in told or not small.df < large.df or small.optimum.held or large.optimum.held:
+            continue
+        added = added_effects(small.design, large.design)
+        if added is not None:
+            found[names[i - 1], names[i]] = added
+    return found
 
 
 def _table(fits: Sequence[ComparableFit], names: Sequence[str]) -> pd.DataFrame:
@@ -218,9 +239,8 @@ def _names(found: Sequence[Quantity]) -> list[str]:
     return sorted(q.name for q in found)
 
 
-def _add_mixtures(table: pd.DataFrame, fits: Sequence[ComparableFit], strays: set[int]) -> list[str]:
+def _add_mixtures(table: pd.DataFrame, fits: Sequence[ComparableFit], found: Sequence[Reference | None]) -> list[str]:
     """Add p-values of the distributions that hold on the boundary, where there is any, and say what these are."""
-    found = [None if i in strays else _mixture(*pair, table["Df"].iloc[i]) for i, pair in enumerate(pairwise(fits), 1)]
     if all(known is None for known in found) and all(constraint_of(fit) is None for fit in fits):
         return []
     notes, values = [], [np.nan]

@@ -7,6 +7,8 @@ from itertools import combinations
 import numpy as np
 from numpy.random import default_rng
 
+from lmmpy.covariance import Diagonal, Unstructured
+from lmmpy.covariance.correlated import OneCorrelation
 from lmmpy.design import Design, RandomEffects
 from lmmpy.design.values import Codes, Floats
 
@@ -37,28 +39,28 @@ def random_not_nested(small: Design, large: Design) -> str | None:
     """
     for term in small.random:
         parts = [term.values]
-        if _structure(term)[0] == "diag" and not any(_contains(other, term, term.values) for other in large.random):
+        if _structure(term)[0] is Diagonal and not any(_contains(other, term, term.values) for other in large.random):
             parts = [column[:, None] for column in term.values.T]  # independent effects are so many terms
         if not all(any(_contains(other, term, part) for other in large.random) for part in parts):
             return f"({term.term.text})" if term.term.structure == "us" else term.term.text
     return None
 
 
-def _structure(term: RandomEffects, k: int | None = None) -> tuple[str, bool]:
+def _structure(term: RandomEffects, k: int | None = None) -> tuple[type, bool]:
     """The structure of k effects, and whether they have one variance; whatever is unstructured in effect is `us`."""
-    name, k = term.term.structure, term.k if k is None else k
-    homogeneous = name == "ar1" if term.term.homogeneous is None else term.term.homogeneous
-    if k == 1 or (k == 2 and not homogeneous and name in ("cs", "ar1")):
-        return "us", False
-    return name, homogeneous
+    kind, k = type(term.structure), term.k if k is None else k
+    homogeneous = bool(getattr(term.structure, "homogeneous", False))
+    if k == 1 or (k == 2 and not homogeneous and issubclass(kind, OneCorrelation)):
+        return Unstructured, False
+    return kind, homogeneous
 
 
 def _contains(large: RandomEffects, small: RandomEffects, values: Floats) -> bool:
     """Whether a term contains another, or some columns of it, of shape (n, k)."""
     own, _ = _structure(large)
     if _same_groups(large, small):
-        return _spans(large.values, values) if own == "us" else _allows(large, small, values)
-    return own == "us" and _is_finer(small, large) and _contains_finer(large, small, values)
+        return _spans(large.values, values) if own is Unstructured else _allows(large, small, values)
+    return own is Unstructured and _is_finer(small, large) and _contains_finer(large, small, values)
 
 
 def _pairs(a: RandomEffects, b: RandomEffects) -> int:
@@ -106,7 +108,7 @@ def _allows(large: RandomEffects, small: RandomEffects, values: Floats) -> bool:
     """Whether a structure other than `us` gives the covariances of another term of the same groups."""
     if not _spans(large.values, values):
         return False
-    name, equal = _structure(large)
+    kind, equal = _structure(large)
     own, own_equal = _structure(small, values.shape[1])
     B = _weights(large.values, values)
     B = np.where(np.abs(B) > _NIL * np.abs(B).max(), B, 0.0)
@@ -114,16 +116,20 @@ def _allows(large: RandomEffects, small: RandomEffects, values: Floats) -> bool:
     some = B[chosen]
     if not len(some):
         return True  # a column of zeros
+    structure = large.structure
+    one = structure if isinstance(structure, OneCorrelation) else None
     alike = bool(np.allclose(some, some[0], rtol=_NIL)) and len(some) == len(B)
+    if one is None and not isinstance(structure, Diagonal):
+        return own is kind and bool(np.allclose(B, B[0, 0] * np.eye(*B.shape), rtol=_NIL))  # it contains itself
     if values.shape[1] == 1:
         # One effect: the others' variances are zero, or (cs, ar1) all correlations are one.
-        perfect = name != "diag" and (alike if equal else bool((some > 0).all() or (some < 0).all()))
+        perfect = one is not None and (alike if equal else bool((some > 0).all() or (some < 0).all()))
         return perfect or (not equal and len(some) == 1)
     one_each = B.shape[0] == B.shape[1] and bool((chosen.sum(axis=0) == 1).all() and (chosen.sum(axis=1) == 1).all())
-    in_order = name != "ar1" or bool(chosen.diagonal().all())
-    one_sign = own == "diag" or bool((some > 0).all() or (some < 0).all())
+    in_order = not (one and one.ordered) or bool(chosen.diagonal().all())
+    one_sign = own is Diagonal or bool((some > 0).all() or (some < 0).all())
     scale = (own_equal and bool(np.allclose(np.abs(some), abs(some[0]), rtol=_NIL))) if equal else True
-    return one_each and in_order and one_sign and scale and own in (name, "diag")
+    return one_each and in_order and one_sign and scale and own in (kind, Diagonal)
 
 
 def _contains_finer(large: RandomEffects, small: RandomEffects, values: Floats) -> bool:

@@ -56,7 +56,7 @@ def mapped(function: Callable[[Item], Result], items: Sequence[Item], n_jobs: in
     try:
         import joblib
     except ImportError:
-        raise ModelError("n_jobs needs joblib: pip install 'lmmpy[distributed]', or leave n_jobs=1.") from None
+        raise ModelError("n_jobs needs joblib: pip install joblib, or leave n_jobs=1.") from None
     # A few chunks for each process, so that none waits long for the others; each carries the function once.
     bounds = np.linspace(0, len(items), min(len(items), 4 * int(joblib.effective_n_jobs(n_jobs))) + 1).astype(int)
     chunks = [items[start:end] for start, end in itertools.pairwise(bounds)]

@@ -21,7 +21,7 @@ from lmmpy.inference.profile_bases import Coordinates, coordinates
 from lmmpy.inference.profile_charts import Chart, covariance_chart
 from lmmpy.inference.profile_fixed_effect import fixed_effect_chart
 from lmmpy.inference.profile_path import Curve, Point, limit, trace
-from lmmpy.inference.profile_scales import Key, Logarithm, Scale, Sine, Target, targets
+from lmmpy.inference.profile_scales import Common, Key, Logarithm, Scale, Target, targets
 from lmmpy.inference.variance_parameters import deviations
 
 __all__ = ["Profile", "ProfiledParameter", "make_profile"]
@@ -54,9 +54,14 @@ class ProfiledParameter:
         """Those of the curve that are the parameter's: an even power of a correlation has the side of its estimate."""
         if self.curve is None:
             return ()
-        if not isinstance(self.scale, Sine) or self.scale.lag % 2:
+        if (turn := self._turn) is None:
             return self.curve.points
-        return tuple(point for point in self.curve.points if point.psi * self.curve.chart.estimate >= 0.0)
+        side = self.curve.chart.estimate - turn
+        return tuple(point for point in self.curve.points if (point.psi - turn) * side >= 0.0)
+
+    @property
+    def _turn(self) -> float | None:
+        return self.scale.turn if isinstance(self.scale, Common) else None
 
     def limits(self, z: float) -> tuple[float, float]:
         """Where ζ = −z and ζ = z, or the ends of the parameter's range."""
@@ -66,8 +71,8 @@ class ProfiledParameter:
         ends = [self.scale.value(psi) if math.isfinite(psi) else psi for psi in (low, high)]
         if isinstance(self.scale, Logarithm) and low == self.curve.chart.low:
             return 0.0, ends[1]  # what stands for log 0
-        if isinstance(self.scale, Sine) and self.scale.lag % 2 == 0:
-            return (0.0 if low < 0.0 < high else min(ends)), max(ends)  # the power of an interval round zero
+        if (turn := self._turn) is not None:
+            return (0.0 if low < turn < high else min(ends)), max(ends)  # the power of an interval round zero
         return ends[0], ends[1]
 
     def interpolated(self, values: Floats) -> Floats:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmmpy.covariance import Unstructured
+from lmmpy.covariance.correlated import OneCorrelation
 from lmmpy.design import Design
 from lmmpy.engines import Criterion, Evaluation
 from lmmpy.fitting.saturation import may_saturate
@@ -248,8 +249,8 @@ def covariance_chart(at: Coordinates, sigma: float, key: tuple[str, int, int, in
     start = sum(other.structure.n_theta for other in criterion.design.random[:t])
     if kind == "angle":
         place = start + term.structure.n_theta - 1
-        ends = term.structure.ends  # type: ignore[attr-defined]
-        return _chart(at, criterion, theta, sigma, Entry(place), float(theta[place]), ends, place)
+        assert isinstance(term.structure, OneCorrelation)
+        return _chart(at, criterion, theta, sigma, Entry(place), float(theta[place]), term.structure.ends, place)
     if kind == "sd" and not isinstance(term.structure, Unstructured):
         return _deviation(at, criterion, theta, sigma, Deviation(start + first))
     ahead = (first,) if kind == "sd" else (first, second)
@@ -349,9 +350,8 @@ def free_angles(design: Design) -> list[Angled]:
     found, start = [], 0
     for term in design.random:
         start += term.structure.n_theta
-        if term.structure.several_optima:
-            ends: tuple[float, float] = term.structure.ends  # type: ignore[attr-defined]
-            found.append((start - 1, *ends))
+        if isinstance(term.structure, OneCorrelation) and term.k > 1:
+            found.append((start - 1, *term.structure.ends))
     return found
 
 

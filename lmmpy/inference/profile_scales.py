@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from lmmpy.covariance import CompoundSymmetry, Unstructured
+from lmmpy.covariance import Diagonal, Unstructured
+from lmmpy.covariance.correlated import OneCorrelation
 from lmmpy.design import Design, RandomEffects
+from lmmpy.errors import ModelError
 
 __all__ = ["Key", "Scale", "Target", "targets"]
 
@@ -59,36 +61,45 @@ class Logarithm:
 
 @dataclass(frozen=True, slots=True)
 class Sine:
-    """A correlation sin^lag ψ: lag 1 but for effects further apart in an autoregression."""
-
-    lag: int = 1
-    sign: float = 1.0
+    """A correlation sin ψ."""
 
     def value(self, psi: float) -> float:
-        return math.sin(psi) ** self.lag
+        return math.sin(psi)
 
     def psi(self, value: float) -> float:
-        root = math.copysign(min(1.0, abs(value)) ** (1.0 / self.lag), value if self.lag % 2 else self.sign)
-        return math.asin(root)
+        return math.asin(max(-1.0, min(1.0, value)))
 
     def slope(self, psi: float) -> float:
-        return self.lag * math.sin(psi) ** (self.lag - 1) * math.cos(psi)
+        return math.cos(psi)
 
 
 @dataclass(frozen=True, slots=True)
-class Ellipse:
-    """A common correlation 1 − k/(k−1) cos² ψ of k effects."""
+class Common:
+    """A correlation ρ(ψ)^p of effects `lag` columns apart, where one ρ gives them all."""
 
-    k: int
+    structure: OneCorrelation
+    lag: int
+    sign: float
+
+    @property
+    def power(self) -> int:
+        """The exponent p."""
+        return self.structure.power(self.lag)
 
     def value(self, psi: float) -> float:
-        return 1.0 - self.k / (self.k - 1.0) * math.cos(psi) ** 2
+        return self.structure.rho(psi)[0] ** self.power
 
     def psi(self, value: float) -> float:
-        return math.acos(math.sqrt(min(1.0, max(0.0, 1.0 - value) * (self.k - 1.0) / self.k)))
+        return self.structure.angle(self.structure.one_step(value, self.lag, self.sign))
 
     def slope(self, psi: float) -> float:
-        return self.k / (self.k - 1.0) * math.sin(2.0 * psi)
+        rho, slope, _ = self.structure.rho(psi)
+        return self.power * rho ** (self.power - 1) * slope
+
+    @property
+    def turn(self) -> float | None:
+        """ψ at which an even power is zero, from where it rises to both sides; None for an odd one."""
+        return None if self.power % 2 else self.structure.angle(0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +127,19 @@ def targets(design: Design, names: Sequence[str], values: Sequence[float]) -> li
     -------
     list of Target
         Standard deviations or correlations that a structure holds equal share a chart.
+
+    Raises
+    ------
+    ModelError
+        For a structure of which is not known what its parameters are.
     """
     keys: list[tuple[Key, Scale]] = [(("beta", j, 0, 0), Plain()) for j in range(design.p)]
     for t, term in enumerate(design.random):
+        if not isinstance(term.structure, Unstructured | Diagonal | OneCorrelation):
+            raise ModelError(
+                f"The parameters of {term.term.structure}() in {term.term.text} have no profile; "
+                "confint(method='boot') has intervals of them."
+            )
         common = bool(getattr(term.structure, "homogeneous", False))
         keys += [(("sd", t, 0 if common else i, 0), Plain()) for i in range(term.k)]
         if term.term.structure != "diag":
@@ -129,8 +150,6 @@ def targets(design: Design, names: Sequence[str], values: Sequence[float]) -> li
 
 
 def _correlation(t: int, term: RandomEffects, pair: tuple[int, int], value: float) -> tuple[Key, Scale]:
-    if isinstance(term.structure, Unstructured):
-        return ("cor", t, *pair), Sine()
-    if isinstance(term.structure, CompoundSymmetry):
-        return ("angle", t, 0, 0), Ellipse(term.k)
-    return ("angle", t, 0, 0), Sine(pair[1] - pair[0], value)
+    if isinstance(term.structure, OneCorrelation):
+        return ("angle", t, 0, 0), Common(term.structure, pair[1] - pair[0], value)
+    return ("cor", t, *pair), Sine()

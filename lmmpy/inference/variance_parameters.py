@@ -23,8 +23,8 @@ __all__ = [
     "VarianceParameters",
     "components",
     "deviations",
+    "other_names",
     "random_covariances",
-    "turned_names",
     "variance_parameters",
 ]
 
@@ -176,9 +176,9 @@ def components(design: Design, theta: Floats, sigma: float, bases: Sequence[Floa
     )
 
 
-def turned_names(design: Design) -> dict[str, str]:
+def other_names(design: Design) -> dict[str, str]:
     """
-    The name of each covariance among the `components`, by that with its two effects the other way round.
+    Names among the `components`, by others: a covariance with its effects the other way round, θ's for one effect.
 
     Parameters
     ----------
@@ -190,6 +190,7 @@ def turned_names(design: Design) -> dict[str, str]:
         for b in range(term.k)
         for a in range(b + 1, term.k)
     }
+    found |= {f"{term.name}.{term.columns[0]}": term.name for term in design.random if term.k == 1}
     return found | row_turned_names(design)
 
 

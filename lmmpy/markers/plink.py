@@ -37,7 +37,7 @@ def _bed_reader() -> Any:
         import bed_reader
     except ImportError:
         raise ModelError(
-            "PLINK files are read by the package bed-reader, which is not installed: pip install 'lmmpy[qtl]'."
+            "PLINK files are read by the package bed-reader, which is not installed: pip install bed-reader"
         ) from None
     return bed_reader
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from lmmpy.errors import ModelError
 from lmmpy.inference import compare_fits
+from lmmpy.inference.added_effects import AddedEffects
 from lmmpy.model.lmm_fit import LmmFit
+from lmmpy.model.ranova import has_mixture
 from lmmpy.model.scope import caller_scope, name_of
 from lmmpy.model.term_tests import type_table
 from lmmpy.report import AnovaTable
@@ -77,4 +80,18 @@ def anova(*fits: LmmFit, refit: bool = True, type: int | str | None = None, ddf:
     if len(set(names)) < len(names):
         names = [f"m{i}" for i in range(1, len(fits) + 1)]
     comparison = compare_fits(fits, names, refit, fits[0].request.data_name)
-    return AnovaTable.under(comparison.headings, comparison.table)
+    named = dict(zip(names, fits, strict=True))
+    notes = [_on_boundary(pair, added, named) for pair, added in comparison.added.items()]
+    return AnovaTable.under((*comparison.headings, *notes), comparison.table)
+
+
+def _on_boundary(pair: tuple[str, str], added: AddedEffects, fits: Mapping[str, LmmFit]) -> str:
+    """What χ² is not right for, and what is."""
+    small, large = pair
+    means = "is too large (conservative)" if added.bounded else "is not right"
+    where = f"lmm.parametric_bootstrap_lrt({small}, {large}) simulates what is"
+    if has_mixture(fits[large], fits[small]):
+        where = f"lmm.ranova({large}) has the mixture"
+    singular = [f"{term} has no variance" for term in added.whole]
+    singular += [f"the covariance matrix of {term} is singular" for term in added.parts]
+    return f"{small} is on the boundary of {large}, where {' and '.join(singular)}: Pr(>Chisq) {means}; {where}."

@@ -84,7 +84,7 @@ def _of_rows(fit: LmmFit, residual: Floats, rows: NDArray[np.bool_], of: str) ->
 
 def _finding(check: str, judged: Judged | None, meaning: str, advice: str, too_few: str) -> Finding:
     if judged is None:
-        return Finding(check, "ok", float("nan"), float("nan"), f"not judged, {too_few}", "", "")
+        return _not_judged(check, too_few)
     return Finding(
         check,
         judged.verdict,
@@ -97,7 +97,7 @@ def _finding(check: str, judged: Judged | None, meaning: str, advice: str, too_f
 
 
 def _not_judged(check: str, why: str) -> Finding:
-    return Finding(check, "ok", float("nan"), float("nan"), f"not judged, {why}", "", "")
+    return Finding(check, "ok", float("nan"), float("nan"), f"not judged, {why}", "", "", judged=False)
 
 
 # ---- the optimum

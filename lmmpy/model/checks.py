@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from lmmpy.covariance import Known
+from lmmpy.covariance.correlated import OneCorrelation
 from lmmpy.design import Design, RandomEffects
 from lmmpy.design.values import Floats
 from lmmpy.errors import FormulaError, ModelError, RankDeficiencyWarning, ScaleWarning, shown
@@ -40,7 +41,7 @@ def check_design(design: Design, sizes: bool = True) -> None:
     if not design.random and not design.row_covariances:
         raise FormulaError(
             "The formula has no random term, so this is an ordinary regression. Add one, for example + (1 | group), "
-            "give residual= a structure, or use a package for linear models."
+            "give residual= a structure, or fit it by least squares: lmm.gls(formula, data)."
         )
     if design.n <= design.p:
         raise ModelError(
@@ -136,8 +137,8 @@ def _check_counts(term: RandomEffects, of: str, n: int, n_levels: int, k: int) -
             f"are rows{of} ({n}), so its variance and the residual variance cannot be told apart.{why} Group by "
             f"something that repeats{_how_to_relate(term)}."
         )
-    # An autoregression is determined by the decay of its correlations even with one record an effect.
-    if term.term.structure != "ar1":
+    # Correlations that decay determine a structure even with one record an effect.
+    if not (isinstance(term.structure, OneCorrelation) and term.structure.ordered):
         raise ModelError(
             f"The term ({term.term.text}) has {n_levels * k} random effects ({n_levels} levels × {k} columns) "
             f"for {n} rows{of}, so they and the residual variance cannot be told apart. Use fewer columns left of "

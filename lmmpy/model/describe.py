@@ -148,6 +148,8 @@ def _notes(fit: LmmFit) -> list[str]:
         notes.append(f"constraints: {'; '.join(constraint.texts)}")
     if not fit.optimum.converged:
         notes.append("the optimiser did not converge: see fit.convergence")
+    if not fit._is_determined:
+        notes.append("doubtful fit, the data do not determine all covariance parameters: see fit.convergence")
     if fit.optimum.saturated:
         notes.append("boundary fit, the residual variance is zero: see fit.convergence")
     if fit.is_singular() and (fit.optimum.constraint is None or fit.optimum.at_boundary):

@@ -353,7 +353,9 @@ class Diagnosed(FitResults):
         Look over the fit as a statistician would.
 
         Normality of the residuals and of each random effect, constant variance, influential groups, convergence,
-        near-singularity, and collinearity of the predictors. θ is held; nothing is refitted.
+        near-singularity, and collinearity of the predictors. θ is held; nothing is refitted. A finding that is tested
+        deserves a look when p < 0.01, and is of concern when p < 0.0001, in either case only when it is also large:
+        `FitCheck` has the limits.
 
         Returns
         -------

@@ -15,6 +15,7 @@ __all__ = ["Finding", "FitCheck"]
 
 _WIDTH = 88
 _MARKS = {"ok": "ok", "look": "LOOK", "concern": "CONCERN"}
+_NOT_JUDGED = "-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,7 @@ class Finding:
     check : str
         Such as ``"normality of residuals"``.
     verdict : {"ok", "look", "concern"}
+        By the limits in `FitCheck`; "ok" also where nothing could be judged.
     figure : float
         The size that was judged; NaN when there is none.
     p_value : float
@@ -37,6 +39,8 @@ class Finding:
         What that means.
     advice : str
         What to do; empty when all is well.
+    judged : bool
+        Whether there was enough to judge.
     """
 
     check: str
@@ -46,12 +50,38 @@ class Finding:
     found: str
     meaning: str
     advice: str
+    judged: bool = True
+
+    @property
+    def mark(self) -> str:
+        """The verdict as it is printed."""
+        return _MARKS[self.verdict] if self.judged else _NOT_JUDGED
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class FitCheck:
     """
     All findings on a fit; prints itself.
+
+    A finding must be both beyond chance and large: with many rows every test is significant, with few every size is
+    large. It deserves a look when p < 0.01 and the size is above the first limit, and is of concern when p < 0.0001 and
+    the size is above the second:
+
+    ================================  ==================================================  =============
+    check                             size                                                limits
+    ================================  ==================================================  =============
+    constant variance                 ratio of the SDs of residuals, upper to lower       1.25, 1.5
+                                      third of the fitted values, or its inverse
+    equal variance between levels     factor by which SDs differ beyond sampling          1.16, 1.35
+    normality                         absolute skewness                                   0.5, 1
+                                      or excess kurtosis                                  1, 2
+    ================================  ==================================================  =============
+
+    Others have rules of their own. Collinearity: generalised variance inflation above 10, and 100. Singularity: a look
+    when a variance is zero, or the least eigenvalue of a correlation matrix of random effects below 0.02. Influential
+    levels, of m: a look when Cook's distance is above 1, or above 4/m with p < 0.01; of concern above 1 when p < 0.001
+    or it is a hundred times what is expected of a typical level; p is multiplied by m. Convergence: of concern unless
+    the derivatives confirm the optimum. What there is too little data for is not judged, and marked ``-``.
 
     Attributes
     ----------
@@ -101,7 +131,7 @@ class FitCheck:
         lines = [f"Check of {self.formula}", ""]
         width = max(len(mark) for mark in _MARKS.values()) + 2
         for finding in self.findings:
-            mark, indent = f"{_MARKS[finding.verdict]:<{width}}", " " * width
+            mark, indent = f"{finding.mark:<{width}}", " " * width
             text = f"{finding.check}: {finding.found}."
             lines += textwrap.wrap(text, _WIDTH, initial_indent=mark, subsequent_indent=indent)
             if finding.verdict != "ok":
@@ -113,13 +143,13 @@ class FitCheck:
 
     def _conclusion(self) -> str:
         counts = {v: sum(finding.verdict == v for finding in self.findings) for v in VERDICTS}
-        if counts["concern"]:
-            return f"{counts['concern']} of {len(self)} checks of concern, {counts['look']} worth a look."
-        return f"Nothing of concern; {counts['look']} of {len(self)} checks worth a look."
+        unjudged = sum(not finding.judged for finding in self.findings)
+        left = f", {unjudged} not judged" if unjudged else ""
+        return f"{counts['concern'] or 'None'} of {len(self)} checks of concern, {counts['look']} worth a look{left}."
 
     def _repr_html_(self) -> str:
         rows = [
-            f"<tr><td>{_MARKS[f.verdict]}</td><td>{escape(f.check)}</td><td>{escape(f.found)}</td>"
+            f"<tr><td>{f.mark}</td><td>{escape(f.check)}</td><td>{escape(f.found)}</td>"
             f"<td>{escape(f'{f.meaning} {f.advice}'.strip())}</td></tr>"
             for f in self.findings
         ]

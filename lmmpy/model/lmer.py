@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Never
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from lmmpy.errors import FormulaError, ModelError
 from lmmpy.fitting import Control
 from lmmpy.formula import INDEPENDENT, parse_formula
 from lmmpy.model.assemble import assemble_fit, warnings_from_caller
+from lmmpy.model.foreign_names import refuse_arguments
 from lmmpy.model.lmm_fit import LmmFit, Request
 from lmmpy.model.scope import caller_scope, name_of
 from lmmpy.model.source import Source
@@ -34,6 +35,7 @@ def lmer(
     constraints: Mapping[str, Any] | None = None,
     start: Any = None,
     control: Control | None = None,
+    **others: Never,
 ) -> LmmFit:
     """
     Fit a linear mixed model.
@@ -86,6 +88,8 @@ def lmer(
         θ at which to begin; by default estimated from the data.
     control : Control, optional
         Stopping rules and checks.
+    **others
+        None; what R calls otherwise, such as ``REML``, is refused with the name that it has here.
 
     Returns
     -------
@@ -95,6 +99,8 @@ def lmer(
     ------
     FormulaError, DataError, ModelError
         Each names what is wrong and says what to do.
+    TypeError
+        For an argument that is none.
 
     References
     ----------
@@ -113,6 +119,7 @@ def lmer(
               Days         5.9221  0.066
      Residual             25.5918
     """
+    refuse_arguments("lmer", others, lmer.__annotations__)
     scope = caller_scope()
     with warnings_from_caller(stacklevel=2):
         request = _request(
@@ -140,6 +147,7 @@ def gls(
     constraints: Mapping[str, Any] | None = None,
     start: Any = None,
     control: Control | None = None,
+    **others: Never,
 ) -> LmmFit:
     """
     Fit a linear model by generalised least squares: residuals have a structure, and there are no random terms.
@@ -154,6 +162,8 @@ def gls(
         see `lmer`. By default they are independent.
     reml, weights, offset, subset, na_action, contrasts, relmat, constraints, start, control
         See `lmer`.
+    **others
+        None, as of `lmer`.
 
     Returns
     -------
@@ -175,6 +185,7 @@ def gls(
     >>> fit.parameters()["estimate"].round(2).to_dict()
     {'(Intercept)': 16.6, 'age': 0.77, 'SexFemale': 0.72, 'age:SexFemale': -0.29, 'rho|Residual': 0.62, 'sigma': 2.28}
     """
+    refuse_arguments("gls", others, gls.__annotations__)
     scope = caller_scope()
     parsed = parse_formula(formula) if isinstance(formula, str) else None
     if parsed is not None and parsed.all_random:

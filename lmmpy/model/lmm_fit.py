@@ -21,6 +21,7 @@ from lmmpy.fitting import (
     convergence_report,
     fit_constrained,
     fit_theta,
+    flat_directions,
     refit_theta,
     warn_if_doubtful,
 )
@@ -30,11 +31,13 @@ from lmmpy.model.confint import jackknife_of
 from lmmpy.model.constraints import joined
 from lmmpy.model.describe import summary_data
 from lmmpy.model.diagnostics import Diagnosed
+from lmmpy.model.foreign_names import attribute_hint
 from lmmpy.model.frames import Framed
 from lmmpy.model.genetic import Genetic
 from lmmpy.model.hypothesis_tests import Tested
 from lmmpy.model.intervals import Bounded
 from lmmpy.model.predicted import Predicted
+from lmmpy.model.redundant import redundant_terms
 from lmmpy.model.replicates import ResponseSource, aligned_response, bootstrap_fit
 from lmmpy.model.results import Request
 from lmmpy.model.scope import caller_scope
@@ -79,6 +82,14 @@ class LmmFit(Tested, Bounded, Diagnosed, Framed, Genetic, Predicted):
     {'Subject': 18}
     """
 
+    if not TYPE_CHECKING:  # which knows all attributes
+
+        def __getattr__(self, name: str) -> Any:
+            hint = attribute_hint(name, type(self))
+            if hint is not None:
+                raise AttributeError(f"a fit has no {name!r}: did you mean fit.{hint}?", name=name, obj=self)
+            return object.__getattribute__(self, name)  # which raises what it is about
+
     # ---- other fits
 
     def refit_ml(self) -> LmmFit:
@@ -109,7 +120,7 @@ class LmmFit(Tested, Bounded, Diagnosed, Framed, Genetic, Predicted):
                 optimum = fit_theta(criterion, self.request.control)
             fit = self._again(self.design, criterion, optimum, replace(self.request, reml=False))
         if not self.optimum.held:
-            warn_if_doubtful(criterion, optimum, theta_names(self.design), stacklevel=2)
+            warn_if_doubtful(criterion, optimum, theta_names(self.design), stacklevel=2, causes=redundant_terms)
         return fit
 
     def refit(self, y: Any) -> LmmFit:
@@ -388,7 +399,13 @@ class LmmFit(Tested, Bounded, Diagnosed, Framed, Genetic, Predicted):
     def convergence(self) -> ConvergenceReport:
         """What the exact gradient and the observed Hessian say about the optimum, and what to do."""
         with one_blas_thread():
-            return convergence_report(self.criterion, self.optimum, theta_names(self.design))
+            return convergence_report(self.criterion, self.optimum, theta_names(self.design), redundant_terms)
+
+    @cached_property
+    def _is_determined(self) -> bool:
+        """Whether the data determine every combination of the covariance parameters that are free."""
+        with one_blas_thread():
+            return not flat_directions(self.criterion, self.optimum, theta_names(self.design))
 
     @property
     def optimization(self) -> pd.DataFrame:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -11,17 +12,18 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from lmmpy.covariance import Diagonal, Unstructured
 from lmmpy.design import RandomEffects
 from lmmpy.errors import ConvergenceWarning, ModelError
-from lmmpy.formula import RandomTerm, Term, Terms
-from lmmpy.formula.update import formula_text, random_text
+from lmmpy.formula import INDEPENDENT, RandomTerm, Term, Terms, parse_formula
+from lmmpy.formula.update import RandomKey, formula_text, random_key, random_text
 from lmmpy.inference.lrt import likelihood_ratio, mixture_p_value, regression_loglik
 from lmmpy.model.constraints import refuse_constrained
 from lmmpy.model.lmm_fit import LmmFit
 from lmmpy.model.update import submodel
 from lmmpy.report import AnovaTable
 
-__all__ = ["Deletion", "deletions", "ranova"]
+__all__ = ["Deletion", "deletions", "has_mixture", "ranova"]
 
 # A reduced model may be this much likelier than the fit before that is more than two stopping rules can explain.
 _LIKELIER = 1e-4
@@ -150,19 +152,47 @@ def deletions(fit: LmmFit, reduce_terms: bool) -> list[Deletion]:
     list of Deletion
         In the order of the formula.
     """
-    parsed, found = fit.blueprint.parsed, []
+    return [_without(fit, *reduced) for reduced in _reduced(fit, reduce_terms)]
+
+
+def _reduced(fit: LmmFit, reduce_terms: bool) -> Iterator[tuple[str, bool, str, RandomTerm, RandomEffects | None]]:
+    """Each reduced formula, whether it has a random term, the name of its row, the term and its data."""
+    parsed = fit.blueprint.parsed
     texts = [random_text(term) for term in parsed.all_random]
     for place, term in enumerate(parsed.random):
         effects, before, after = effects_of(fit, place), texts[:place], texts[place + 1 :]
         for name, left in _reductions(term, effects, before + after, reduce_terms):
             random = before + ([] if left is None else [random_text(term, left)]) + after
-            formula = formula_text(parsed.response, parsed.fixed, random)
-            found.append(_without(fit, formula, bool(random), name, term, effects))
+            yield formula_text(parsed.response, parsed.fixed, random), bool(random), name, term, effects
     for place, term in enumerate(parsed.functions, len(parsed.random)):
         random = texts[:place] + texts[place + 1 :]
-        formula = formula_text(parsed.response, parsed.fixed, random)
-        found.append(_without(fit, formula, bool(random), texts[place], term, None))
-    return found
+        yield formula_text(parsed.response, parsed.fixed, random), bool(random), texts[place], term, None
+
+
+def has_mixture(fit: LmmFit, smaller: LmmFit) -> bool:
+    """
+    Whether a row of ``ranova(fit)`` tests the fit against a smaller one, and has the mixture.
+
+    Parameters
+    ----------
+    fit, smaller : LmmFit
+        Of the same response and rows.
+    """
+    residuals = [one.blueprint.residual for one in (fit, smaller)]
+    texts = {INDEPENDENT if spec is None else spec.text for spec in residuals}
+    if len(texts) > 1 or fit.design.names != smaller.design.names or any(spec and spec.of_mean for spec in residuals):
+        return False
+    wanted = _random_keys(smaller.formula)
+    gone = sum(term.k for term in fit.design.random) - sum(term.k for term in smaller.design.random)
+    for formula, _, _, _, effects in _reduced(fit, True):
+        if _random_keys(formula) == wanted:
+            k_left = 0 if effects is None else effects.k - gone
+            return _mixture(effects, k_left, fit.df - smaller.df)[0] is not None
+    return False
+
+
+def _random_keys(formula: str) -> Counter[tuple[RandomKey, str]]:
+    return Counter((random_key(term), term.grouping.label) for term in parse_formula(formula).all_random)
 
 
 def effects_of(fit: LmmFit, place: int) -> RandomEffects:
@@ -178,7 +208,7 @@ def _reductions(
     """Row names, and what is left of the bar; None when the term goes as a whole."""
     text, lhs = random_text(term), term.lhs
     # One variance or one correlation for all columns: with fewer columns it is not a special case.
-    whole = term.structure in ("cs", "ar1") or bool(term.homogeneous)
+    whole = not isinstance(effects.structure, Unstructured | Diagonal) or bool(term.homogeneous)
     # Without an intercept another term may be coded anew, which independent effects are not indifferent to.
     whole |= term.structure == "diag" and not lhs.intercept and _spans_one(effects.values)
     if not reduce_terms or whole or not lhs.terms:

@@ -9,6 +9,7 @@ from lmmpy.errors import SingularFitWarning
 from lmmpy.fitting import warn_if_doubtful
 from lmmpy.model.checks import check_residual
 from lmmpy.model.components import theta_names
+from lmmpy.model.redundant import redundant_terms
 
 if TYPE_CHECKING:
     from lmmpy.model.lmm_fit import LmmFit
@@ -41,7 +42,7 @@ def judge(fit: LmmFit, stacklevel: int, response: str) -> None:
         return
     check_residual(fit.design, response, fit.sigma, fit.criterion.products.scale)
     names = theta_names(fit.design)
-    warn_if_doubtful(fit.criterion, fit.optimum, names, stacklevel=stacklevel + 1)
+    warn_if_doubtful(fit.criterion, fit.optimum, names, stacklevel=stacklevel + 1, causes=redundant_terms)
     if fit.optimum.saturated:
         warnings.warn(
             "Boundary fit: the residual variance is estimated as zero, so that the random terms take all of the "

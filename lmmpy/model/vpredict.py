@@ -21,7 +21,7 @@ from lmmpy.inference.expression import Expression, parse_expression
 from lmmpy.inference.intervals import checked_level
 from lmmpy.inference.likelihood_region import profile_limits
 from lmmpy.inference.row_parameters import components_from_parameters, row_variance_names
-from lmmpy.inference.variance_parameters import components, turned_names
+from lmmpy.inference.variance_parameters import components, other_names
 from lmmpy.model.constraints import held_components, refuse_constrained
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def vpredict(
     if len(set(at.names)) < len(at.names):
         twice = [name for name in dict.fromkeys(at.names) if at.names.count(name) > 1]
         raise ModelError(f"The names of variance components must differ, but {shown(twice)} is one of several.")
-    others = turned_names(fit.design)
+    others = other_names(fit.design)
     parsed = {name: parse_expression(text, at.names, others) for name, text in expressions.items()}
     estimate = np.array([expression(at.values)[0] for expression in parsed.values()])
     std_error, lost = standard_errors(fit, parsed)

@@ -67,3 +67,7 @@ __all__ = [
     "shrinkage_frame",
     "use_style",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from lmmpy.errors import ModelError, shown
 from lmmpy.plots import builders, drawings
-from lmmpy.plots.canvas import many_axes, pyplot, squeezed
+from lmmpy.plots.canvas import many_axes, plain, pyplot, squeezed
 from lmmpy.plots.effect_plots import EffectPlots
 from lmmpy.plots.protocols import Profile
 
@@ -195,7 +195,7 @@ class FitPlots(EffectPlots):
         """
         pyplot()
         frame = builders.influence_frame(self._fit, group, refit, n_jobs)
-        return drawings.draw_influence(frame, ax, group=group or "Row")
+        return drawings.draw_influence(frame, ax, group=plain(group or "Row"))
 
     # ---- parameters
 
@@ -249,7 +249,7 @@ class FitPlots(EffectPlots):
         if unknown or not terms:
             raise ModelError(f"There is no fixed effect {shown(unknown)}. They are {shown(frame.index, 30)}.")
         xlabel = f"Effect on {self._response}, {100 * level:g} % interval"
-        return drawings.draw_forest(frame.loc[terms], ax, xlabel=xlabel)
+        return drawings.draw_forest(frame.loc[terms].rename(index=plain), ax, xlabel=xlabel)
 
     def profile(
         self,
@@ -296,5 +296,5 @@ class FitPlots(EffectPlots):
         curves, limits = builders.profile_frame(profile), builders.profile_limits_frame(profile, levels)
         for panel, name in zip(axes, names, strict=True):
             own = curves[curves["parameter"] == name], limits[limits["parameter"] == name]
-            drawings.draw_profile(*own, panel, xlabel=name)
+            drawings.draw_profile(*own, panel, xlabel=plain(name))
         return squeezed(axes)

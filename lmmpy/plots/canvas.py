@@ -26,6 +26,7 @@ __all__ = [
     "many_axes",
     "note",
     "one_axes",
+    "plain",
     "points",
     "squeezed",
 ]
@@ -50,7 +51,7 @@ def pyplot() -> ModuleType:
     try:
         import matplotlib.pyplot as plt
     except ImportError as error:
-        raise ImportError("Plots need matplotlib: pip install 'lmmpy[plots]'") from error
+        raise ImportError("Plots need matplotlib: pip install matplotlib") from error
     return plt
 
 
@@ -164,6 +165,11 @@ def cleaned(ax: Axes, xlabel: str = "", ylabel: str = "", ticks: int = 5) -> Axe
         if type(axis.get_major_locator()) is AutoLocator:  # others were chosen by somebody
             axis.set_major_locator(MaxNLocator(most, steps=[1, 2, 5, 10]))
     return ax
+
+
+def plain(name: str) -> str:
+    """A name of a formula without the backticks that stand around what is no name of R's."""
+    return name.replace("`", "")
 
 
 def points(n: int) -> dict[str, Any]:

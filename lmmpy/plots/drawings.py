@@ -206,7 +206,7 @@ def draw_profile(
         ax.vlines(limits[f"conf_{side}"], 0.0, limits[f"zeta_{side}"], color=INK, linewidth=1, zorder=1)
     beside = ax.get_yaxis_transform()
     for level, zeta in zip(limits["level"], limits["zeta_high"], strict=True):
-        ax.text(1.01, zeta, f"{100 * level:g} %", transform=beside, fontsize="x-small", color=INK, va="center")
+        ax.text(1.01, zeta, f"{100 * level:g} %", transform=beside, fontsize="small", color=INK, va="center")
     ax.plot(curve["value"], curve["zeta"], color=ACCENT, linewidth=2)
     cleaned(ax, xlabel, ylabel).yaxis.label.set(rotation=0, va="center")
     return ax
@@ -256,10 +256,17 @@ def draw_influence(
     ax.scatter(cooks, y, c=_colours(ordered), s=22, zorder=3)
     for missing in y[np.isnan(cooks)]:
         ax.annotate(" no fit without it", (0.0, float(missing)), va="center", fontsize="x-small", color=INK)
-    ax.axvline(float(frame["cut"].iloc[0]), color=FAINT, linewidth=1, linestyle="--", zorder=0)
+    cut = float(frame["cut"].iloc[0])
+    ax.axvline(cut, color=FAINT, linewidth=1, linestyle="--", zorder=0)
+    above = ax.get_xaxis_transform()
+    ax.text(cut, 1.01, _cut(cut), transform=above, fontsize="small", color=INK, ha="center", va="bottom")
     label = group_axis(ax, [str(level) for level in ordered.index], group)
     ax.set_xlim(left=0.0)
     return cleaned(ax, xlabel, label)
+
+
+def _cut(cut: float) -> str:
+    return f"4/n = {cut:.2g}"
 
 
 def _colours(frame: pd.DataFrame) -> list[str]:
@@ -275,7 +282,10 @@ def _influence_in_order(frame: pd.DataFrame, ax: Axes, group: str, label: str) -
     x, cooks = np.arange(1.0, len(frame) + 1), frame["cooks"].to_numpy(dtype=float)
     _stems(ax.vlines, x, cooks, frame["above_cut"].to_numpy(dtype=bool))
     ax.scatter(x, cooks, c=_colours(frame), s=10, zorder=3)
-    ax.axhline(float(frame["cut"].iloc[0]), color=FAINT, linewidth=1, linestyle="--", zorder=0)
+    cut = float(frame["cut"].iloc[0])
+    ax.axhline(cut, color=FAINT, linewidth=1, linestyle="--", zorder=0)
+    beside = ax.get_yaxis_transform()
+    ax.text(1.01, cut, _cut(cut), transform=beside, fontsize="small", color=INK, va="center")
     largest = frame["cooks"].where(frame["above_cut"]).reset_index(drop=True).dropna().nlargest(_MOST_NAMED)
     for place, value in largest.items():
         at = (float(x[int(str(place))]), float(value))

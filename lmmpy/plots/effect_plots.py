@@ -11,7 +11,7 @@ import pandas as pd
 
 from lmmpy.errors import ModelError, shown
 from lmmpy.plots import group_builders, group_drawings
-from lmmpy.plots.canvas import many_axes, one_axes, pyplot, squeezed
+from lmmpy.plots.canvas import many_axes, one_axes, plain, pyplot, squeezed
 from lmmpy.plots.drawings import draw_qq
 from lmmpy.plots.protocols import PlottedFit
 
@@ -30,7 +30,7 @@ class EffectPlots:
 
     @property
     def _response(self) -> str:
-        return self._fit.blueprint.response_text
+        return plain(self._fit.blueprint.response_text)
 
     # ---- random effects
 
@@ -76,7 +76,7 @@ class EffectPlots:
         parts = _by_effect(group_builders.qq_ranef_frame(self._fit, term, effect, level))
         axes = many_axes([f"{effect} of {term}" for term, effect in parts], ax, (3.2, 2.9))
         for panel, ((name, column), frame) in zip(axes, parts.items(), strict=True):
-            draw_qq(frame, panel, ylabel=f"Standardized mode\n{column} | {name}")
+            draw_qq(frame, panel, ylabel=plain(f"Standardized mode\n{column} | {name}"))
             group_drawings.remark(frame, panel)
         return squeezed(axes)
 
@@ -135,7 +135,7 @@ class EffectPlots:
         for panel, ((name, column), frame) in zip(axes, parts.items(), strict=True):
             by = orders.get((name, sort or column), frame)["estimate"].to_numpy()
             ordered = frame.iloc[np.argsort(by, kind="stable")]
-            group_drawings.draw_caterpillar(ordered, panel, xlabel=column, group=groups[name])
+            group_drawings.draw_caterpillar(ordered, panel, xlabel=plain(column), group=plain(groups[name]))
         return squeezed(axes)
 
     def shrinkage(
@@ -187,12 +187,12 @@ class EffectPlots:
         if len(chosen) == 1:
             size = (4.4, group_drawings.height(len(parts[chosen[0]])) + 0.3)
             ax = one_axes(ax, size)
-            return group_drawings.draw_shrinkage(parts[chosen[0]], ax, xlabel=chosen[0], group=group)
+            return group_drawings.draw_shrinkage(parts[chosen[0]], ax, xlabel=plain(chosen[0]), group=plain(group))
         pairs = list(combinations(chosen, 2))
         size = (4.6, 4.0) if len(pairs) == 1 else (3.4, 3.2)
         axes = many_axes([f"{a} and {b}" for a, b in pairs], ax, size, head=0.3 if len(pairs) > 1 else 0.0)
         for panel, (a, b) in zip(axes, pairs, strict=True):
-            labels = {"xlabel": f"{a} by {group}", "ylabel": f"{b} by {group}"}
+            labels = {"xlabel": plain(f"{a} by {group}"), "ylabel": plain(f"{b} by {group}")}
             group_drawings.draw_shrinkage_pair(parts[a], parts[b], panel, **labels, legend=len(pairs) == 1)
         if len(pairs) > 1 and ax is None:
             group_drawings.figure_legend(axes)
@@ -263,7 +263,8 @@ class EffectPlots:
         axes = many_axes(names, ax, (1.7, 1.5), shared=True, head=0.8)
         for panel, level in zip(axes, levels, strict=True):
             group_drawings.draw_group(frame[frame["level"] == level], panel, title=str(level))
-        group_drawings.label_groups(axes, x, self._response, found.group, len(levels), found.n_recorded, own=ax is None)
+        words = x, self._response, plain(found.group)
+        group_drawings.label_groups(axes, *words, len(levels), found.n_recorded, own=ax is None)
         return squeezed(axes)
 
 

@@ -76,3 +76,7 @@ __all__ = [
     "unlinked",
     "write_grm",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

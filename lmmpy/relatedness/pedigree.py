@@ -18,6 +18,7 @@ from lmmpy.relatedness.inbreeding import Sampling, inbreeding
 from lmmpy.relatedness.kernels import Block, by_family, dominance_block, origin_block, x_descent
 from lmmpy.relatedness.labels import Ints, positions
 from lmmpy.relatedness.layout import family_layout
+from lmmpy.relatedness.pedigree_columns import likely_columns
 from lmmpy.relatedness.relatedness import Relatedness
 from lmmpy.relatedness.rows import UNKNOWN, Int32, PedigreeRows, read_rows
 
@@ -119,7 +120,9 @@ class Pedigree:
             if name is not None and name != default and name not in there
         ]
         if absent:
-            raise DataError(f"The pedigree has no column {shown(absent)}; it has {shown(map(str, there), 12)}.")
+            asked = {"id": id, "father": father, "mother": mother, "sex": sex}
+            has = shown(map(str, there), 12)
+            raise DataError(f"The pedigree has no column {shown(absent)}; it has {has}. {_call(there, asked)}")
         sexes = frame[sex] if sex in there else None
         twins = frame[twin] if twin in there else None
         rows = read_rows(np.asarray(frame[id]), np.asarray(frame[father]), np.asarray(frame[mother]), sexes, twins)
@@ -509,7 +512,18 @@ class Pedigree:
     def __repr__(self) -> str:
         n, last = len(self.ids), int(self._depth[-1])
         named = "" if self.id is None else f", id {self.id!r}"
-        return f"<Pedigree: {n} individuals, {len(self.founders)} founders, {last + 1} generations{named}>"
+        k = len(self.added)  # a parent without a row may be one whose id is misspelt
+        added = f"; {k} parent{'s' * (k > 1)} added: {shown(self.added, 3)}" if k else ""
+        return f"<Pedigree: {n} individuals, {len(self.founders)} founders, {last + 1} generations{named}{added}>"
+
+
+def _call(there: Sequence[object], asked: dict[str, str | None]) -> str:
+    """How to name the columns that are there."""
+    likely = likely_columns(there, asked)
+    needed = {key: likely.get(key, "…") for key in ("id", "father", "mother")}
+    if "sex" in likely and likely["sex"] != "SEX":
+        needed["sex"] = likely["sex"]
+    return f"Name them: Pedigree.from_frame(frame, {', '.join(f'{key}={name!r}' for key, name in needed.items())})."
 
 
 def _loop(father: Int32, mother: Int32, member: int, ids: tuple[str, ...]) -> str:

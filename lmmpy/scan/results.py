@@ -129,7 +129,7 @@ def _parquet() -> tuple[Any, Any]:
         import pyarrow
         import pyarrow.parquet
     except ImportError:
-        raise ModelError("Parquet needs pyarrow: pip install 'lmmpy[qtl]', or say a .tsv file.") from None
+        raise ModelError("Parquet needs pyarrow: pip install pyarrow, or say a .tsv file.") from None
     return pyarrow, pyarrow.parquet
 
 

@@ -51,7 +51,7 @@ def answers(task: Task, blocks: Sequence[Block], n_jobs: int | None) -> Generato
     try:
         import joblib
     except ImportError:
-        raise ModelError("n_jobs needs joblib: pip install 'lmmpy[distributed]', or leave n_jobs=1.") from None
+        raise ModelError("n_jobs needs joblib: pip install joblib, or leave n_jobs=1.") from None
     backend = dask_backend()
     if backend is not None:
         return answers_by_dask(backend, packed(task), blocks)

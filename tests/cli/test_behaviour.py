@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import lmmpy
 from lmmpy.cli import assoc as assoc_command
 from lmmpy.cli import main
 from lmmpy.cli.files import read_ids, read_kinship, read_pedigree, read_table
@@ -32,14 +33,19 @@ PEDIGREE = {"id": "ID", "father": "FA", "mother": "MO", "sex": "SEX", "twin": "M
         (["fit", "bmi ~ called + (1 | household)", "phenotypes.csv"], "'called'"),
         (["fit", "bmi ~ arguments + (1 | household)", "phenotypes.csv"], "no column 'arguments'"),
         (["fit", "bmi ~ age + (1 | household)", "none.csv"], "There is no file none.csv."),
+        (["fit", "phenotypes.csv", "bmi ~ age + (1 | household)"], "is a formula: the formula comes first"),
+        (["polygenic", "bmi ~ age", "none.csv", "--pedigree", "pedigree.csv"], "There is no file none.csv."),
         (["fit", "bmi ~ age + (1 | household)", *PHENOTYPES], "add + kin(ped)"),
         (["fit", "bmi ~ age + (1 | household)", "phenotypes.csv", "--plot"], "--plot writes files: say with --out"),
         (["fit", "bmi ~ age", "phenotypes.csv", "--out", "no/where"], "no is not there"),
         (["fit", "bmi ~ age + kin(ped)", *PHENOTYPES, "--id", "nix"], "no column 'nix'"),
         (["fit", "bmi ~ age", "phenotypes.csv", "--text", "nix"], "phenotypes.csv has no column 'nix'"),
         (["polygenic", "bmi ~ age", "phenotypes.csv"], "give --pedigree FILE, or --kinship FILE"),
-        (["polygenic", "bmi ~ age", *PHENOTYPES, "--ped-father", "dad"], "The pedigree has no column 'dad'"),
-        (["polygenic", "bmi ~ age", *PHENOTYPES, "--ped-id", "who"], "name it with --ped-id"),
+        (
+            ["polygenic", "bmi ~ age", *PHENOTYPES, "--ped-father", "dad"],
+            "pedigree.csv has no column 'dad'; say --ped-father FA. It has",
+        ),
+        (["polygenic", "bmi ~ age", *PHENOTYPES, "--ped-id", "who"], "no column 'who'; say --ped-id ID."),
         (["linkage", "bmi ~ age", *PHENOTYPES, "--ibd", "none"], "none"),
         (["linkage", "bmi ~ age", *PHENOTYPES, "--ibd", "ibd.csv.gz", "--map", "m.map"], "--map is for Merlin's"),
         (["linkage", "bmi ~ age", *PHENOTYPES, "--ibd", "ibd.csv.gz", "--chromosome", "7"], "'7'"),
@@ -64,6 +70,70 @@ def test_an_error_is_one_line(here, capsys, words, message):
     assert message in err
     assert err.startswith(f"lmmpy {words[0]}: error: ")
     assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["bmi ~ agee + (1 | household)"], "There is no column 'agee' in the data. Did you mean 'age'?"),
+        (["bmi ~ age"], "Add one, for example + (1 | group), or --residual."),
+        (["bmi ~ twice(age) + (1 | household)"], "lmmpy has none of that name. Compute the column first."),
+        (
+            ["bmi ~ age + kin(A)"],
+            "kin(A): there is no relatedness 'A'. --pedigree FILE gives one that is called ped, --kinship NAME=FILE "
+            "one that is called NAME.",
+        ),
+        (
+            ["bmi ~ age + kin(A)", "--pedigree", "pedigree.csv"],
+            "--pedigree or --kinship gives 'ped', which the formula does not use: write kin(NAME) with that name.",
+        ),
+        (["bmi ~ age + (1 | ID)"], "write kin(ID, ped) with --pedigree, or kin(ID, K) with --kinship"),
+        (["bmi ~ age + (1 | household)", "--residual", "ar1"], "--residual 'ar1' alone is"),
+    ],
+)
+def test_messages_are_in_the_words_of_a_shell(here, capsys, words, said):
+    formula, *options = words
+    data = pd.read_csv("phenotypes.csv").dropna()
+    data.drop_duplicates("ID").to_csv("once.csv", index=False)
+    assert main(["fit", formula, "once.csv", *options]) == 2
+    err = capsys.readouterr().err
+    assert said in err
+    assert not [
+        python for python in ("Python", "relmat", "lmm.", "fit.", "=") if python in err.replace("NAME=FILE", "")
+    ]
+
+
+def test_reports_refer_to_no_fit(here, capsys):
+    lmmpy.datasets.load("Dyestuff2").to_csv("d.csv", index=False)
+    assert main(["fit", "Yield ~ 1 + (1 | Batch)", "d.csv", "--out", "d"]) == 0
+    out, err = capsys.readouterr()
+    assert out.endswith("\nboundary (singular) fit\n") and out == (here / "d.txt").read_text()
+    assert err.startswith("lmmpy fit: warning: Boundary (singular) fit: ") and "fit." not in err.removeprefix(
+        "lmmpy fit"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "mark", "other"),
+    [("d.csv", ";", "';'"), ("d.csv", "\t", "'\\t'"), ("d.tsv", ",", "','"), ("d.txt", ";", "';'")],
+)
+def test_another_separator_is_asked_about(here, capsys, name, mark, other):
+    pd.read_csv("phenotypes.csv").to_csv(name, sep=mark, index=False)
+    for words in (["fit", "bmi ~ age + (1 | household)", name], ["polygenic", "bmi ~ age", name, *PHENOTYPES[1:]]):
+        assert main(words) == 2
+        err = capsys.readouterr().err
+        assert f"{name} has one column, 'ID" in err and f"Is it separated by {other}?" in err
+
+
+def test_columns_of_a_pedigree_are_named_by_options(here, capsys):
+    renamed = pd.read_csv("pedigree.csv").rename(columns={"ID": "animal", "FA": "the sire", "MO": "dam"})
+    renamed.rename(columns={"the sire": "sire"}).to_csv("p.csv", index=False)
+    assert main(["polygenic", "bmi ~ age", "phenotypes.csv", "--pedigree", "p.csv"]) == 2
+    said = "p.csv has no column 'ID', 'FA', 'MO'; say --ped-id animal --ped-father sire --ped-mother dam. It has"
+    assert said in capsys.readouterr().err
+    renamed.to_csv("p.csv", index=False)
+    assert main(["polygenic", "bmi ~ age", "phenotypes.csv", "--pedigree", "p.csv"]) == 2
+    assert "say --ped-id animal --ped-father COLUMN --ped-mother dam." in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -161,6 +161,43 @@ def test_the_canonical_angle_is_independence_where_it_means_nothing(kind, low, h
         assert kept[-1] == structure.fold(angle)
 
 
+@pytest.mark.parametrize("kind", [kind for kind, _, _ in CORRELATED])
+@pytest.mark.parametrize("k", [2, 3, 5])
+def test_what_a_structure_says_of_its_correlation(kind, k):
+    """Correlations are powers of ρ, which rises from the least to one; its slopes and its inverse."""
+    structure, step = kind(k, True), 1e-5
+    low, high = structure.ends
+    lag = np.abs(np.subtract.outer(np.arange(k), np.arange(k)))
+    powers = np.array([structure.power(h) for h in range(1, k)])
+    assert powers[0] == 1 and structure.ordered == (structure.power(2) != 1)
+    np.testing.assert_allclose([structure.rho(low)[0], structure.rho(high)[0]], [structure.least, 1.0], rtol=1e-12)
+    for angle in np.linspace(low, high, 9)[1:-1]:
+        rho, slope, bend = structure.rho(angle)
+        expected = np.append(1.0, rho**powers)[lag]
+        np.testing.assert_allclose(covariance(structure, [1.0, angle]), expected, rtol=1e-12, atol=1e-14)
+        (before, slope_before, _), (after, slope_after, _) = structure.rho(angle - step), structure.rho(angle + step)
+        assert slope > 0.0
+        np.testing.assert_allclose([slope, bend], np.array([after - before, slope_after - slope_before]) / (2 * step),
+                                   rtol=1e-8, atol=1e-8)  # fmt: skip
+        np.testing.assert_allclose(structure.angle(rho), angle, rtol=1e-9, atol=1e-12)
+        for h, power in enumerate(powers, 1):
+            assert structure.one_step(rho**power, h, sign=rho) == pytest.approx(rho, rel=1e-12, abs=1e-15)
+
+
+@pytest.mark.parametrize("kind", [kind for kind, _, _ in CORRELATED])
+@pytest.mark.parametrize("k", [2, 3, 5])
+def test_the_angle_as_a_function_of_the_arc_sine(kind, k):
+    structure, step = kind(k, True), 1e-5
+    for rho in np.linspace(structure.least, 1.0, 9)[1:-1]:
+        psi = math.asin(rho)
+        angle, slope, bend = structure.angle_at(psi)
+        assert angle == pytest.approx(structure.angle(rho), rel=1e-12, abs=1e-15)
+        before, after = structure.angle_at(psi - step), structure.angle_at(psi + step)
+        expected = [(after[i] - before[i]) / (2 * step) for i in (0, 1)]
+        np.testing.assert_allclose([slope, bend], expected, rtol=1e-7, atol=1e-8)
+    assert (structure.angle_at(-math.pi / 2) is None) == (structure.least > -1.0)
+
+
 @everywhere
 def test_factor_leaves_theta_alone_and_gives_its_own_T(structure):
     theta = random_thetas(structure)[0]

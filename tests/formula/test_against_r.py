@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import nullcontext
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,9 @@ SMALLEST_SCALE = 1e-3
 RTOL_SPLINE = 1e-10
 # Half a unit of the last decimal in cases.json: ten for X, eight for the sums of columns of Z.
 ATOL_X_ROUNDED, ATOL_Z_ROUNDED = 5.1e-11, 5.1e-9
+
+# The powers of single numbers, which R takes for the number itself, and of which a warning tells.
+POWERS = ("y ~ x^2 + (1 | g)",)
 
 Case = Mapping[str, Any]
 
@@ -141,7 +145,9 @@ def check_random(design: Any, case: Case) -> None:
 def test_read_as_in_r(case: Case) -> None:
     import lmmpy
 
-    design = lmmpy.lformula(case["formula"], data().copy(), contrasts=contrasts_of(case))
+    expected = pytest.warns(lmmpy.FormulaWarning, match="crosses terms") if case["formula"] in POWERS else nullcontext()
+    with expected:
+        design = lmmpy.lformula(case["formula"], data().copy(), contrasts=contrasts_of(case))
     check_fixed(design, case)
     check_offset(design, case)
     check_response(design, case)

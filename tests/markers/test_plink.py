@@ -258,10 +258,10 @@ def test_arguments_that_are_not_for_plink(study):
         as_genotypes(as_genotypes(study[0]), variants=["a"])
 
 
-def test_without_bed_reader_the_extra_is_named(study, monkeypatch):
+def test_without_bed_reader_it_is_named(study, monkeypatch):
     source = as_genotypes(study[0])
     monkeypatch.setitem(sys.modules, "bed_reader", None)
-    with pytest.raises(ModelError, match=r"by the package bed-reader, .*pip install 'lmmpy\[qtl\]'"):
+    with pytest.raises(ModelError, match=r"by the package bed-reader, .*: pip install bed-reader$"):
         source.read(0, 1)
 
 

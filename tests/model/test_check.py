@@ -106,7 +106,7 @@ def test_each_violation_trips_its_check(name):
 def test_nothing_is_said_of_healthy_data():
     found = quiet(FORMULA, healthy()).check()
     assert not_ok(found) == {} and found.verdict == "ok" and found.concerns == ()
-    assert str(found).endswith("Nothing of concern; 0 of 8 checks worth a look.")
+    assert str(found).endswith("None of 8 checks of concern, 0 worth a look.")
     assert [finding.check for finding in found] == [
         "convergence",
         "singularity",
@@ -169,7 +169,8 @@ def test_crossed_factors_are_checked_each():
     checks = [finding.check for finding in found]
     for group in ("plate", "sample"):
         assert f"influential levels of {group}" in checks and f"normality of (Intercept) | {group}" in checks
-    assert "not judged, too few levels" in str(found)  # six samples
+    assert "\n-        normality of (Intercept) | sample: not judged, too few levels" in str(found)  # six samples
+    assert str(found).endswith(", 1 not judged.")
 
 
 def test_the_frame_and_the_html():

@@ -1,5 +1,7 @@
 """Which fits may be compared: the same rows, response and weights, and offsets that the larger model accounts for."""
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -72,6 +74,72 @@ def test_random_parts_that_are_not_nested_are_named(data):
     assert table.headings[-1].startswith("one is no special case of two")
     assert "contains (1 | h):" in table.headings[-1]
     assert not any("special case" in line for line in lmm.anova(two.update("~ . - (x | g) + (1 | g)"), two).headings)
+
+
+def on_boundary(small, large):
+    """What is said of the boundary in a comparison of two formulas for the sleep study; None for nothing."""
+    sleep = lmm.datasets.load("sleepstudy").assign(half=lambda d: (d["Days"] > 4).map({True: "b", False: "a"}))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", lmm.LmmpyWarning)
+        one, two = (lmm.lmer(text, sleep) if "|" in text else lmm.gls(text, sleep) for text in (small, large))
+    table = lmm.anova(one, two)
+    assert table.columns.tolist()[-3:] == ["Chisq", "Df", "Pr(>Chisq)"]
+    said = [line for line in table.headings if "boundary" in line]
+    assert len(said) <= 1
+    return said[0] if said else None
+
+
+R = "Reaction ~ Days"
+
+
+@pytest.mark.parametrize(
+    ("small", "large", "where"),
+    [
+        (f"{R} + (1 | Subject)", f"{R} + (Days | Subject)", "the covariance matrix of (Days | Subject) is singular"),
+        (f"{R} + (1 | Subject)", f"{R} + (Days || Subject)", "(0 + Days | Subject) has no variance"),
+        (f"{R} + (1 | Subject)", f"{R} + (1 | Subject) + (1 | Subject:half)", "(1 | Subject:half) has no variance"),
+        (
+            f"{R} + (1 | Subject)",
+            f"{R} + (0 + half | Subject)",
+            "the covariance matrix of (0 + half | Subject) is singular",
+        ),
+        (R, f"{R} + (1 | Subject)", "(1 | Subject) has no variance"),
+    ],
+)
+def test_where_a_random_effect_is_added_ranova_has_the_mixture(small, large, where):
+    text = on_boundary(small, large)
+    assert text == (
+        f"one is on the boundary of two, where {where}: Pr(>Chisq) is too large (conservative); "
+        "lmm.ranova(two) has the mixture."
+    )
+
+
+@pytest.mark.parametrize(
+    ("small", "large", "words"),
+    [
+        ("Reaction ~ 1 + (1 | Subject)", f"{R} + (Days | Subject)", "too large"),  # and another mean
+        (f"{R} + (1 | Subject)", f"{R} + diag(half | Subject)", "too large"),
+        (R, f"{R} + (Days || Subject)", "(1 | Subject) has no variance and (0 + Days | Subject) has no variance"),
+        (f"{R} + (1 | Subject)", f"{R} + cs(0 + half | Subject)", "is not right"),
+    ],
+)
+def test_where_ranova_has_no_mixture_the_bootstrap_is_named(small, large, words):
+    text = on_boundary(small, large)
+    assert words in text and text.endswith("lmm.parametric_bootstrap_lrt(one, two) simulates what is.")
+
+
+@pytest.mark.parametrize(
+    ("small", "large"),
+    [
+        ("Reaction ~ 1 + (1 | Subject)", f"{R} + (1 | Subject)"),
+        (f"{R} + (Days || Subject)", f"{R} + (Days | Subject)"),
+        (f"{R} + diag(Days | Subject)", f"{R} + (Days | Subject)"),
+        (f"{R} + (1 | Subject) + (1 | Subject:half)", f"{R} + (0 + half | Subject)"),  # equal variances
+        (f"{R} + (0 + Days | Subject)", f"{R} + (1 | Subject) + (1 | half)"),  # not nested: no test at all
+    ],
+)
+def test_nothing_is_said_of_the_boundary_inside_it(small, large):
+    assert on_boundary(small, large) is None
 
 
 def test_less_than_the_optimisers_noise_is_zero():

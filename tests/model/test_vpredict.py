@@ -306,6 +306,28 @@ def test_a_value_on_the_boundary_is_no_limit_where_the_function_is_lower_beside_
     assert np.isnan(low["log"]) or low["log"] == pytest.approx(np.log(low["x"]), rel=1e-6)
 
 
+def test_the_names_of_theta_are_those_of_single_effects_too() -> None:
+    fit = lmm.lmer("Reaction ~ Days + (Days || Subject)", lmm.datasets.load("sleepstudy"))
+    asked = {"a": "Subject.(Intercept) / Residual", "b": "Subject.1.Days", "c": "`Subject.(Intercept)`"}
+    found = fit.vpredict(**asked)["estimate"]
+    expected = fit.vpredict(a="Subject / Residual", b="Subject.1", c="Subject")["estimate"]
+    np.testing.assert_array_equal(found, expected)
+    assert {"Subject.(Intercept)", "Subject.1.Days"} == set(fit.theta.index)
+
+
+@pytest.mark.parametrize("effects", ["1", "Days"])
+def test_a_column_with_a_space_is_quoted_within_a_name_or_around_it(effects: str, sleep: lmm.LmmFit) -> None:
+    data = lmm.datasets.load("sleepstudy").rename(columns={"Subject": "patient id"})
+    fit = lmm.lmer(f"Reaction ~ Days + ({effects} | `patient id`)", data)
+    for name in fit.theta.index:
+        expected = fit.theta[name] ** 2 * fit.sigma**2 if name.endswith("(Intercept)") and "Days." not in name else None
+        found = fit.vpredict(a=name, b=f"`{name.replace('`', '')}`", c=f"2 * {name} / 2")["estimate"]
+        assert found.nunique() == 1
+        assert expected is None or found["a"] == pytest.approx(expected, rel=1e-12)
+    with pytest.raises(ModelError, match="is no variance component; known are '`patient id`"):
+        fit.vpredict(a="`patient id`.Weeks")
+
+
 @pytest.mark.parametrize("k", [100.0, 1e4, 1e5, 2.46e6])
 def test_profile_limits_do_not_depend_on_the_origin_of_a_predictor(k: float, sleep: lmm.LmmFit) -> None:
     """With 2.46e6 the days are Julian ones."""

@@ -63,7 +63,7 @@ def passages(notebook):
     """
     Each text with all that the code of its section says and shows; a section is what stands under one heading.
 
-    The code of the exercises is in the solutions, and in what they go on from.
+    For exercises it is all code of the notebook: they go on from its sections, and are solved at its end.
     """
     sections, current = [], []
     for cell in notebook.cells:
@@ -73,9 +73,9 @@ def passages(notebook):
     for cells in sections:
         if cells[0].source.startswith("## Further reading"):  # volumes and pages
             continue
-        shown = "\n".join(
-            text for cell in cells if cell.cell_type == "code" for text in [cell.source, *notebooks.texts(cell)]
-        )
+        beside = notebook.cells if cells[0].source.startswith("## Exercises") else cells
+        code = [cell for cell in beside if cell.cell_type == "code"]
+        shown = "\n".join(text for cell in code for text in [cell.source, *notebooks.texts(cell)])
         yield from ((cell.source, shown) for cell in cells if cell.cell_type == "markdown")
 
 

@@ -3,6 +3,8 @@
 import dataclasses
 import importlib.util
 import shutil
+import subprocess
+import sys
 
 import environment
 import pytest
@@ -61,6 +63,29 @@ def test_missing_packages_on_a_bare_machine(monkeypatch, machine):
 def test_nothing_is_missing_on_a_complete_machine(monkeypatch, machine):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: object())
     assert environment.missing_packages(machine) == []
+
+
+def test_lmmpy_is_found_beside_a_folder_of_its_name(tmp_path):
+    """As a clone is one: a namespace package comes before what is found by setuptools' finder, not before a path."""
+    (tmp_path / "lmmpy" / "docs").mkdir(parents=True)
+    code = "import lmmpy; print(lmmpy.lmer.__name__)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.stdout == "lmer\n", done.stderr
+
+
+def test_the_set_up_puts_the_clone_on_the_path(tmp_path, monkeypatch):
+    packages = tmp_path / "lib" / f"python{sys.version_info.major}.{sys.version_info.minor}" / "site-packages"
+    commands = []
+
+    def run(command):
+        packages.mkdir(parents=True, exist_ok=True)
+        commands.append(command)
+        return 0
+
+    monkeypatch.setattr(environment, "call", run)
+    environment.make_environment(tmp_path)
+    assert [command[1:3] for command in commands] == [["-m", "venv"], ["-m", "pip"]]
+    assert (packages / "lmmpy-clone.pth").read_text() == f"{environment.ROOT}\n"
 
 
 @pytest.mark.parametrize(

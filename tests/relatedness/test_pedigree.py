@@ -321,6 +321,31 @@ def test_parents_without_a_row_are_added():
     assert pedigree.additive().block(*[pedigree.additive().positions(["a", "b"])] * 2)[0, 1] == 0.25
 
 
+def test_parents_that_were_added_are_seen_at_once():
+    one = Pedigree(["a", "b"], [0, "x"], [0, 0])
+    assert repr(one) == "<Pedigree: 3 individuals, 2 founders, 2 generations; 1 parent added: 'x'>"
+    many = Pedigree(pd.Series(list("abc"), name="who"), list("uvw"), list("xyz"))
+    assert repr(many).endswith("2 generations, id 'who'; 6 parents added: 'u', 'v', 'w' and 3 more>")
+
+
+@pytest.mark.parametrize(
+    ("columns", "call"),
+    [
+        (["id", "father", "mother"], "id='id', father='father', mother='mother'"),
+        (["Animal", "sire", "dam", "sex"], "id='Animal', father='sire', mother='dam', sex='sex'"),
+        (["id", "dad_id", "mom_id", "famid"], "id='id', father='dad_id', mother='mom_id'"),
+        (["FID", "IID", "PAT", "MAT", "SEX"], "id='IID', father='PAT', mother='MAT'"),
+        (["ID", "FA", "x"], "id='ID', father='FA', mother='…'"),
+        (["id", "iid", "sire", "dam"], "id='…', father='sire', mother='dam'"),  # which one is not for us to say
+    ],
+)
+def test_columns_of_other_names_are_written_into_the_call(columns, call):
+    frame = pd.DataFrame([[0] * len(columns)], columns=columns)
+    with pytest.raises(DataError) as caught:
+        Pedigree.from_frame(frame)
+    assert str(caught.value).endswith(f" Name them: Pedigree.from_frame(frame, {call}).")
+
+
 def test_families_summary_and_frame():
     pedigree = Pedigree(
         pd.Series(list("abcxyz"), name="who"), [0, 0, "a", 0, 0, "x"], [0, 0, "b", 0, 0, 0], list("mffmuf")
