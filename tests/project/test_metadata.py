@@ -45,3 +45,9 @@ def test_the_citation_has_the_version_and_the_licence():
     assert re.search(r"^version: (.+)$", citation, re.MULTILINE)[1] == lmmpy.__version__
     assert re.search(r"^license: (.+)$", citation, re.MULTILINE)[1] == PROJECT["license"]
     assert (ROOT / "LICENSE").read_text(encoding="utf-8").startswith("BSD 3-Clause License")
+
+
+def test_the_readme_cites_the_same():
+    cited = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    title = re.search(r'^title: "(.+)"$', (ROOT / "CITATION.cff").read_text(encoding="utf-8"), re.MULTILINE)[1]
+    assert f"*{title}.* Version {lmmpy.__version__}." in cited
