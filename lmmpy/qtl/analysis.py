@@ -82,16 +82,4 @@ class FamilyAnalysis(FamilyReport):
         return float(found.iloc[0])
 
     def document(self, digits: int = 4) -> Document:
-        """
-        Arrange what was found as a document.
-
-        Parameters
-        ----------
-        digits : int
-            Significant digits of estimates.
-
-        Returns
-        -------
-        Document
-        """
         return analysis_document(self, digits)

@@ -225,18 +225,6 @@ class AssociationScan(Printed):
         write_association(table, path, style, self.test, self.interaction)
 
     def document(self, digits: int = 4) -> Document:
-        """
-        Arrange what was found as a document.
-
-        Parameters
-        ----------
-        digits : int
-            Significant digits of estimates.
-
-        Returns
-        -------
-        Document
-        """
         first = next(iter(self.fits.values()))
         how = "variances estimated with each variant" if self.exact else "variances of the null model"
         header = [

@@ -316,18 +316,6 @@ class LinkageScan(FamilyReport):
         return lod_curves(curves, chromosome, ax, **{"support": support, **options})
 
     def document(self, digits: int = 4) -> Document:
-        """
-        Arrange what was found as a document.
-
-        Parameters
-        ----------
-        digits : int
-            Significant digits of estimates.
-
-        Returns
-        -------
-        Document
-        """
         return linkage_document(self, digits)
 
     def _pass(self, number: int) -> LinkagePass:

@@ -86,18 +86,6 @@ class LodAdjustment(Printed):
         return float((1 + np.count_nonzero(self.lods >= lod)) / (1 + len(self.lods)))
 
     def document(self, digits: int = 4) -> Document:
-        """
-        Arrange what was found as a document.
-
-        Parameters
-        ----------
-        digits : int
-            Significant digits of estimates.
-
-        Returns
-        -------
-        Document
-        """
         n = len(self.lods)
         if not n:
             said = Section("", None, ("Interrupted before the first markers were done.",))

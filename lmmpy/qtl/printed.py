@@ -25,6 +25,10 @@ class Printed(ABC):
         ----------
         digits : int
             Significant digits of estimates.
+
+        Returns
+        -------
+        Document
         """
 
     def summary(self, digits: int = 4) -> str:

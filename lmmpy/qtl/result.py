@@ -135,16 +135,4 @@ class Polygenic(FamilyReport):
         return self._of("sd", "estimate")
 
     def document(self, digits: int = 4) -> Document:
-        """
-        Arrange what was found as a document.
-
-        Parameters
-        ----------
-        digits : int
-            Significant digits of estimates.
-
-        Returns
-        -------
-        Document
-        """
         return polygenic_document(self, digits)
