@@ -26,6 +26,9 @@ def compiled(source: Path) -> Extension:
 
 
 setup(
+    # An editable install is then a path to the clone. By itself it would be a finder, which comes after all paths: from
+    # the folder above a clone, the clone's own folder would be taken for lmmpy, an empty package.
+    package_dir={"": "."},
     cmdclass={"sdist": SourceDistribution},
     ext_modules=[compiled(source) for source in sorted(Path("lmmpy").glob("*/_*.pyx"))],
     install_requires=[

@@ -112,18 +112,6 @@ def make_environment(venv: Path) -> None:
     for step in steps:
         if call(step) != 0:
             sys.exit(f"\nThe set-up stopped at: {shlex.join(step)}\nIts own message stands above.")
-    put_on_path(venv)
-
-
-def put_on_path(venv: Path) -> None:
-    """
-    Name the clone in a file of paths.
-
-    setuptools' finder comes after all paths: beside a clone that is called lmmpy, where the working directory is a
-    path, the clone's own folder would be taken for a package, an empty one.
-    """
-    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
-    (venv / "lib" / version / "site-packages" / "lmmpy-clone.pth").write_text(f"{ROOT}\n")
 
 
 def main() -> None:

@@ -60,7 +60,6 @@ def test_a_wheel_holds_the_package_and_its_data_only(checkout):
         "lmmpy/datasets/data/big.csv.gz",
         "lmmpy/engines/__init__.py",
         "lmmpy/engines/_kernels.pyi",
-        "lmmpy/engines/_kernels.pyx",
     }
 
 

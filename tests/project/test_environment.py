@@ -73,21 +73,6 @@ def test_lmmpy_is_found_beside_a_folder_of_its_name(tmp_path):
     assert done.stdout == "lmer\n", done.stderr
 
 
-def test_the_set_up_puts_the_clone_on_the_path(tmp_path, monkeypatch):
-    packages = tmp_path / "lib" / f"python{sys.version_info.major}.{sys.version_info.minor}" / "site-packages"
-    commands = []
-
-    def run(command):
-        packages.mkdir(parents=True, exist_ok=True)
-        commands.append(command)
-        return 0
-
-    monkeypatch.setattr(environment, "call", run)
-    environment.make_environment(tmp_path)
-    assert [command[1:3] for command in commands] == [["-m", "venv"], ["-m", "pip"]]
-    assert (packages / "lmmpy-clone.pth").read_text() == f"{environment.ROOT}\n"
-
-
 @pytest.mark.parametrize(
     ("uid", "has_sudo", "has_terminal", "prefix"),
     [
